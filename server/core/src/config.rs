@@ -1,0 +1,125 @@
+//! What an operator may choose, and every limit of the product in one place with the reason for its default.
+//!
+//! Values arrive here already checked by whoever parsed them; nothing in this file reads an environment.
+
+use alloc::{string::String, vec, vec::Vec};
+use core::time::Duration;
+
+/// The configuration of one node.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The node's name in the balancer; the session ids start with it.
+    pub name: String,
+    /// The namespaces clients may join.
+    pub namespaces: Vec<String>,
+    /// Whether `@to` a room is allowed without being in it. For demonstrations.
+    pub is_open: bool,
+    /// The channels shared with other nodes; `None` for a node that is alone.
+    pub cluster: Option<Channels>,
+    /// Every bound.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            name: String::from("n1"),
+            namespaces: vec![String::from("/")],
+            is_open: false,
+            cluster: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// The names of a cluster's channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channels {
+    /// What the channels between nodes start with.
+    pub prefix: String,
+    /// The channel any backend may publish to.
+    pub public: String,
+}
+
+/// Every limit. The first group belongs to the core, the second to the shell that does the I/O.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Time between heartbeats. Socket.IO's own.
+    pub ping_interval: Duration,
+    /// Time a heartbeat's answer may take. Socket.IO's own.
+    pub ping_timeout: Duration,
+    /// Whether the first heartbeat comes at a random point in the second half of the interval, so that clients which
+    /// connected together do not beat together for ever.
+    pub ping_jitter: bool,
+    /// Time from an open transport to the first CONNECT: what a half-open client may cost.
+    pub connect_timeout: Duration,
+    /// Time other nodes have to count or answer.
+    pub ack_timeout: Duration,
+    /// Time a room's channel stays subscribed after its last member left, so that leaving and joining again is cheap.
+    pub room_linger: Duration,
+    /// Largest message, in bytes; announced as `maxPayload`. Socket.IO's own.
+    pub payload_bytes_max: usize,
+    /// How deep JSON may nest: stack exhaustion, here and in the client that receives it.
+    pub json_depth_max: usize,
+    /// Longest event name, in bytes: clients keep maps by it.
+    pub event_name_bytes_max: usize,
+    /// Longest room name, in bytes: the room index is keyed by it.
+    pub room_name_bytes_max: usize,
+    /// Namespaces one session may join.
+    pub namespaces_max: usize,
+    /// Rooms one socket may be in.
+    pub rooms_max: usize,
+    /// Acknowledgements one socket may be waiting for.
+    pub pending_acks_max: usize,
+    /// Targets of one `@to`: amplification.
+    pub targets_max: usize,
+    /// Unsent bytes of one session; full means closed, since a slow reader must not cost memory.
+    pub outbox_bytes_max: usize,
+
+    /// Fragments of one message: memory exhaustion by tiny fragments.
+    pub fragments_max: usize,
+    /// Longest request head, in bytes: the balancer's own bound, since browsers carry large cookies.
+    pub head_bytes_max: usize,
+    /// Most headers of one request.
+    pub headers_max: usize,
+    /// Time a request head may take in total: a slow client holds a connection no longer.
+    pub head_timeout: Duration,
+    /// Time a connection that is being closed may take to read what is left and say goodbye.
+    pub close_timeout: Duration,
+    /// Bytes waiting to be published, for a slow live link.
+    pub publish_queue_bytes_max: usize,
+    /// Connections of this process; 0 means what the process may open, less 64.
+    pub connections_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            ping_jitter: true,
+            connect_timeout: Duration::from_secs(10),
+            ack_timeout: Duration::from_secs(10),
+            room_linger: Duration::from_secs(2),
+            payload_bytes_max: 1_000_000,
+            json_depth_max: 64,
+            event_name_bytes_max: 128,
+            room_name_bytes_max: 255,
+            namespaces_max: 16,
+            rooms_max: 256,
+            pending_acks_max: 1024,
+            targets_max: 64,
+            outbox_bytes_max: 1 << 20,
+            fragments_max: 1024,
+            head_bytes_max: 15 * 1024,
+            headers_max: 64,
+            head_timeout: Duration::from_secs(5),
+            close_timeout: Duration::from_secs(2),
+            publish_queue_bytes_max: 64 << 20,
+            connections_max: 0,
+        }
+    }
+}
+
+/// The longest namespace name an operator may configure, in bytes.
+pub const NAMESPACE_BYTES_MAX: usize = 128;

@@ -1,0 +1,43 @@
+//! Time as the core knows it: a number somebody else read from a clock.
+
+use core::{ops::Add, ops::Sub, time::Duration};
+
+/// Microseconds since an arbitrary start, the same for everything given to one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Time(u64);
+
+impl Time {
+    /// The start itself.
+    pub const ZERO: Time = Time(0);
+
+    /// A point in time `micros` microseconds after the start.
+    pub const fn from_micros(micros: u64) -> Time {
+        Time(micros)
+    }
+
+    /// Microseconds since the start.
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Time;
+
+    fn add(self, duration: Duration) -> Time {
+        Time(self.0.saturating_add(micros(duration)))
+    }
+}
+
+impl Sub<Time> for Time {
+    type Output = Duration;
+
+    /// The time since `earlier`; zero when `earlier` is later.
+    fn sub(self, earlier: Time) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,20 @@
+//! The Engine.IO v4 and Socket.IO v5 wire: packets to text and back, one codec for server and client.
+//!
+//! Owns the grammar of the two protocols and the encoded form of a packet ([`Frame`]). It never reads a socket or a
+//! clock, holds no session state and parses no JSON beyond its outermost bracket: the browser has its own JSON.
+//!
+//! Invariant: decoding never panics, and what the encoders write, the decoders read back unchanged.
+#![no_std]
+
+extern crate alloc;
+
+pub mod encoded;
+pub mod engine;
+pub mod error;
+pub mod json;
+pub mod reason;
+pub mod socket;
+
+pub use encoded::Frame;
+pub use error::DecodeError;
+pub use reason::Reason;

@@ -1,0 +1,188 @@
+//! The Socket.IO packet grammar: `<type>[<attachments>-][<namespace>,][<ack id>][JSON]`.
+//!
+//! Decoding checks the outermost shape of the payload (an object to connect, an array for an event); the JSON inside
+//! is for the caller, who knows what to do with it.
+
+use crate::{DecodeError, Frame, json};
+use alloc::vec::Vec;
+
+/// The largest acknowledgement id a client may use: the largest integer JavaScript counts exactly.
+pub const ACK_ID_MAX: u64 = (1 << 53) - 1;
+
+/// The kind of a packet that a client may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `0`: join a namespace, optionally with an auth object.
+    Connect,
+    /// `1`: leave a namespace.
+    Disconnect,
+    /// `2`: an event, an array whose first item is its name.
+    Event,
+    /// `3`: the answer to an event, an array.
+    Ack,
+    /// `4`: a namespace was refused.
+    ConnectError,
+    /// `5`: an event with this many binary attachments following.
+    BinaryEvent {
+        /// How many binary frames follow.
+        attachments: u32,
+    },
+    /// `6`: an answer with this many binary attachments following.
+    BinaryAck {
+        /// How many binary frames follow.
+        attachments: u32,
+    },
+}
+
+/// A decoded packet; everything borrows from the message it came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// What it asks for.
+    pub kind: Kind,
+    /// The namespace without any `?query`; `/` when the packet names none.
+    pub namespace: &'a str,
+    /// The sender's id for an acknowledgement.
+    pub ack: Option<u64>,
+    /// The JSON payload, unparsed; empty when there is none.
+    pub data: &'a str,
+}
+
+/// Decodes one packet.
+///
+/// # Errors
+/// Any break of the grammar; the connection it came on must be closed.
+pub fn decode(text: &str) -> Result<Packet<'_>, DecodeError> {
+    let mut rest = text;
+    let kind = take_kind(&mut rest)?;
+    let namespace = take_namespace(&mut rest);
+    let ack = take_ack(&mut rest)?;
+    let packet = Packet { kind, namespace, ack, data: rest };
+    if has_fitting_payload(&packet) { Ok(packet) } else { Err(DecodeError::BadPayload) }
+}
+
+fn take_kind(rest: &mut &str) -> Result<Kind, DecodeError> {
+    let digit = rest.bytes().next().ok_or(DecodeError::Empty)?;
+    *rest = rest.get(1..).ok_or(DecodeError::UnknownType)?;
+    match digit {
+        b'0' => Ok(Kind::Connect),
+        b'1' => Ok(Kind::Disconnect),
+        b'2' => Ok(Kind::Event),
+        b'3' => Ok(Kind::Ack),
+        b'4' => Ok(Kind::ConnectError),
+        b'5' => Ok(Kind::BinaryEvent { attachments: take_attachments(rest)? }),
+        b'6' => Ok(Kind::BinaryAck { attachments: take_attachments(rest)? }),
+        _ => Err(DecodeError::UnknownType),
+    }
+}
+
+fn take_attachments(rest: &mut &str) -> Result<u32, DecodeError> {
+    let (digits, after) = rest.split_once('-').ok_or(DecodeError::BadAttachments)?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(DecodeError::BadAttachments);
+    }
+    *rest = after;
+    digits.parse().map_err(|_| DecodeError::BadAttachments)
+}
+
+/// The comma may be missing when nothing follows the namespace; old clients append their query to it.
+fn take_namespace<'a>(rest: &mut &'a str) -> &'a str {
+    if !rest.starts_with('/') {
+        return "/";
+    }
+    let (namespace, after) = rest.split_once(',').unwrap_or((rest, ""));
+    *rest = after;
+    namespace.split_once('?').map_or(namespace, |(name, _query)| name)
+}
+
+fn take_ack(rest: &mut &str) -> Result<Option<u64>, DecodeError> {
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 0 {
+        return Ok(None);
+    }
+    let id = rest[..digits].parse().map_err(|_| DecodeError::BadAckId)?;
+    if id > ACK_ID_MAX {
+        return Err(DecodeError::BadAckId);
+    }
+    *rest = &rest[digits..];
+    Ok(Some(id))
+}
+
+fn has_fitting_payload(packet: &Packet<'_>) -> bool {
+    let data = packet.data;
+    match packet.kind {
+        Kind::Connect => packet.ack.is_none() && (data.is_empty() || data.starts_with('{')),
+        Kind::Disconnect => packet.ack.is_none() && data.is_empty(),
+        Kind::Event | Kind::BinaryEvent { .. } => data.starts_with('['),
+        Kind::Ack | Kind::BinaryAck { .. } => packet.ack.is_some() && data.starts_with('['),
+        Kind::ConnectError => data.starts_with('{') || data.starts_with('"'),
+    }
+}
+
+/// Encodes the answer to a CONNECT: the socket id and nothing else.
+pub fn connected(namespace: &str, socket_id: &str) -> Frame {
+    Frame::text(64, |out| {
+        push_head(out, b'0', namespace, None);
+        out.extend_from_slice(b"{\"sid\":");
+        json::push_string(out, socket_id);
+        out.push(b'}');
+    })
+}
+
+/// Encodes a refused CONNECT. `data` is JSON for the client's `err.data`, or empty.
+pub fn connect_error(namespace: &str, message: &str, data: &str) -> Frame {
+    Frame::text(64 + message.len() + data.len(), |out| {
+        push_head(out, b'4', namespace, None);
+        out.extend_from_slice(b"{\"message\":");
+        json::push_string(out, message);
+        if !data.is_empty() {
+            out.extend_from_slice(b",\"data\":");
+            out.extend_from_slice(data.as_bytes());
+        }
+        out.push(b'}');
+    })
+}
+
+/// Encodes a DISCONNECT. A stock client does not come back after one: never use it to shed load.
+pub fn disconnect(namespace: &str) -> Frame {
+    Frame::text(64, |out| push_head(out, b'1', namespace, None))
+}
+
+/// Encodes an event from its finished JSON parts: the name as a JSON string, then each argument.
+pub fn event<'a>(namespace: &str, name: &str, args: impl Iterator<Item = &'a str> + Clone) -> Frame {
+    let capacity = 16 + namespace.len() + name.len() + args.clone().map(|arg| arg.len() + 1).sum::<usize>();
+    Frame::text(capacity, |out| {
+        push_head(out, b'2', namespace, None);
+        out.push(b'[');
+        out.extend_from_slice(name.as_bytes());
+        for arg in args {
+            out.push(b',');
+            out.extend_from_slice(arg.as_bytes());
+        }
+        out.push(b']');
+    })
+}
+
+/// Encodes an acknowledgement; `args` is the JSON of its arguments, joined by commas.
+pub fn ack(namespace: &str, id: u64, args: &str) -> Frame {
+    Frame::text(32 + namespace.len() + args.len(), |out| {
+        push_head(out, b'3', namespace, Some(id));
+        out.push(b'[');
+        out.extend_from_slice(args.as_bytes());
+        out.push(b']');
+    })
+}
+
+fn push_head(out: &mut Vec<u8>, kind: u8, namespace: &str, ack: Option<u64>) {
+    out.extend_from_slice(&[b'4', kind]);
+    if namespace != "/" {
+        out.extend_from_slice(namespace.as_bytes());
+        out.push(b',');
+    }
+    if let Some(id) = ack {
+        json::push_number(out, id);
+    }
+}
+
+#[cfg(test)]
+#[path = "packet_tests.rs"]
+mod tests;
