@@ -1,5 +1,45 @@
-//! A moorline node as a value.
+//! A moorline node as a value: told what happened and when, it says what it wants done.
+//!
+//! Owns every truth of a running node: sessions, sockets, rooms, what is awaited from other nodes. It never does I/O,
+//! never reads a clock and never starts a thread; in `no_std` there is none to reach for.
+//!
+//! Invariant: equal inputs at equal times, with equal entropy, give equal outputs byte for byte.
 #![no_std]
+
 extern crate alloc;
+
+pub mod app;
+pub mod code;
 pub mod config;
+pub mod conn;
+pub mod ids;
+pub mod input;
+pub mod node;
+pub mod output;
+pub mod relay;
+pub mod stats;
 pub mod time;
+pub mod timer;
+
+mod backend;
+mod bus;
+mod delivery;
+mod drain;
+mod outbox;
+mod parcel;
+mod rooms;
+mod session;
+mod state;
+
+pub use app::{App, Context};
+pub use code::Code;
+pub use config::{Channels, Config, Limits};
+pub use conn::ConnId;
+pub use ids::{Entropy, SocketId, Tag};
+pub use input::{BusInput, Input};
+pub use node::Node;
+pub use output::{Output, Publication, close_code};
+pub use relay::Relay;
+pub use stats::Stats;
+pub use time::Time;
+pub use timer::TimerKind;

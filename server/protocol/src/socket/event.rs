@@ -26,7 +26,8 @@ mod tests {
     #[test]
     fn socket_ids_are_twenty_url_safe_characters() {
         assert!(is_socket_id("abcdefghijABCDEF-_09"));
-        for text in ["abcdefghijABCDEF-_0", "abcdefghijABCDEF-_099", "abcdefghijABCDEF-_0!", "ééééééééééé"] {
+        for text in ["abcdefghijABCDEF-_0", "abcdefghijABCDEF-_099", "abcdefghijABCDEF-_0!", "ééééééééééé"]
+        {
             assert!(!is_socket_id(text), "{text}");
         }
     }

@@ -36,7 +36,10 @@ fn a_vector_cut_at_any_byte_is_refused_or_is_another_packet() {
     for (text, ..) in VECTORS {
         for cut in (0..text.len()).filter(|&cut| text.is_char_boundary(cut)) {
             if let Ok(packet) = decode(&text[..cut]) {
-                assert!(text.starts_with(packet.data) || text[..cut].ends_with(packet.data), "{text} at {cut}");
+                assert!(
+                    text.starts_with(packet.data) || text[..cut].ends_with(packet.data),
+                    "{text} at {cut}"
+                );
                 assert!(has_fitting_payload(&packet));
             }
         }
@@ -76,7 +79,10 @@ fn text(frame: &Frame) -> String {
 fn encoders_write_what_the_reference_writes() {
     assert_eq!(text(&connected("/", "abc")), r#"40{"sid":"abc"}"#);
     assert_eq!(text(&connected("/admin", "abc")), r#"40/admin,{"sid":"abc"}"#);
-    assert_eq!(text(&connect_error("/x", "Invalid namespace", "")), r#"44/x,{"message":"Invalid namespace"}"#);
+    assert_eq!(
+        text(&connect_error("/x", "Invalid namespace", "")),
+        r#"44/x,{"message":"Invalid namespace"}"#
+    );
     assert_eq!(text(&connect_error("/", "no", "{\"a\":1}")), r#"44{"message":"no","data":{"a":1}}"#);
     assert_eq!(text(&disconnect("/")), "41");
     assert_eq!(text(&disconnect("/x")), "41/x,");

@@ -1,0 +1,189 @@
+//! What an application is to a node: hooks it is called on, and commands it may give while it is.
+//!
+//! Hooks are synchronous and must return quickly: the node serves nobody else meanwhile. An answer that takes other
+//! nodes comes later, as a [`Completion`].
+
+use crate::{
+    code::Code,
+    delivery::{Outgoing, Sent},
+    ids::SocketId,
+    rooms::Joined,
+    state::State,
+};
+use alloc::{borrow::Cow, string::String};
+use moorline_protocol::{Reason, socket};
+use serde_json::value::RawValue;
+
+/// An application. Every hook but `event` has a sensible default.
+pub trait App {
+    /// A client asks to join a namespace.
+    ///
+    /// # Errors
+    /// A refusal is final for a stock client: it does not try again by itself.
+    fn connect(&mut self, _context: &mut Context<'_>, _connect: &Connect<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    /// A client sent an event.
+    fn event(&mut self, context: &mut Context<'_>, event: &Event<'_>);
+
+    /// What was asked for earlier is done.
+    fn completed(&mut self, _context: &mut Context<'_>, _completion: &Completion) {}
+
+    /// A socket has ended; its id addresses nobody any more.
+    fn disconnect(&mut self, _context: &mut Context<'_>, _socket: SocketId, _reason: Reason) {}
+}
+
+/// A client that asks to join a namespace.
+#[derive(Debug)]
+pub struct Connect<'a> {
+    /// The id it will have.
+    pub socket: SocketId,
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The auth payload, a JSON object, if it sent one.
+    pub auth: Option<&'a RawValue>,
+}
+
+/// Why a client may not join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The client's `err.message`.
+    pub message: String,
+    /// JSON for the client's `err.data`, or empty.
+    pub data: String,
+}
+
+/// An event from a client.
+#[derive(Debug)]
+pub struct Event<'a> {
+    /// Who sent it.
+    pub socket: SocketId,
+    /// The namespace it was sent in.
+    pub namespace: &'a str,
+    /// Its name; a number as its digits. Never a reserved name.
+    pub name: Cow<'a, str>,
+    /// Its arguments, each valid JSON of bounded depth.
+    pub args: &'a [&'a RawValue],
+    /// The acknowledgement the client wants, if any.
+    pub reply: Option<Reply>,
+}
+
+/// One acknowledgement that a client waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// Who waits.
+    pub socket: SocketId,
+    /// The client's number for it.
+    pub id: u64,
+}
+
+/// An answer that other nodes had a part in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completion {
+    /// A join is done.
+    Joined {
+        /// Who waits for it.
+        reply: Reply,
+        /// How far it reaches.
+        outcome: JoinOutcome,
+    },
+    /// A message's recipients are counted.
+    Counted {
+        /// Who waits for it.
+        reply: Reply,
+        /// How many recipients are known.
+        expected: u64,
+        /// Whether those are all.
+        outcome: CountOutcome,
+    },
+}
+
+/// How far a join reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinOutcome {
+    /// Nothing sent to the room from now on is missed.
+    Everywhere,
+    /// Other nodes cannot be heard now; they will be once the bus is back.
+    HereOnly,
+    /// The bus did not confirm in time.
+    Unconfirmed,
+}
+
+/// Whether a count is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountOutcome {
+    /// Every node concerned has counted.
+    Complete,
+    /// The bus was lost meanwhile.
+    BusDown,
+    /// A node did not answer in time.
+    Timeout,
+}
+
+/// The commands an application may give while one of its hooks runs.
+pub struct Context<'a> {
+    state: &'a mut State,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(state: &'a mut State) -> Context<'a> {
+        Context { state }
+    }
+
+    /// This node's name.
+    pub fn node(&self) -> &str {
+        &self.state.config.name
+    }
+
+    /// This node's configuration.
+    pub fn config(&self) -> &crate::Config {
+        &self.state.config
+    }
+
+    /// Puts a socket into a room.
+    ///
+    /// # Errors
+    /// [`Code::TooMany`] at a limit; [`Code::NotMember`] for a socket that is gone.
+    pub fn join(&mut self, socket: SocketId, room: &str, reply: Option<Reply>) -> Result<Joined, Code> {
+        let key = self.state.find_socket(socket).ok_or(Code::NotMember)?;
+        self.state.join(key, room, reply)
+    }
+
+    /// Takes a socket out of a room; no error if it is not in it.
+    pub fn leave(&mut self, socket: SocketId, room: &str) {
+        if let Some(key) = self.state.find_socket(socket) {
+            self.state.leave(key, room);
+        }
+    }
+
+    /// Whether a socket is in a room.
+    pub fn is_member(&self, socket: SocketId, room: &str) -> bool {
+        self.state.find_socket(socket).is_some_and(|key| self.state.is_member(key, room))
+    }
+
+    /// Sends a message of one socket to others, on whichever node they are.
+    ///
+    /// # Errors
+    /// [`Code::TooMany`] at a limit; [`Code::NotMember`] for a sender that is gone.
+    pub fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<Sent, Code> {
+        let key = self.state.find_socket(outgoing.sender).ok_or(Code::NotMember)?;
+        self.state.send(key, outgoing)
+    }
+
+    /// Answers an acknowledgement with `args`, the JSON of its arguments joined by commas. Nothing happens when the
+    /// socket is gone.
+    pub fn reply(&mut self, reply: Reply, args: &str) {
+        let Some(key) = self.state.find_socket(reply.socket) else { return };
+        let (session, space) = (self.state.sockets[key].session, self.state.sockets[key].space);
+        let frame = socket::packet::ack(&self.state.spaces[space].name, reply.id, args);
+        if self.state.enqueue(session, frame) {
+            self.state.stats.events_out += 1;
+        }
+    }
+
+    /// Counts a refused request, for the metrics.
+    pub fn count_refusal(&mut self, code: Code) {
+        self.state.stats.refuse(code);
+    }
+}

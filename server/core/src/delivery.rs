@@ -1,0 +1,176 @@
+//! Who a message is for, and handing it to them: on this node at once, on others through the bus.
+//!
+//! Invariants: a socket receives a message once however many targets name it, and a sender never its own. Local
+//! delivery never waits for the bus.
+
+use crate::{
+    app::Reply,
+    code::Code,
+    ids::{SocketId, Tag},
+    parcel::{self, Head},
+    state::State,
+};
+use alloc::{collections::BTreeSet, vec::Vec};
+use moorline_protocol::Frame;
+
+/// One name a message is sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// One socket, anywhere.
+    Socket(SocketId),
+    /// Everyone in a room of the sender's namespace.
+    Room(&'a str),
+}
+
+/// A message of a socket on this node.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// Who sends it.
+    pub sender: SocketId,
+    /// Whom it is for.
+    pub targets: &'a [Target<'a>],
+    /// The encoded event.
+    pub frame: Frame,
+    /// The acknowledgement that wants to know the number of recipients.
+    pub reply: Option<Reply>,
+}
+
+/// What became of an [`Outgoing`] message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// All recipients are known.
+    Now {
+        /// How many there are.
+        expected: u64,
+    },
+    /// Other nodes are counting; the number comes as a completion.
+    Counting,
+    /// Other nodes cannot be reached; the recipients on this node were.
+    BusDown {
+        /// How many those are.
+        expected: u64,
+    },
+}
+
+impl State {
+    /// Sends a message of one socket to others.
+    pub(crate) fn send(&mut self, sender: usize, outgoing: &Outgoing<'_>) -> Result<Sent, Code> {
+        let socket = &self.sockets[sender];
+        if outgoing.reply.is_some() && socket.pending >= self.config.limits.pending_acks_max {
+            return Err(Code::TooMany);
+        }
+        let space = socket.space;
+        let recipients = self.resolve(Some(space), outgoing.targets, Some(outgoing.sender));
+        let expected = self.deliver(&recipients, &outgoing.frame);
+        self.stats.deliveries_local += expected;
+        Ok(self.send_remote(space, outgoing, expected))
+    }
+
+    fn send_remote(&mut self, space: usize, outgoing: &Outgoing<'_>, expected: u64) -> Sent {
+        let elsewhere = self.elsewhere(space, outgoing.targets);
+        if elsewhere.is_empty() {
+            return Sent::Now { expected };
+        }
+        if !self.bus.is_up {
+            self.stats.drop("bus_down");
+            return Sent::BusDown { expected };
+        }
+        let sequence = self.next_sequence();
+        let head = Head {
+            origin: self.tag,
+            sequence,
+            is_counted: outgoing.reply.is_some(),
+            namespace: &self.spaces[space].name,
+            targets: outgoing.targets,
+        };
+        let payload = parcel::write_message(&head, outgoing.frame.as_packet());
+        let ticket = outgoing.reply.map(|_| sequence);
+        let publications = elsewhere.len();
+        for channel in elsewhere {
+            match channel {
+                Elsewhere::Node(tag) => self.publish_to_node(tag, payload.clone(), ticket),
+                Elsewhere::Room(name) => {
+                    if let Some(channel) = self.room_channel(space, name) {
+                        self.publish(channel, payload.clone(), ticket);
+                    }
+                }
+            }
+        }
+        let Some(reply) = outgoing.reply else { return Sent::Now { expected } };
+        self.await_count(sequence, reply, expected, publications);
+        Sent::Counting
+    }
+
+    /// The channels on which other nodes may hear of these targets, each once.
+    fn elsewhere<'a>(&mut self, space: usize, targets: &[Target<'a>]) -> BTreeSet<Elsewhere<'a>> {
+        let is_alone = self.config.cluster.is_none();
+        let mut channels = BTreeSet::new();
+        for target in targets {
+            match *target {
+                Target::Socket(id) if id.tag() == self.tag => {
+                    let is_here = self.find_socket(id).is_some_and(|key| self.sockets[key].space == space);
+                    if !is_here {
+                        self.stats.drop("unknown_target");
+                    }
+                }
+                Target::Socket(_) if is_alone => self.stats.drop("unknown_target"),
+                Target::Room(_) if is_alone => {}
+                Target::Socket(id) => _ = channels.insert(Elsewhere::Node(id.tag())),
+                Target::Room(name) => _ = channels.insert(Elsewhere::Room(name)),
+            }
+        }
+        channels
+    }
+
+    /// The sockets on this node that `targets` name, each once. Without a namespace, rooms are those of the first
+    /// one and a socket counts in whichever it is.
+    pub(crate) fn resolve(
+        &mut self,
+        space: Option<usize>,
+        targets: &[Target<'_>],
+        except: Option<SocketId>,
+    ) -> Vec<usize> {
+        self.delivery += 1;
+        let mut recipients = Vec::new();
+        if let Some(sender) = except.and_then(|id| self.find_socket(id)) {
+            self.sockets[sender].delivery = self.delivery;
+        }
+        for target in targets {
+            match *target {
+                Target::Socket(id) => {
+                    let found = self.find_socket(id);
+                    let is_inside = |key: &usize| space.is_none_or(|space| self.sockets[*key].space == space);
+                    recipients.extend(found.filter(is_inside));
+                }
+                Target::Room(name) => {
+                    let rooms = &self.spaces[space.unwrap_or(0)].rooms;
+                    let members = rooms.get(name).map(|room| &self.rooms[*room].members);
+                    recipients.extend(members.into_iter().flatten());
+                }
+            }
+        }
+        let (sockets, delivery) = (&mut self.sockets, self.delivery);
+        recipients.retain(|key| core::mem::replace(&mut sockets[*key].delivery, delivery) != delivery);
+        recipients
+    }
+
+    /// Puts one frame into the outbox of each recipient; returns how many could take it.
+    pub(crate) fn deliver(&mut self, recipients: &[usize], frame: &Frame) -> u64 {
+        let mut count = 0;
+        for &key in recipients {
+            let session = self.sockets[key].session;
+            if self.enqueue(session, frame.clone()) {
+                count += 1;
+            }
+        }
+        self.stats.events_out += count;
+        count
+    }
+}
+
+/// A channel that other nodes listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Elsewhere<'a> {
+    Node(Tag),
+    Room(&'a str),
+}

@@ -1,0 +1,326 @@
+//! A node: told what happened and when, it says what it wants done.
+//!
+//! Four kinds of methods that never mix: getters; `handle*`, which take what happened; `poll_*`, which give what is
+//! wanted; `pull`, which gives frames to whoever can send them.
+//!
+//! Invariant: no input fails or does unbounded work; a peer that breaks the protocol is closed and counted, and nobody
+//! else notices.
+
+use crate::{
+    app::{App, Connect, Context, Event, Reply},
+    backend::parse_string,
+    config::Config,
+    conn::{Carried, ConnId},
+    ids::{Entropy, Tag},
+    input::Input,
+    output::Output,
+    session::Due,
+    state::State,
+    stats::Stats,
+    time::Time,
+    timer::TimerKind,
+};
+use alloc::{borrow::Cow, boxed::Box, vec::Vec};
+use moorline_protocol::{
+    Frame, Reason,
+    engine::{self, Packet},
+    json,
+    socket::{self, Kind},
+};
+use serde_json::value::RawValue;
+
+/// One node with its application.
+pub struct Node<A> {
+    app: A,
+    state: State,
+}
+
+impl<A: App> Node<A> {
+    /// A new incarnation, at `now`.
+    pub fn new(config: Config, app: A, entropy: Box<dyn Entropy>, now: Time) -> Node<A> {
+        Node { app, state: State::new(config, entropy, now) }
+    }
+
+    /// Takes in one thing that happened.
+    pub fn handle(&mut self, now: Time, input: Input<'_>) {
+        self.state.now = now;
+        match input {
+            Input::Text { conn, text } => self.text(conn, text),
+            Input::Binary { conn, .. } => self.binary(conn),
+            Input::Bus(bus) => self.state.bus_input(bus),
+            Input::Open { conn } => self.state.open(conn),
+            Input::Closed { conn, reason } => self.state.connection_closed(conn, reason),
+            Input::Drain { over } => self.state.start_drain(over),
+        }
+        self.settle();
+    }
+
+    /// Handles at most `budget` deadlines that are due. Returns whether more are.
+    pub fn handle_timeout(&mut self, now: Time, budget: usize) -> bool {
+        self.state.now = now;
+        for _ in 0..budget {
+            let Some(kind) = self.state.timers.pop_due(now) else { return false };
+            match kind {
+                TimerKind::Session(key) => self.state.session_due(key),
+                TimerKind::Room(key) => self.state.room_due(key),
+                TimerKind::Count(ticket) => self.state.count_due(ticket),
+                TimerKind::Drain => self.state.drain_due(),
+                TimerKind::Beat => self.state.beat_due(),
+            }
+            self.settle();
+        }
+        self.state.timers.next().is_some_and(|(at, _)| at <= now)
+    }
+
+    /// Ends what this input doomed and tells the application what it has not heard yet, until nothing is left.
+    fn settle(&mut self) {
+        let Node { app, state } = self;
+        loop {
+            state.close_doomed();
+            if let Some((socket, reason)) = state.ended.pop() {
+                app.disconnect(&mut Context::new(state), socket, reason);
+            } else if !state.completions.is_empty() {
+                for completion in core::mem::take(&mut state.completions) {
+                    app.completed(&mut Context::new(state), &completion);
+                }
+            } else if state.doomed.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn text(&mut self, conn: ConnId, text: &str) {
+        let Some(session) = self.state.conns.session(conn) else { return };
+        let limits = &self.state.config.limits;
+        match engine::decode(text) {
+            Ok(Packet::Message(packet)) => self.socket_packet(session, packet),
+            Ok(Packet::Pong(_)) => {
+                let interval = limits.ping_interval;
+                self.state.sessions[session].take_pong(self.state.now, interval);
+                self.state.schedule(session);
+            }
+            Ok(Packet::Close) => self.state.doom(session, Reason::TransportClose),
+            Ok(Packet::Open(_) | Packet::Ping(_) | Packet::Upgrade | Packet::Noop) => {
+                self.state.refuse_packet(session, "unexpected_packet");
+            }
+            Err(error) => self.state.refuse_packet(session, error.kind()),
+        }
+    }
+
+    fn binary(&mut self, conn: ConnId) {
+        if let Some(session) = self.state.conns.session(conn) {
+            self.state.refuse_packet(session, "unexpected_binary");
+        }
+    }
+
+    fn socket_packet(&mut self, session: usize, text: &str) {
+        let packet = match socket::decode(text) {
+            Ok(packet) => packet,
+            Err(error) => return self.state.refuse_packet(session, error.kind()),
+        };
+        if packet.kind == Kind::Connect {
+            return self.connect(session, packet.namespace, packet.data);
+        }
+        let space = self.state.spaces.iter().position(|space| *space.name == *packet.namespace);
+        let joined = space.and_then(|space| self.state.sessions[session].socket_in(space));
+        let Some(socket) = joined else { return self.state.refuse_packet(session, "not_connected") };
+        match packet.kind {
+            Kind::Event => self.event(session, socket, packet.ack, packet.data),
+            Kind::Disconnect => self.state.disconnect(session, socket),
+            Kind::Ack => self.state.stats.drop("unknown_ack"),
+            Kind::BinaryEvent { .. } | Kind::BinaryAck { .. } => {
+                self.state.refuse_packet(session, "binary_unsupported");
+            }
+            Kind::Connect | Kind::ConnectError => self.state.refuse_packet(session, "unexpected_packet"),
+        }
+    }
+
+    fn connect(&mut self, session: usize, namespace: &str, auth: &str) {
+        let auth = match parse_auth(auth, self.state.config.limits.json_depth_max) {
+            Ok(auth) => auth,
+            Err(kind) => return self.state.refuse_packet(session, kind),
+        };
+        if namespace.len() > crate::config::NAMESPACE_BYTES_MAX {
+            return self.state.refuse_packet(session, "long_namespace");
+        }
+        let Some(space) = self.state.spaces.iter().position(|space| *space.name == *namespace) else {
+            let frame = socket::packet::connect_error(namespace, "Invalid namespace", "");
+            self.state.enqueue(session, frame);
+            return;
+        };
+        let joined = &self.state.sessions[session];
+        if joined.socket_in(space).is_some()
+            || joined.sockets.len() >= self.state.config.limits.namespaces_max
+        {
+            return self.state.refuse_packet(session, "unexpected_connect");
+        }
+        let id = self.state.insert_socket(session, space);
+        let connect = Connect { socket: id, namespace, auth };
+        let verdict = self.app.connect(&mut Context::new(&mut self.state), &connect);
+        let frame = match verdict {
+            Ok(()) => socket::packet::connected(namespace, &alloc::format!("{id}")),
+            Err(refusal) => {
+                self.state.withdraw(session, id.slot() as usize);
+                socket::packet::connect_error(namespace, &refusal.message, &refusal.data)
+            }
+        };
+        if self.state.enqueue(session, frame) && !self.state.sessions[session].sockets.is_empty() {
+            self.state.sessions[session].connect_by = None;
+            self.state.schedule(session);
+        }
+    }
+
+    fn event(&mut self, session: usize, socket: usize, ack: Option<u64>, data: &str) {
+        let (name, args) = match parse_event(data, self.state.config.limits.json_depth_max) {
+            Ok(event) => event,
+            Err(kind) => return self.state.refuse_packet(session, kind),
+        };
+        self.state.stats.events_in += 1;
+        let (id, space) = (self.state.sockets[socket].id, self.state.sockets[socket].space);
+        let namespace = self.state.spaces[space].name.clone();
+        let reply = ack.map(|number| Reply { socket: id, id: number });
+        let event = Event { socket: id, namespace: &namespace, name, args: &args[1..], reply };
+        self.app.event(&mut Context::new(&mut self.state), &event);
+    }
+
+    /// The next thing this node wants done.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.state.outputs.pop_front()
+    }
+
+    /// When this node next wants `handle_timeout`, and what for.
+    pub fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
+        self.state.timers.next()
+    }
+
+    /// Moves about `bytes` of frames for this connection to `frames`. Returns whether more remain.
+    pub fn pull(&mut self, conn: ConnId, bytes: usize, frames: &mut Vec<Frame>) -> bool {
+        let State { conns, sessions, .. } = &mut self.state;
+        match conns.get_mut(conn) {
+            Some(Carried::Session(key)) => sessions[*key].outbox.pull(bytes, frames),
+            Some(Carried::Farewell(outbox)) => outbox.pull(bytes, frames),
+            None => false,
+        }
+    }
+
+    /// Whether `sid` names a live session of this node.
+    pub fn has_session(&self, sid: &str) -> bool {
+        self.state.find_session(sid).is_some()
+    }
+
+    /// Whether this node takes no new sessions.
+    pub fn is_draining(&self) -> bool {
+        self.state.drain.is_some()
+    }
+
+    /// Whether draining has come to its end.
+    pub fn is_drained(&self) -> bool {
+        self.is_draining() && self.state.sessions.is_empty()
+    }
+
+    /// Whether the bus can be used; `None` for a node that is alone.
+    pub fn bus_is_up(&self) -> Option<bool> {
+        self.state.config.cluster.as_ref().map(|_| self.state.bus.is_up)
+    }
+
+    /// Whether everything this node needs was there at least once.
+    pub fn is_ready(&self) -> bool {
+        self.state.config.cluster.is_none() || self.state.bus.has_been_up
+    }
+
+    /// This incarnation's tag.
+    pub fn tag(&self) -> Tag {
+        self.state.tag
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.state.config
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &Stats {
+        &self.state.stats
+    }
+
+    /// How many sessions, sockets and rooms there are.
+    pub fn population(&self) -> Population {
+        let State { sessions, sockets, rooms, timers, .. } = &self.state;
+        Population {
+            sessions: sessions.len(),
+            sockets: sockets.len(),
+            rooms: rooms.len(),
+            timers: timers.len(),
+        }
+    }
+}
+
+/// How much of everything a node holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Population {
+    /// Engine.IO sessions.
+    pub sessions: usize,
+    /// Sockets in all namespaces.
+    pub sockets: usize,
+    /// Rooms with members, or lingering.
+    pub rooms: usize,
+    /// Deadlines.
+    pub timers: usize,
+}
+
+impl State {
+    /// Ends a session whose client broke the protocol, and counts how.
+    fn refuse_packet(&mut self, session: usize, kind: &'static str) {
+        self.stats.drop(kind);
+        self.doom(session, Reason::ParseError);
+    }
+
+    fn session_due(&mut self, key: usize) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.timer = None;
+        match session.take_due(self.now, self.config.limits.ping_timeout) {
+            Due::Nothing => {}
+            Due::Ping => _ = self.enqueue(key, engine::ping()),
+            Due::End(reason) => return self.doom(key, reason),
+        }
+        self.schedule(key);
+    }
+
+    /// The client left a namespace; its other sockets and the session go on.
+    fn disconnect(&mut self, session: usize, socket: usize) {
+        self.sessions[session].sockets.retain(|(_, at)| *at != socket);
+        self.remove_socket(socket, Reason::ClientNamespaceDisconnect);
+    }
+
+    /// Undoes a socket that the application refused: it never was, so nobody hears of its end.
+    fn withdraw(&mut self, session: usize, socket: usize) {
+        self.disconnect(session, socket);
+        self.ended.pop();
+    }
+}
+
+fn parse_auth(data: &str, depth_max: usize) -> Result<Option<&RawValue>, &'static str> {
+    if data.is_empty() {
+        return Ok(None);
+    }
+    if !json::nests_within(data, depth_max) {
+        return Err("deep_json");
+    }
+    serde_json::from_str(data).map(Some).map_err(|_| "bad_json")
+}
+
+/// Splits an event into its name and its items (the name among them), all borrowed.
+fn parse_event(data: &str, depth_max: usize) -> Result<(Cow<'_, str>, Vec<&RawValue>), &'static str> {
+    if !json::nests_within(data, depth_max) {
+        return Err("deep_json");
+    }
+    let items: Vec<&RawValue> = serde_json::from_str(data).map_err(|_| "bad_json")?;
+    let name = items.first().ok_or("bad_event_name")?.get();
+    let name = match parse_string(name) {
+        Some(name) if socket::is_reserved(&name) => return Err("reserved_event"),
+        Some(name) => name,
+        None if name.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => Cow::Borrowed(name),
+        None => return Err("bad_event_name"),
+    };
+    Ok((name, items))
+}

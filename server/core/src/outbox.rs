@@ -1,0 +1,81 @@
+//! The frames a session still has to send, whatever transport will carry them.
+//!
+//! Invariant: never more than the byte bound given to `push`; when it is full the frame is refused and the session's
+//! owner ends the session. An empty outbox holds no memory.
+
+use alloc::{collections::VecDeque, vec::Vec};
+use moorline_protocol::Frame;
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+}
+
+/// The outbox cannot take the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Outbox {
+    pub(crate) fn push(&mut self, frame: Frame, bytes_max: usize) -> Result<(), Full> {
+        let bytes = self.bytes + frame.len_bytes();
+        if bytes > bytes_max {
+            return Err(Full);
+        }
+        self.bytes = bytes;
+        self.frames.push_back(frame);
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Moves frames to `into` until about `bytes` are there; at least one if there is any. Returns whether more remain.
+    pub(crate) fn pull(&mut self, bytes: usize, into: &mut Vec<Frame>) -> bool {
+        let mut taken = 0;
+        while taken < bytes {
+            let Some(frame) = self.frames.pop_front() else { break };
+            taken += frame.len_bytes();
+            self.bytes -= frame.len_bytes();
+            into.push(frame);
+        }
+        if self.frames.is_empty() {
+            self.frames = VecDeque::new();
+        }
+        !self.frames.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(length: usize) -> Frame {
+        Frame::text(length, |out| out.resize(out.len() + length, b'x'))
+    }
+
+    #[test]
+    fn a_full_outbox_refuses_and_keeps_what_it_has() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.push(frame(58), 100), Ok(()));
+        assert_eq!(outbox.push(frame(39), 100), Err(Full));
+        assert_eq!(outbox.push(frame(38), 100), Ok(()));
+        assert_eq!(outbox.bytes, 100);
+    }
+
+    #[test]
+    fn pulling_is_in_order_and_bounded_and_leaves_no_memory() {
+        let mut outbox = Outbox::default();
+        for length in 1..=10 {
+            outbox.push(frame(length), 1000).unwrap();
+        }
+        let mut frames = Vec::new();
+        assert!(outbox.pull(7, &mut frames));
+        assert_eq!(frames.len(), 2, "3 bytes are not yet 7, 3 + 4 are");
+        assert!(!outbox.pull(usize::MAX, &mut frames));
+        let lengths: Vec<usize> = frames.iter().map(|frame| frame.as_packet().len()).collect();
+        assert_eq!(lengths, (1..=10).collect::<Vec<_>>());
+        assert_eq!((outbox.bytes, outbox.frames.capacity()), (0, 0));
+    }
+}

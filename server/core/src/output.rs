@@ -1,0 +1,49 @@
+//! What a node wants done.
+
+use crate::conn::ConnId;
+use alloc::{string::String, vec::Vec};
+use moorline_protocol::Reason;
+
+/// One thing to do, in the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// The outbox of this connection is no longer empty: pull from it until it is.
+    Flush(ConnId),
+    /// Send what the outbox still holds, then close.
+    Close {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        reason: Reason,
+    },
+    /// Subscribe to a channel, and say when it is confirmed.
+    Subscribe(String),
+    /// Unsubscribe from a channel.
+    Unsubscribe(String),
+    /// Publish a message.
+    Publish(Publication),
+}
+
+/// A message for the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// The channel's name.
+    pub channel: String,
+    /// The message.
+    pub payload: Vec<u8>,
+    /// With a ticket, the number of receivers is wanted.
+    pub ticket: Option<u64>,
+}
+
+/// The WebSocket close code that tells a client what `reason` means for it.
+pub fn close_code(reason: Reason) -> u16 {
+    match reason {
+        Reason::ClientNamespaceDisconnect | Reason::ServerNamespaceDisconnect | Reason::TransportClose => {
+            1000
+        }
+        Reason::TransportError | Reason::ParseError => 1002,
+        Reason::PingTimeout | Reason::ConnectTimeout => 1008,
+        Reason::ServerShuttingDown => 1012,
+        Reason::SlowConsumer => 1013,
+    }
+}

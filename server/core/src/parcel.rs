@@ -1,0 +1,159 @@
+//! What nodes say to each other: one line of head, then the finished packet.
+//!
+//! The packet travels as the sender encoded it, so a receiving node wraps it into a frame and never builds it again.
+//! The head is a word and JSON, readable in `redis-cli`; the word is the version, so a future form can stand beside it.
+//!
+//! Invariant: what one node writes, every node of the same version reads back; anything else is `None`, never a panic.
+
+use crate::{delivery::Target, ids::SocketId, ids::Tag, time::Time};
+use alloc::{format, string::String, string::ToString, vec::Vec};
+use moorline_protocol::json;
+
+/// A parsed message from the channel of this node or of a room.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Parcel<'a> {
+    Message(Message<'a>),
+    /// So many recipients were on the answering node.
+    Count {
+        ticket: u64,
+        count: u64,
+    },
+    /// Our own message, to see how long it took.
+    Beat {
+        sent: Time,
+    },
+}
+
+/// A message for sockets.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Message<'a> {
+    pub(crate) origin: Tag,
+    /// The origin's number for it, also the ticket of its count.
+    pub(crate) sequence: u64,
+    pub(crate) is_counted: bool,
+    pub(crate) namespace: String,
+    pub(crate) targets: Vec<String>,
+    /// The Socket.IO packet.
+    pub(crate) packet: &'a str,
+}
+
+/// What a message's head says, for the one place that writes it.
+pub(crate) struct Head<'a> {
+    pub(crate) origin: Tag,
+    pub(crate) sequence: u64,
+    pub(crate) is_counted: bool,
+    pub(crate) namespace: &'a str,
+    pub(crate) targets: &'a [Target<'a>],
+}
+
+/// Writes a message. `packet` is an Engine.IO message as a frame holds it; its type digit stays behind.
+pub(crate) fn write_message(head: &Head<'_>, packet: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(96 + packet.len() + head.targets.len() * 24);
+    out.extend_from_slice(b"to1 [\"");
+    out.extend_from_slice(head.origin.to_string().as_bytes());
+    out.extend_from_slice(b"\",");
+    json::push_number(&mut out, head.sequence);
+    out.extend_from_slice(if head.is_counted { b",true," } else { b",false," });
+    json::push_string(&mut out, head.namespace);
+    out.extend_from_slice(b",[");
+    for (at, target) in head.targets.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        match target {
+            Target::Socket(id) => json::push_string(&mut out, &id.to_string()),
+            Target::Room(name) => json::push_string(&mut out, name),
+        }
+    }
+    out.extend_from_slice(b"]]\n");
+    out.extend_from_slice(packet.get(1..).unwrap_or_default());
+    out
+}
+
+pub(crate) fn write_count(ticket: u64, count: u64) -> Vec<u8> {
+    format!("count1 [{ticket},{count}]\n").into_bytes()
+}
+
+pub(crate) fn write_beat(sent: Time) -> Vec<u8> {
+    format!("beat1 {}\n", sent.as_micros()).into_bytes()
+}
+
+/// Reads what another node, or this one, wrote.
+pub(crate) fn parse(payload: &[u8]) -> Option<Parcel<'_>> {
+    let text = core::str::from_utf8(payload).ok()?;
+    let (head, packet) = text.split_once('\n')?;
+    let (word, head) = head.split_once(' ')?;
+    match word {
+        "to1" => parse_message(head, packet).map(Parcel::Message),
+        "count1" => {
+            let (ticket, count) = serde_json::from_str(head).ok()?;
+            Some(Parcel::Count { ticket, count })
+        }
+        "beat1" => Some(Parcel::Beat { sent: Time::from_micros(head.parse().ok()?) }),
+        _ => None,
+    }
+}
+
+fn parse_message<'a>(head: &str, packet: &'a str) -> Option<Message<'a>> {
+    let (origin, sequence, is_counted, namespace, targets): (&str, u64, bool, String, Vec<String>) =
+        serde_json::from_str(head).ok()?;
+    Some(Message { origin: Tag::parse(origin)?, sequence, is_counted, namespace, targets, packet })
+}
+
+impl<'a> Target<'a> {
+    /// Reads a target that some node accepted: what is not a socket id is a room.
+    pub(crate) fn parse(text: &'a str) -> Target<'a> {
+        SocketId::parse(text).map_or(Target::Room(text), Target::Socket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use moorline_protocol::engine;
+
+    fn sample(targets: &[Target<'_>]) -> Vec<u8> {
+        let head = Head {
+            origin: Tag::parse("00c0ffee").unwrap(),
+            sequence: 7,
+            is_counted: true,
+            namespace: "/admin",
+            targets,
+        };
+        write_message(&head, engine::message("2/admin,[\"e\",\"a\\nb\"]").as_packet())
+    }
+
+    #[test]
+    fn a_message_reads_back() {
+        let id = SocketId::parse("abcdefghijABCDEF-_09").unwrap();
+        let bytes = sample(&[Target::Socket(id), Target::Room("a \"b\"\n,c")]);
+        let Some(Parcel::Message(message)) = parse(&bytes) else { panic!("not a message") };
+        assert_eq!((message.origin.to_string().as_str(), message.sequence), ("00c0ffee", 7));
+        assert_eq!((message.is_counted, message.namespace.as_str()), (true, "/admin"));
+        assert_eq!(message.targets, ["abcdefghijABCDEF-_09", "a \"b\"\n,c"]);
+        assert_eq!(message.packet, "2/admin,[\"e\",\"a\\nb\"]");
+        assert_eq!(Target::parse(&message.targets[0]), Target::Socket(id));
+    }
+
+    #[test]
+    fn counts_and_beats_read_back() {
+        assert_eq!(parse(&write_count(7, 3)), Some(Parcel::Count { ticket: 7, count: 3 }));
+        let sent = Time::from_micros(99);
+        assert_eq!(parse(&write_beat(sent)), Some(Parcel::Beat { sent }));
+    }
+
+    #[test]
+    fn anything_cut_short_or_strange_is_refused() {
+        let bytes = sample(&[Target::Room("r")]);
+        let head = bytes.iter().position(|byte| *byte == b'\n').unwrap();
+        for cut in 0..=head {
+            assert_eq!(parse(&bytes[..cut]), None, "cut at {cut}");
+        }
+        for text in
+            ["", "\n", "to1\n", "to1 []\n", "to2 [\"00c0ffee\",1,true,\"/\",[]]\n2", "count1 [1]\n", "\u{0}"]
+        {
+            assert_eq!(parse(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(parse(b"\xff\xfe \n"), None);
+    }
+}

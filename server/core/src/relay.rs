@@ -1,0 +1,176 @@
+//! What moorline does with no code written: clients join rooms and send each other events.
+//!
+//! Owns the meaning of the events that start with `@`, the rights and the answers. It holds no state of its own: rooms
+//! and sockets are the node's.
+//!
+//! Invariant: a recipient learns the sender's id from the node, never from the sender.
+
+use crate::{
+    app::{App, Completion, Context, CountOutcome, Event, JoinOutcome},
+    backend::{parse_string, parse_targets},
+    code::Code,
+    delivery::{Outgoing, Sent, Target},
+    rooms::Joined,
+};
+use alloc::{borrow::Cow, format, string::String, string::ToString, vec::Vec};
+use moorline_protocol::{Frame, json, socket};
+use serde_json::value::RawValue;
+
+const RESERVED_ROOM_HINT: &str = "room names of exactly 20 URL-safe characters are reserved for socket ids: put a prefix before yours, such as doc:";
+
+/// The built-in application.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Relay;
+
+impl App for Relay {
+    fn event(&mut self, context: &mut Context<'_>, event: &Event<'_>) {
+        let answer = match &*event.name {
+            "@to" => to(context, event),
+            "@join" => join(context, event),
+            "@leave" => leave(context, event),
+            "@whoami" => Ok(Some(whoami(context, event))),
+            name if name.starts_with('@') => Err(Code::BadEvent),
+            _ => Err(Code::NoHandler),
+        };
+        if let Err(code) = answer {
+            context.count_refusal(code);
+        }
+        let Some(reply) = event.reply else { return };
+        match answer {
+            Ok(Some(json)) => context.reply(reply, &json),
+            Ok(None) => {}
+            Err(code) => context.reply(reply, &refusal(code, event)),
+        }
+    }
+
+    fn completed(&mut self, context: &mut Context<'_>, completion: &Completion) {
+        match *completion {
+            Completion::Joined { reply, outcome } => context.reply(reply, join_answer(outcome)),
+            Completion::Counted { reply, expected, outcome } => {
+                let error = match outcome {
+                    CountOutcome::Complete => None,
+                    CountOutcome::BusDown => Some(Code::BusDown),
+                    CountOutcome::Timeout => Some(Code::Timeout),
+                };
+                if let Some(code) = error {
+                    context.count_refusal(code);
+                }
+                context.reply(reply, &expected_answer(error, expected));
+            }
+        }
+    }
+}
+
+/// The JSON to answer with now; `None` when a completion will bring the answer.
+type Answer = Result<Option<String>, Code>;
+
+fn to(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
+    let texts = event.args.first().and_then(|targets| parse_targets(targets.get())).ok_or(Code::BadTarget)?;
+    let targets = permitted_targets(context, event, &texts)?;
+    let name = event.args.get(1).ok_or(Code::BadEvent)?;
+    check_event_name(context, name)?;
+    let frame = encode(event, name, &event.args[2..]);
+    let outgoing = Outgoing { sender: event.socket, targets: &targets, frame, reply: event.reply };
+    match context.send(&outgoing)? {
+        Sent::Now { expected } => Ok(Some(expected_answer(None, expected))),
+        Sent::Counting => Ok(None),
+        Sent::BusDown { expected } => {
+            context.count_refusal(Code::BusDown);
+            Ok(Some(expected_answer(Some(Code::BusDown), expected)))
+        }
+    }
+}
+
+/// One refused target refuses the whole message.
+fn permitted_targets<'a>(
+    context: &Context<'_>,
+    event: &Event<'_>,
+    texts: &'a [Cow<'a, str>],
+) -> Result<Vec<Target<'a>>, Code> {
+    let config = context.config();
+    if texts.is_empty() {
+        return Err(Code::BadTarget);
+    }
+    if texts.len() > config.limits.targets_max {
+        return Err(Code::TooMany);
+    }
+    let permit = |text: &'a Cow<'a, str>| match Target::parse(text) {
+        target @ Target::Socket(_) => Ok(target),
+        Target::Room(name) if check_room_name(context, name).is_err() => Err(Code::BadTarget),
+        Target::Room(name) if !config.is_open && !context.is_member(event.socket, name) => {
+            Err(Code::NotMember)
+        }
+        target @ Target::Room(_) => Ok(target),
+    };
+    texts.iter().map(permit).collect()
+}
+
+/// Only a name that a stock client takes as an event, and that no relay takes as its own, may reach others.
+fn check_event_name(context: &Context<'_>, name: &RawValue) -> Result<(), Code> {
+    let name = parse_string(name.get()).ok_or(Code::BadEvent)?;
+    let is_long = name.len() > context.config().limits.event_name_bytes_max;
+    if is_long || name.starts_with('@') || socket::is_reserved(&name) { Err(Code::BadEvent) } else { Ok(()) }
+}
+
+/// The event as recipients get it: the sender first, written here, then the sender's arguments untouched.
+fn encode(event: &Event<'_>, name: &RawValue, args: &[&RawValue]) -> Frame {
+    let from = format!("{{\"from\":\"{}\"}}", event.socket);
+    let args = core::iter::once(from.as_str()).chain(args.iter().map(|arg| arg.get()));
+    socket::packet::event(event.namespace, name.get(), args)
+}
+
+fn join(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
+    let room = room_name(event)?;
+    check_room_name(context, &room)?;
+    match context.join(event.socket, &room, event.reply)? {
+        Joined::Now(outcome) => Ok(Some(join_answer(outcome).to_string())),
+        Joined::Waiting => Ok(None),
+    }
+}
+
+fn leave(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
+    let room = room_name(event)?;
+    check_room_name(context, &room)?;
+    context.leave(event.socket, &room);
+    Ok(Some(String::from("{\"ok\":true}")))
+}
+
+fn room_name<'a>(event: &Event<'a>) -> Result<Cow<'a, str>, Code> {
+    event.args.first().and_then(|room| parse_string(room.get())).ok_or(Code::BadRoom)
+}
+
+fn check_room_name(context: &Context<'_>, name: &str) -> Result<(), Code> {
+    let is_long = name.len() > context.config().limits.room_name_bytes_max;
+    let is_refused = name.is_empty() || is_long || name.starts_with('@') || socket::is_socket_id(name);
+    if is_refused { Err(Code::BadRoom) } else { Ok(()) }
+}
+
+fn whoami(context: &Context<'_>, event: &Event<'_>) -> String {
+    let mut answer = format!("{{\"id\":\"{}\",\"node\":", event.socket).into_bytes();
+    json::push_string(&mut answer, context.node());
+    answer.extend_from_slice(b",\"user\":null}");
+    String::from_utf8(answer).unwrap_or_default()
+}
+
+fn join_answer(outcome: JoinOutcome) -> &'static str {
+    match outcome {
+        JoinOutcome::Everywhere => "{\"ok\":true}",
+        JoinOutcome::HereOnly => "{\"ok\":true,\"local\":true}",
+        JoinOutcome::Unconfirmed => "{\"error\":\"timeout\"}",
+    }
+}
+
+fn expected_answer(error: Option<Code>, expected: u64) -> String {
+    error.map_or_else(
+        || format!("{{\"expected\":{expected}}}"),
+        |code| format!("{{\"error\":\"{}\",\"expected\":{expected}}}", code.as_str()),
+    )
+}
+
+fn refusal(code: Code, event: &Event<'_>) -> String {
+    let is_reserved = room_name(event).is_ok_and(|room| socket::is_socket_id(&room));
+    if code == Code::BadRoom && is_reserved {
+        return format!("{{\"error\":\"{}\",\"message\":\"{RESERVED_ROOM_HINT}\"}}", code.as_str());
+    }
+    format!("{{\"error\":\"{}\"}}", code.as_str())
+}

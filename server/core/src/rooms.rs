@@ -1,0 +1,216 @@
+//! Rooms: who is in them, and whether this node hears what other nodes send to them.
+//!
+//! A room exists while it has members, and a little longer while its channel lingers. A node is subscribed to a room's
+//! channel only in that time.
+//!
+//! Invariant: UNSUBSCRIBE is never sent while a SUBSCRIBE of the same channel is unanswered on a live bus, so a
+//! confirmation always belongs to the latest SUBSCRIBE.
+
+use crate::{
+    app::{Completion, JoinOutcome, Reply},
+    code::Code,
+    output::Output,
+    state::State,
+    time::Time,
+    timer::TimerKind,
+};
+use alloc::{collections::BTreeSet, format, rc::Rc, string::String, vec::Vec};
+
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) space: usize,
+    pub(crate) name: Rc<str>,
+    pub(crate) members: BTreeSet<usize>,
+    interest: Interest,
+    /// Joins to answer once the channel is confirmed.
+    waiting: Vec<Reply>,
+    awaits: Awaits,
+    timer: Option<Time>,
+}
+
+/// What a room's deadline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaits {
+    Nothing,
+    /// The confirmation that joins wait for.
+    Confirmation,
+    /// Somebody to come back.
+    Members,
+}
+
+/// How far this node's subscription to the room's channel has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Interest {
+    /// This node is alone: there is no channel.
+    None,
+    /// Asked for, not yet confirmed.
+    Pending,
+    /// What is published from here on is heard.
+    Confirmed,
+}
+
+/// What became of a join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    /// The socket is in the room.
+    Now(JoinOutcome),
+    /// The socket is in the room here; the answer comes as a completion once other nodes' messages are heard, too.
+    Waiting,
+}
+
+impl State {
+    /// Puts a socket into a room. Being in it already is no error.
+    pub(crate) fn join(&mut self, socket: usize, name: &str, reply: Option<Reply>) -> Result<Joined, Code> {
+        let limits = &self.config.limits;
+        let member = &self.sockets[socket];
+        let (rooms, pending) = (member.rooms.len(), member.pending);
+        let space = member.space;
+        let found = self.spaces[space].rooms.get(name).copied();
+        let is_member = found.is_some_and(|room| self.rooms[room].members.contains(&socket));
+        if !is_member && rooms >= limits.rooms_max || reply.is_some() && pending >= limits.pending_acks_max {
+            return Err(Code::TooMany);
+        }
+        let room = found.unwrap_or_else(|| self.insert_room(space, name));
+        if !is_member {
+            self.rooms[room].members.insert(socket);
+            self.sockets[socket].rooms.push(room);
+        }
+        let joined = self.answer_join(socket, room, reply);
+        self.schedule_room(room);
+        Ok(joined)
+    }
+
+    fn answer_join(&mut self, socket: usize, room: usize, reply: Option<Reply>) -> Joined {
+        match self.rooms[room].interest {
+            Interest::None | Interest::Confirmed => Joined::Now(JoinOutcome::Everywhere),
+            Interest::Pending if !self.bus.is_up => Joined::Now(JoinOutcome::HereOnly),
+            Interest::Pending => {
+                if let Some(reply) = reply {
+                    self.sockets[socket].pending += 1;
+                    self.rooms[room].waiting.push(reply);
+                }
+                Joined::Waiting
+            }
+        }
+    }
+
+    fn insert_room(&mut self, space: usize, name: &str) -> usize {
+        let name: Rc<str> = Rc::from(name);
+        let channel = self.room_channel(space, &name);
+        let interest = if channel.is_some() { Interest::Pending } else { Interest::None };
+        let key = self.rooms.insert(Room {
+            space,
+            name: name.clone(),
+            members: BTreeSet::new(),
+            interest,
+            waiting: Vec::new(),
+            awaits: Awaits::Nothing,
+            timer: None,
+        });
+        self.spaces[space].rooms.insert(name, key);
+        self.outputs.extend(channel.map(Output::Subscribe));
+        key
+    }
+
+    /// Whether the socket is in the room of this name.
+    pub(crate) fn is_member(&self, socket: usize, name: &str) -> bool {
+        let space = &self.spaces[self.sockets[socket].space];
+        space.rooms.get(name).is_some_and(|room| self.rooms[*room].members.contains(&socket))
+    }
+
+    /// Takes a socket out of a room. Not being in it is no error.
+    pub(crate) fn leave(&mut self, socket: usize, name: &str) {
+        let space = self.sockets[socket].space;
+        let Some(&room) = self.spaces[space].rooms.get(name) else { return };
+        self.sockets[socket].rooms.retain(|at| *at != room);
+        self.remove_member(room, socket);
+    }
+
+    pub(crate) fn remove_member(&mut self, room: usize, socket: usize) {
+        self.rooms[room].members.remove(&socket);
+        if self.rooms[room].members.is_empty() && self.rooms[room].interest == Interest::None {
+            self.remove_room(room);
+        } else {
+            self.schedule_room(room);
+        }
+    }
+
+    /// A channel is confirmed: what was sent to the room from now on is heard here.
+    pub(crate) fn room_subscribed(&mut self, space: &str, name: &str) {
+        let Some(space) = self.spaces.iter().find(|known| &*known.name == space) else { return };
+        let Some(&key) = space.rooms.get(name) else { return };
+        self.rooms[key].interest = Interest::Confirmed;
+        self.answer_waiting(key, JoinOutcome::Everywhere);
+        self.schedule_room(key);
+    }
+
+    /// Nothing is subscribed any more.
+    pub(crate) fn rooms_unsubscribed(&mut self) {
+        for (_, room) in &mut self.rooms {
+            if room.interest == Interest::Confirmed {
+                room.interest = Interest::Pending;
+            }
+        }
+    }
+
+    /// The bus is away: who waits for a confirmation is told that the room works on this node only.
+    pub(crate) fn answer_all_waiting(&mut self) {
+        let keys: Vec<usize> =
+            self.rooms.iter().filter(|(_, room)| !room.waiting.is_empty()).map(|(key, _)| key).collect();
+        for key in keys {
+            self.answer_waiting(key, JoinOutcome::HereOnly);
+            self.schedule_room(key);
+        }
+    }
+
+    fn answer_waiting(&mut self, key: usize, outcome: JoinOutcome) {
+        for reply in core::mem::take(&mut self.rooms[key].waiting) {
+            self.complete(reply, Completion::Joined { reply, outcome });
+        }
+    }
+
+    /// A room's deadline: its joins waited long enough, or nobody came back.
+    pub(crate) fn room_due(&mut self, key: usize) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        room.timer = None;
+        if !room.members.is_empty() {
+            self.answer_waiting(key, JoinOutcome::Unconfirmed);
+        } else if room.interest == Interest::Pending && self.bus.is_up {
+            self.answer_waiting(key, JoinOutcome::Unconfirmed);
+            self.schedule_room(key);
+        } else {
+            self.remove_room(key);
+        }
+    }
+
+    fn schedule_room(&mut self, key: usize) {
+        let (limits, now) = (&self.config.limits, self.now);
+        let room = &mut self.rooms[key];
+        let (awaits, patience) = if room.members.is_empty() {
+            (Awaits::Members, Some(limits.room_linger))
+        } else if !room.waiting.is_empty() {
+            (Awaits::Confirmation, Some(limits.ack_timeout))
+        } else {
+            (Awaits::Nothing, None)
+        };
+        let is_running = room.awaits == awaits && room.timer.is_some();
+        let at = if is_running { room.timer } else { patience.map(|patience| now + patience) };
+        room.awaits = awaits;
+        self.timers.set(TimerKind::Room(key), &mut room.timer, at);
+    }
+
+    fn remove_room(&mut self, key: usize) {
+        self.answer_waiting(key, JoinOutcome::HereOnly);
+        let mut room = self.rooms.remove(key);
+        self.timers.set(TimerKind::Room(key), &mut room.timer, None);
+        self.spaces[room.space].rooms.remove(&room.name);
+        let channel = self.room_channel(room.space, &room.name);
+        self.outputs.extend(channel.map(Output::Unsubscribe));
+    }
+
+    /// The channel of a room; a namespace holds no comma, so the name is unambiguous.
+    pub(crate) fn room_channel(&self, space: usize, room: &str) -> Option<String> {
+        let channels = self.config.cluster.as_ref()?;
+        Some(format!("{}:room:{},{room}", channels.prefix, self.spaces[space].name))
+    }
+}

@@ -1,0 +1,233 @@
+//! The tables of a node and the few moves every part of it shares: open, enqueue, doom, close.
+//!
+//! Invariants: a slot of a table is only ever reached through its own index or through an id that is compared whole;
+//! closing happens at the end of an input, never in the middle of a delivery.
+
+use crate::{
+    app::Completion,
+    bus::Bus,
+    config::Config,
+    conn::{Carried, ConnId, Conns},
+    ids::{self, Entropy, Secret, SocketId, Tag},
+    output::Output,
+    rooms::Room,
+    session::{Session, Transport},
+    stats::Stats,
+    time::Time,
+    timer::{TimerKind, Timers},
+};
+use alloc::{boxed::Box, collections::BTreeMap, collections::VecDeque, rc::Rc, string::String, vec::Vec};
+use moorline_protocol::{Frame, Reason, engine::Handshake};
+use slab::Slab;
+
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) entropy: Box<dyn Entropy>,
+    pub(crate) tag: Tag,
+    /// The time of the input being handled.
+    pub(crate) now: Time,
+    pub(crate) conns: Conns,
+    pub(crate) sessions: Slab<Session>,
+    pub(crate) sockets: Slab<Socket>,
+    pub(crate) spaces: Vec<Namespace>,
+    pub(crate) rooms: Slab<Room>,
+    pub(crate) timers: Timers,
+    pub(crate) bus: Bus,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) stats: Stats,
+    /// Set while draining: until when the last session is to be closed, and the next batch.
+    pub(crate) drain: Option<crate::drain::Drain>,
+    /// Sessions to close at the end of this input.
+    pub(crate) doomed: Vec<usize>,
+    /// Sockets whose end the application has not heard of.
+    pub(crate) ended: Vec<(SocketId, Reason)>,
+    /// Answers the application has not heard of.
+    pub(crate) completions: Vec<Completion>,
+    /// Numbers deliveries, so that a socket which several targets name is served once.
+    pub(crate) delivery: u64,
+}
+
+/// One client in one namespace.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) id: SocketId,
+    pub(crate) session: usize,
+    pub(crate) space: usize,
+    pub(crate) rooms: Vec<usize>,
+    /// Answers this socket waits for.
+    pub(crate) pending: usize,
+    /// The last delivery this socket was named in.
+    pub(crate) delivery: u64,
+}
+
+/// A namespace and the index of its rooms.
+#[derive(Debug)]
+pub(crate) struct Namespace {
+    pub(crate) name: Rc<str>,
+    pub(crate) rooms: BTreeMap<Rc<str>, usize>,
+}
+
+impl State {
+    pub(crate) fn new(config: Config, mut entropy: Box<dyn Entropy>, now: Time) -> State {
+        let tag = Tag::random(&mut *entropy);
+        let spaces = config
+            .namespaces
+            .iter()
+            .map(|name| Namespace { name: Rc::from(name.as_str()), rooms: BTreeMap::new() })
+            .collect();
+        let mut state = State {
+            config,
+            entropy,
+            tag,
+            now,
+            conns: Conns::default(),
+            sessions: Slab::new(),
+            sockets: Slab::new(),
+            spaces,
+            rooms: Slab::new(),
+            timers: Timers::default(),
+            bus: Bus::default(),
+            outputs: VecDeque::new(),
+            stats: Stats::default(),
+            drain: None,
+            doomed: Vec::new(),
+            ended: Vec::new(),
+            completions: Vec::new(),
+            delivery: 0,
+        };
+        state.subscribe_own_channels();
+        state
+    }
+
+    /// Gives a new session to a WebSocket connection.
+    pub(crate) fn open(&mut self, conn: ConnId) {
+        let secret = Secret::random(&mut *self.entropy);
+        let mut random = [0];
+        self.entropy.fill(&mut random);
+        let session =
+            Session::new(secret, Transport::WebSocket(conn), self.now, &self.config.limits, random[0]);
+        let key = self.sessions.insert(session);
+        self.conns.insert(conn, Carried::Session(key));
+        self.stats.sessions_opened += 1;
+        let sid = self.session_id(key);
+        let limits = &self.config.limits;
+        let handshake = Handshake {
+            sid: &sid,
+            upgrades: &[],
+            ping_interval_ms: millis(limits.ping_interval),
+            ping_timeout_ms: millis(limits.ping_timeout),
+            payload_bytes_max: limits.payload_bytes_max as u64,
+        };
+        let frame = handshake.encode();
+        self.enqueue(key, frame);
+        self.schedule(key);
+    }
+
+    fn session_id(&self, key: usize) -> String {
+        ids::session_id(&self.config.name, slot(key), self.sessions[key].secret)
+    }
+
+    /// The live session that `sid` names.
+    pub(crate) fn find_session(&self, sid: &str) -> Option<usize> {
+        let (slot, secret) = ids::parse_session_id(&self.config.name, sid)?;
+        let session = self.sessions.get(slot as usize)?;
+        (session.secret == secret).then_some(slot as usize)
+    }
+
+    /// The socket that `id` addresses, if it lives and lives here.
+    pub(crate) fn find_socket(&self, id: SocketId) -> Option<usize> {
+        let key = id.slot() as usize;
+        self.sockets.get(key).filter(|socket| socket.id == id).map(|_| key)
+    }
+
+    /// Puts a frame into a session's outbox. A session that cannot take it is doomed; returns whether it could.
+    pub(crate) fn enqueue(&mut self, key: usize, frame: Frame) -> bool {
+        let session = &mut self.sessions[key];
+        if session.doom.is_some() {
+            return false;
+        }
+        let was_empty = session.outbox.is_empty();
+        if session.outbox.push(frame, self.config.limits.outbox_bytes_max).is_err() {
+            self.stats.drop("slow_consumer");
+            self.doom(key, Reason::SlowConsumer);
+            return false;
+        }
+        if was_empty {
+            let Transport::WebSocket(conn) = session.transport;
+            self.outputs.push_back(Output::Flush(conn));
+        }
+        true
+    }
+
+    /// Ends a session when the current input has been handled. The first reason stands.
+    pub(crate) fn doom(&mut self, key: usize, reason: Reason) {
+        let session = &mut self.sessions[key];
+        if session.doom.is_none() {
+            session.doom = Some(reason);
+            self.doomed.push(key);
+        }
+    }
+
+    pub(crate) fn close_doomed(&mut self) {
+        while let Some(key) = self.doomed.pop() {
+            let reason = self.sessions[key].doom.unwrap_or(Reason::TransportClose);
+            let conn = self.remove_session(key, reason);
+            self.outputs.push_back(Output::Close { conn, reason });
+        }
+    }
+
+    /// The connection is gone: nothing is said to it any more.
+    pub(crate) fn connection_closed(&mut self, conn: ConnId, reason: Reason) {
+        if let Some(key) = self.conns.session(conn) {
+            self.remove_session(key, reason);
+        }
+        self.conns.remove(conn);
+    }
+
+    fn remove_session(&mut self, key: usize, reason: Reason) -> ConnId {
+        let mut session = self.sessions.remove(key);
+        self.timers.set(TimerKind::Session(key), &mut session.timer, None);
+        for &(_, socket) in &session.sockets {
+            self.remove_socket(socket, reason);
+        }
+        *self.stats.sessions_closed.entry(reason.as_str()).or_default() += 1;
+        let Transport::WebSocket(conn) = session.transport;
+        self.conns.insert(conn, Carried::Farewell(session.outbox));
+        conn
+    }
+
+    pub(crate) fn insert_socket(&mut self, session: usize, space: usize) -> SocketId {
+        let entry = self.sockets.vacant_entry();
+        let id = SocketId::new(self.tag, slot(entry.key()), &mut *self.entropy);
+        let socket = Socket { id, session, space, rooms: Vec::new(), pending: 0, delivery: 0 };
+        self.sessions[session].sockets.push((space, entry.key()));
+        entry.insert(socket);
+        id
+    }
+
+    /// Takes a socket out of its rooms and its table. The caller takes it out of its session.
+    pub(crate) fn remove_socket(&mut self, key: usize, reason: Reason) {
+        let socket = self.sockets.remove(key);
+        for &room in &socket.rooms {
+            self.remove_member(room, key);
+        }
+        self.ended.push((socket.id, reason));
+    }
+
+    /// Registers the session's next deadline.
+    pub(crate) fn schedule(&mut self, key: usize) {
+        let session = &mut self.sessions[key];
+        let deadline = session.deadline();
+        self.timers.set(TimerKind::Session(key), &mut session.timer, Some(deadline));
+    }
+}
+
+/// A table index as the 32 bits an id holds. The tables are bounded by file descriptors, far below that.
+fn slot(key: usize) -> u32 {
+    debug_assert!(u32::try_from(key).is_ok(), "a table outgrew its ids");
+    u32::try_from(key).unwrap_or(u32::MAX)
+}
+
+fn millis(duration: core::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

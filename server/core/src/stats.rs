@@ -1,0 +1,44 @@
+//! What a node counts. Plain numbers; the shell turns them into metrics.
+
+use crate::code::Code;
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+/// Counters since the start, and the last measured lag.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    /// Events that clients sent.
+    pub events_in: u64,
+    /// Events and acknowledgements put into outboxes.
+    pub events_out: u64,
+    /// Recipients reached here by senders on this node.
+    pub deliveries_local: u64,
+    /// Recipients reached here by other nodes and by backends.
+    pub deliveries_remote: u64,
+    /// Sessions opened.
+    pub sessions_opened: u64,
+    /// Sessions ended, by reason.
+    pub sessions_closed: BTreeMap<&'static str, u64>,
+    /// What was not delivered or not understood, by cause.
+    pub drops: BTreeMap<&'static str, u64>,
+    /// Relay requests refused, by code.
+    pub refusals: BTreeMap<&'static str, u64>,
+    /// Messages that came in from the bus.
+    pub bus_in: u64,
+    /// Messages handed to the bus.
+    pub bus_out: u64,
+    /// Time the last message to ourselves took through the bus.
+    pub bus_lag: Option<Duration>,
+}
+
+impl Stats {
+    /// Counts something that was dropped.
+    pub(crate) fn drop(&mut self, cause: &'static str) {
+        *self.drops.entry(cause).or_default() += 1;
+    }
+
+    /// Counts a refused request.
+    pub(crate) fn refuse(&mut self, code: Code) {
+        *self.refusals.entry(code.as_str()).or_default() += 1;
+    }
+}
