@@ -1,0 +1,27 @@
+//! The moorline server: the shell around the core.
+//!
+//! Owns all I/O: sockets, TLS, the threads that speak to Redis, signals, the clock. It never decides what a message
+//! means; that is the core's.
+
+pub mod bus;
+pub mod cli;
+pub mod clock;
+pub mod log;
+pub mod probe;
+pub mod settings;
+pub mod wire;
+
+mod admin;
+mod assets;
+mod connection;
+mod connections;
+mod listener;
+mod metrics;
+mod page;
+mod reactor;
+mod route;
+mod serve;
+mod signal;
+
+pub use serve::serve;
+pub use settings::Settings;

@@ -208,6 +208,11 @@ impl<A: App> Node<A> {
         self.state.find_session(sid).is_some()
     }
 
+    /// Whether this connection carries a live session.
+    pub fn carries(&self, conn: ConnId) -> bool {
+        self.state.conns.session(conn).is_some()
+    }
+
     /// Whether this node takes no new sessions.
     pub fn is_draining(&self) -> bool {
         self.state.drain.is_some()

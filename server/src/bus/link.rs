@@ -1,0 +1,463 @@
+//! One connection to Redis, non-blocking, and the sleeping of the thread that owns it.
+//!
+//! Owns the socket, the codec on it, what waits to be written, the login, and the pauses between attempts. It never
+//! decides what is said after the login.
+//!
+//! Invariant: a link sleeps only after reading and writing met `WouldBlock` (mio reports edges), and every wait for
+//! an answer ends after `ANSWER_MS` without a byte in or out. The text of an error contains no secret.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use redis::{Cmd, Parser, ServerError, Value};
+use socket2::{SockRef, TcpKeepalive};
+
+use super::RedisConfig;
+use crate::clock;
+
+const CONNECT_MS: u64 = 2_000;
+const ANSWER_MS: u64 = 5_000;
+/// A sent buffer larger than this is given back.
+const IDLE_BUFFER_BYTES: usize = 64 << 10;
+
+const SOCKET: Token = Token(0);
+const WAKER: Token = Token(1);
+
+/// Which of the bus's two links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Subscriber = 0,
+    Publisher = 1,
+}
+
+impl Role {
+    /// The name in logs and in `CLIENT LIST`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Role::Subscriber => "subscriber",
+            Role::Publisher => "publisher",
+        }
+    }
+}
+
+/// Why a link ended or did not come about.
+#[derive(Debug)]
+pub(super) enum LinkError {
+    /// The bus is being stopped.
+    Stopped,
+    Connection(String),
+    Mute,
+    Refused {
+        command: &'static str,
+        answer: String,
+    },
+    NotRedis,
+}
+
+impl LinkError {
+    /// Redis refused a command. The text of its answer is escaped and cut; to AUTH only the code is kept, since a
+    /// server that does not know the command answers with its arguments.
+    pub(super) fn refused(command: &'static str, answer: &ServerError) -> LinkError {
+        let details = answer.details().filter(|_| command != "AUTH").unwrap_or_default();
+        let text = format!("{} {details}", answer.code());
+        let answer = text.trim_end().chars().take(200).flat_map(char::escape_default).collect();
+        LinkError::Refused { command, answer }
+    }
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkError::Stopped => f.write_str("the bus was stopped"),
+            LinkError::Connection(reason) => f.write_str(reason),
+            LinkError::Mute => write!(f, "no answer for {ANSWER_MS} ms"),
+            LinkError::Refused { command, answer } => write!(f, "{command} was refused: {answer}"),
+            LinkError::NotRedis => f.write_str("the answer is not in Redis's protocol"),
+        }
+    }
+}
+
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> LinkError {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => LinkError::Connection("the connection was closed".to_owned()),
+            _ => LinkError::Connection(error.to_string()),
+        }
+    }
+}
+
+/// An established, logged-in connection.
+pub(super) struct Link {
+    stream: TcpStream,
+    parser: Parser,
+    out: Vec<u8>,
+    sent: usize,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+impl Link {
+    /// Connects and logs in.
+    pub(super) fn open(config: &RedisConfig, role: Role, sleeper: &mut Sleeper) -> Result<Link, LinkError> {
+        let mut stream = TcpStream::from_std(connect(config)?);
+        sleeper.poll.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
+        let mut link =
+            Link { stream, parser: Parser::new(), out: Vec::new(), sent: 0, bytes_in: 0, bytes_out: 0 };
+        link.log_in(config, role, sleeper)?;
+        Ok(link)
+    }
+
+    /// Appends a command to what is to be written.
+    pub(super) fn push(&mut self, command: &Cmd) {
+        command.write_packed_command(&mut self.out);
+    }
+
+    /// Writes as much as the socket takes.
+    pub(super) fn write(&mut self) -> Result<(), LinkError> {
+        while self.sent < self.out.len() {
+            match self.stream.write(&self.out[self.sent..]) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Ok(count) => {
+                    self.sent += count;
+                    self.bytes_out += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.sent = 0;
+        self.out.clear();
+        self.out.shrink_to(IDLE_BUFFER_BYTES);
+        Ok(())
+    }
+
+    /// Reads the next value, if a whole one has arrived.
+    pub(super) fn read(&mut self) -> Result<Option<Value>, LinkError> {
+        let mut reader = Observed { stream: &self.stream, bytes: &mut self.bytes_in, error: None };
+        match (self.parser.parse_value(&mut reader), reader.error) {
+            (Ok(value), _) => Ok(Some(value)),
+            (Err(_), Some(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            (Err(_), Some(error)) => Err(error.into()),
+            (Err(_), None) => Err(LinkError::NotRedis),
+        }
+    }
+
+    /// All bytes ever read: while an answer is due, whether this grows says whether the other side is there.
+    pub(super) fn bytes_in(&self) -> u64 {
+        self.bytes_in
+    }
+
+    /// Writes what was pushed and hands the next `count` answers to `take`, in order.
+    pub(super) fn exchange(
+        &mut self,
+        sleeper: &mut Sleeper,
+        mut count: usize,
+        mut take: impl FnMut(Value) -> Result<(), LinkError>,
+    ) -> Result<(), LinkError> {
+        let mut patience = Patience::default();
+        loop {
+            self.write()?;
+            while count > 0
+                && let Some(value) = self.read()?
+            {
+                take(value)?;
+                count -= 1;
+            }
+            if count == 0 {
+                return Ok(());
+            }
+            sleeper.sleep(patience.left(self.bytes_in + self.bytes_out)?)?;
+        }
+    }
+
+    fn log_in(&mut self, config: &RedisConfig, role: Role, sleeper: &mut Sleeper) -> Result<(), LinkError> {
+        let mut commands = Vec::new();
+        if let Some(password) = &config.password {
+            let mut auth = redis::cmd("AUTH");
+            auth.arg(config.user.as_deref()).arg(password);
+            self.push(&auth);
+            commands.push("AUTH");
+        }
+        if config.db != 0 {
+            self.push(redis::cmd("SELECT").arg(config.db));
+            commands.push("SELECT");
+        }
+        let name = format!("{}-{}", config.client_name, role.name());
+        self.push(redis::cmd("CLIENT").arg("SETNAME").arg(name));
+        commands.push("CLIENT");
+
+        let mut commands = commands.into_iter();
+        self.exchange(sleeper, commands.len(), |answer| match (commands.next(), answer) {
+            // The name is a courtesy that an ACL may deny. A missing login or a full server shows here as well.
+            (Some("CLIENT"), Value::ServerError(error)) if error.code() == "NOPERM" => Ok(()),
+            (Some(command), Value::ServerError(error)) => Err(LinkError::refused(command, &error)),
+            _ => Ok(()),
+        })
+    }
+}
+
+fn connect(config: &RedisConfig) -> Result<std::net::TcpStream, LinkError> {
+    let mut reason = LinkError::Connection("the name has no address".to_owned());
+    for address in (config.host.as_str(), config.port).to_socket_addrs()? {
+        match std::net::TcpStream::connect_timeout(&address, Duration::from_millis(CONNECT_MS)) {
+            Ok(stream) => return Ok(prepared(stream)?),
+            Err(error) => reason = error.into(),
+        }
+    }
+    Err(reason)
+}
+
+/// A silent death (a pulled cable, a vanished machine) shows within about 25 s by the kernel's probes, so that an
+/// idle link needs no timer of ours.
+fn prepared(stream: std::net::TcpStream) -> io::Result<std::net::TcpStream> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new()
+        .with_time(Duration::from_secs(10))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    SockRef::from(&stream).set_tcp_keepalive(&probes)?;
+    Ok(stream)
+}
+
+/// Keeps what the codec's error type hides: `WouldBlock` must not be mistaken for `TimedOut`, by which the kernel
+/// says that its probes went unanswered.
+struct Observed<'a> {
+    stream: &'a TcpStream,
+    bytes: &'a mut u64,
+    error: Option<io::Error>,
+}
+
+impl Read for Observed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.stream.read(buffer) {
+            Ok(0) => {
+                self.error = Some(io::ErrorKind::UnexpectedEof.into());
+                Ok(0)
+            }
+            Ok(count) => {
+                *self.bytes += count as u64;
+                Ok(count)
+            }
+            Err(error) => {
+                let kind = error.kind();
+                self.error = Some(error);
+                Err(kind.into())
+            }
+        }
+    }
+}
+
+/// How long an answer may still take: it runs out when no byte moves.
+#[derive(Default)]
+pub(super) struct Patience {
+    since: Option<(u64, Instant)>,
+}
+
+impl Patience {
+    /// The time left. Starts anew whenever `bytes_moved` has changed since the last question.
+    ///
+    /// # Errors
+    /// `Mute` when nothing is left.
+    pub(super) fn left(&mut self, bytes_moved: u64) -> Result<Option<Duration>, LinkError> {
+        let now = clock::now();
+        let since = match self.since {
+            Some((moved_then, since)) if moved_then == bytes_moved => since,
+            _ => now,
+        };
+        self.since = Some((bytes_moved, since));
+        let left = Duration::from_millis(ANSWER_MS).saturating_sub(now - since);
+        if left.is_zero() { Err(LinkError::Mute) } else { Ok(Some(left)) }
+    }
+}
+
+/// The place where a bus thread sleeps: woken by its socket, by the loop, or by the time.
+pub(super) struct Sleeper {
+    poll: Poll,
+    events: Events,
+    is_halted: Arc<AtomicBool>,
+}
+
+impl Sleeper {
+    /// Also returns what wakes it from outside.
+    pub(super) fn new(is_halted: Arc<AtomicBool>) -> io::Result<(Sleeper, Waker)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        Ok((Sleeper { poll, events: Events::with_capacity(8), is_halted }, waker))
+    }
+
+    /// Sleeps until there may be something to do, or the time is over.
+    ///
+    /// # Errors
+    /// `Stopped` when the bus was told to end.
+    pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> Result<(), LinkError> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
+            _ => {}
+        }
+        if self.is_halted.load(Ordering::Acquire) { Err(LinkError::Stopped) } else { Ok(()) }
+    }
+}
+
+/// The pauses between attempts: 50 ms doubling to 1 s, each up to a quarter longer or shorter so that the nodes of a
+/// cluster do not come back in step.
+pub(super) struct Backoff {
+    next_ms: u64,
+}
+
+impl Backoff {
+    const FIRST_MS: u64 = 50;
+    const LAST_MS: u64 = 1_000;
+
+    pub(super) fn new() -> Backoff {
+        Backoff { next_ms: Backoff::FIRST_MS }
+    }
+
+    /// A link that was live since `live_since` ended. If it lasted, the pauses start over; one that is accepted and
+    /// cut again and again is not worth trying more often than one that is refused.
+    pub(super) fn link_ended(&mut self, live_since: Option<Instant>) {
+        let lasting = Duration::from_millis(Backoff::LAST_MS);
+        if live_since.is_some_and(|since| clock::now() - since > lasting) {
+            *self = Backoff::new();
+        }
+    }
+
+    pub(super) fn pause(&mut self) -> Duration {
+        let percent = 75 + u64::from(getrandom::u32().unwrap_or(25) % 51);
+        let pause = Duration::from_millis(self.next_ms * percent / 100);
+        self.next_ms = (self.next_ms * 2).min(Backoff::LAST_MS);
+        pause
+    }
+}
+
+/// What was last said in the log about a link, so that the same trouble is said once.
+pub(super) struct Complaint {
+    role: Role,
+    last: Option<String>,
+}
+
+impl Complaint {
+    pub(super) fn new(role: Role) -> Complaint {
+        Complaint { role, last: None }
+    }
+
+    pub(super) fn link_down(&mut self, server: &RedisConfig, reason: &LinkError) {
+        let reason = reason.to_string();
+        if self.last.as_ref() != Some(&reason) {
+            tracing::warn!(link = self.role.name(), %server, %reason, "Redis link down");
+            self.last = Some(reason);
+        }
+    }
+
+    pub(super) fn link_up(&mut self, server: &RedisConfig) {
+        tracing::info!(link = self.role.name(), %server, "Redis link up");
+        self.last = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    fn refusal(answer: &str, command: &'static str) -> String {
+        let Ok(Value::ServerError(error)) = redis::parse_redis_value(answer.as_bytes()) else { panic!() };
+        LinkError::refused(command, &error).to_string()
+    }
+
+    #[test]
+    fn a_refused_login_shows_the_code_only() {
+        let text = refusal("-ERR unknown command 'AUTH', with args beginning with: 'sesame'\r\n", "AUTH");
+        assert_eq!(text, "AUTH was refused: ERR");
+    }
+
+    #[test]
+    fn a_refusal_is_escaped_and_cut() {
+        let text = refusal(&format!("-NOPERM bad\u{1b}[31m {}\r\n", "x".repeat(1_000)), "SUBSCRIBE");
+        assert!(text.starts_with("SUBSCRIBE was refused: NOPERM bad\\u{1b}[31m xxx"), "{text}");
+        assert!(text.len() < 300, "{text}");
+    }
+
+    #[test]
+    fn pauses_grow_to_a_second_and_start_over() {
+        let mut backoff = Backoff::new();
+        for expected_ms in [50, 100, 200, 400, 800, 1_000, 1_000] {
+            let pause_ms = backoff.pause().as_millis();
+            assert!((expected_ms * 3 / 4..=expected_ms * 5 / 4).contains(&pause_ms), "{pause_ms}");
+        }
+        backoff.link_ended(Some(clock::now()));
+        assert!(backoff.pause() > Duration::from_millis(700), "it did not last");
+        backoff.link_ended(clock::now().checked_sub(Duration::from_secs(2)));
+        assert!(backoff.pause() < Duration::from_millis(63));
+    }
+
+    /// Keeps every field of every event as text.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<String>>);
+
+    impl tracing::Subscriber for Log {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            let mut text = self.0.lock().unwrap();
+            event.record(&mut |field: &tracing::field::Field, value: &dyn fmt::Debug| {
+                text.push_str(&format!("{field}={value:?}\n"));
+            });
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    /// Answers whoever connects with `answer`, like a server that repeats what it was told.
+    fn server(answer: &'static str) -> u16 {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                stream.unwrap().write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        port
+    }
+
+    #[test]
+    fn a_failed_login_is_logged_once_and_without_the_password() {
+        let port = server("-ERR unknown command 'AUTH', with args beginning with: 'anna' 'sesame'\r\n");
+        let config: RedisConfig = format!("redis://anna:sesame@127.0.0.1:{port}/0").parse().unwrap();
+        let (mut sleeper, _waker) = Sleeper::new(Arc::default()).unwrap();
+        let mut complaint = Complaint::new(Role::Subscriber);
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            for _ in 0..3 {
+                let reason = Link::open(&config, Role::Subscriber, &mut sleeper).err().unwrap();
+                complaint.link_down(&config, &reason);
+            }
+        });
+        let text = log.0.lock().unwrap();
+        assert_eq!(text.matches("AUTH was refused: ERR").count(), 1, "{text}");
+        assert!(!text.contains("sesame"), "{text}");
+    }
+
+    #[test]
+    fn a_server_that_speaks_something_else_is_refused() {
+        let port = server("HTTP/1.1 400 Bad Request\r\n\r\n");
+        let config: RedisConfig = format!("redis://127.0.0.1:{port}/0").parse().unwrap();
+        let (mut sleeper, _waker) = Sleeper::new(Arc::default()).unwrap();
+        let refused = Link::open(&config, Role::Publisher, &mut sleeper);
+        assert!(matches!(refused, Err(LinkError::NotRedis)));
+    }
+}

@@ -1,0 +1,201 @@
+//! The publisher thread: the only writer to Redis Pub/Sub.
+//!
+//! Owns the publishing link. It never sends a publication twice.
+//!
+//! Invariant: one connection, one pipeline at a time, in the order queued: what was published earlier is sent
+//! earlier. Every publication taken ends in exactly one of published and lost. Idle, the thread sleeps in a poll on
+//! its socket without a time-out: a closed link wakes it at once, and when the subscriber's link dies in silence it
+//! is woken to ask Redis on its own.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use redis::{ServerError, Value};
+
+use super::Publication;
+use super::link::{Backoff, Complaint, Link, LinkError, Role, Sleeper};
+use super::outgoing::Work;
+use super::redis::Shared;
+use crate::clock;
+
+/// A pipeline is closed at this size: large enough to be cheap, small enough that answers keep coming.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The thread's state.
+pub(super) struct Publisher {
+    shared: Arc<Shared>,
+    sleeper: Sleeper,
+    chunk: VecDeque<Publication>,
+    backoff: Backoff,
+    complaint: Complaint,
+    last_refusal: Option<String>,
+}
+
+impl Publisher {
+    pub(super) fn new(shared: Arc<Shared>, sleeper: Sleeper) -> Publisher {
+        Publisher {
+            shared,
+            sleeper,
+            chunk: VecDeque::new(),
+            backoff: Backoff::new(),
+            complaint: Complaint::new(Role::Publisher),
+            last_refusal: None,
+        }
+    }
+
+    /// Runs until the bus is stopped, or closed and everything is sent.
+    pub(super) fn run(mut self) {
+        loop {
+            let Err(reason) = self.connect_and_serve();
+            if matches!(reason, LinkError::Stopped) || self.shared.outgoing.is_closing() {
+                return;
+            }
+            self.complaint.link_down(&self.shared.config, &reason);
+            if self.pause().is_err() {
+                return;
+            }
+        }
+    }
+
+    fn connect_and_serve(&mut self) -> Result<Infallible, LinkError> {
+        let mut link = Link::open(&self.shared.config, Role::Publisher, &mut self.sleeper)?;
+        self.shared.counters.publisher_connects.fetch_add(1, Ordering::Relaxed);
+        self.complaint.link_up(&self.shared.config);
+        let live_since = clock::now();
+        self.shared.outgoing.link_up();
+        self.shared.events.set_live(Role::Publisher, true);
+        let end = self.serve(&mut link);
+        let queued = self.shared.outgoing.link_down();
+        self.shared.events.set_live(Role::Publisher, false);
+        self.backoff.link_ended(Some(live_since));
+        for publication in self.chunk.drain(..).chain(queued) {
+            self.shared.lost(publication.ticket);
+        }
+        end
+    }
+
+    fn serve(&mut self, link: &mut Link) -> Result<Infallible, LinkError> {
+        loop {
+            match self.shared.outgoing.take(&mut self.chunk, CHUNK_BYTES) {
+                Work::Send(bytes) => {
+                    self.send(link)?;
+                    self.shared.outgoing.answered(bytes);
+                }
+                Work::CheckLink => {
+                    link.push(&redis::cmd("PING"));
+                    link.exchange(&mut self.sleeper, 1, |_| Ok(()))?;
+                }
+                Work::Nothing => self.idle(link)?,
+                Work::Finished => return Err(LinkError::Stopped),
+            }
+        }
+    }
+
+    /// Sends the chunk as one pipeline and reports on each publication as its answer comes. What remains in the
+    /// chunk after an error was not answered for.
+    fn send(&mut self, link: &mut Link) -> Result<(), LinkError> {
+        let mut answers = 0;
+        for publication in &self.chunk {
+            answers += push_publication(link, publication);
+        }
+        let started = clock::now();
+        let mut published = None;
+        let Publisher { shared, sleeper, chunk, last_refusal, .. } = self;
+        link.exchange(sleeper, answers, |answer| {
+            let wants_count = chunk.front().is_some_and(|publication| publication.ticket.is_some());
+            let (answer, count) = match published.take() {
+                None if wants_count => {
+                    published = Some(answer);
+                    return Ok(());
+                }
+                None => (answer, None),
+                Some(first) => (first, Some(answer)),
+            };
+            if let Some(publication) = chunk.pop_front() {
+                report(shared, publication.ticket, answer, count.as_ref(), last_refusal);
+            }
+            Ok(())
+        })?;
+        let round_trip_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.shared.counters.publish_round_trip_us.store(round_trip_us, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Redis says nothing unasked here, so an idle link that can be read was closed or is out of step.
+    fn idle(&mut self, link: &mut Link) -> Result<(), LinkError> {
+        if link.read()?.is_some() {
+            return Err(LinkError::NotRedis);
+        }
+        self.sleeper.sleep(None)
+    }
+
+    fn pause(&mut self) -> Result<(), LinkError> {
+        let until = clock::now() + self.backoff.pause();
+        loop {
+            let left = until.saturating_duration_since(clock::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.sleeper.sleep(Some(left))?;
+        }
+    }
+}
+
+/// Returns how many answers Redis will give. The count of subscribers is asked for on its own, since PUBLISH also
+/// counts who watches by pattern.
+fn push_publication(link: &mut Link, publication: &Publication) -> usize {
+    let Publication { channel, payload, ticket } = publication;
+    link.push(redis::cmd("PUBLISH").arg(channel).arg(payload.as_slice()));
+    if ticket.is_none() {
+        return 1;
+    }
+    link.push(redis::cmd("PUBSUB").arg("NUMSUB").arg(channel));
+    2
+}
+
+fn report(
+    shared: &Shared,
+    ticket: Option<u64>,
+    answer: Value,
+    count: Option<&Value>,
+    last_refusal: &mut Option<String>,
+) {
+    match answer {
+        Value::Int(reached) => {
+            shared.counters.published.fetch_add(1, Ordering::Relaxed);
+            if let Some(ticket) = ticket {
+                let reached = u32::try_from(reached).unwrap_or_default();
+                shared
+                    .events
+                    .published(ticket, count.and_then(subscribers).map_or(reached, |n| n.min(reached)));
+            }
+        }
+        Value::ServerError(error) => {
+            complain_once(&error, last_refusal);
+            shared.lost(ticket);
+        }
+        _ => shared.lost(ticket),
+    }
+}
+
+/// Reads the answer of PUBSUB NUMSUB: the channel's name and its count. An ACL may deny the command; then PUBLISH's
+/// own count has to do.
+fn subscribers(answer: &Value) -> Option<u32> {
+    match answer {
+        Value::Array(items) => match items.get(1) {
+            Some(Value::Int(count)) => u32::try_from(*count).ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Each publication of a flood may be refused for the same reason: it is said when the reason changes.
+fn complain_once(error: &ServerError, last_refusal: &mut Option<String>) {
+    if last_refusal.as_deref() != Some(error.code()) {
+        tracing::warn!(reason = %LinkError::refused("PUBLISH", error), "Redis refused a publication");
+        *last_refusal = Some(error.code().to_owned());
+    }
+}

@@ -1,0 +1,92 @@
+//! One connection of the shell: its stream, what it is in the middle of, and what it still has to write.
+//!
+//! It never decides anything: what bytes mean is for the wire, the router and the core.
+//!
+//! Invariant: an idle WebSocket connection holds no buffer.
+
+use crate::{
+    listener::Audience,
+    wire::{
+        http::HeadScanner, send_queue::Progress, send_queue::SendQueue, tls::Stream, websocket::WebSocket,
+    },
+};
+use moorline_core::Time;
+use std::{io, io::Write, net::IpAddr, net::Shutdown};
+
+pub(crate) struct Connection {
+    pub(crate) stream: Stream,
+    /// Who opened the TCP connection: the client, or the proxy before it.
+    pub(crate) peer: IpAddr,
+    pub(crate) audience: Audience,
+    pub(crate) phase: Phase,
+    pub(crate) out: SendQueue,
+    /// Kept by the connection table.
+    pub(crate) deadline: Option<Time>,
+    /// The core's outbox for this connection is not empty.
+    pub(crate) has_frames: bool,
+    /// The last write did not take everything: an event will say when to go on.
+    pub(crate) is_blocked: bool,
+    /// Noted in this turn's list of connections to flush.
+    pub(crate) is_dirty: bool,
+}
+
+/// What a connection is in the middle of.
+pub(crate) enum Phase {
+    /// Reading a request head.
+    Head(PartialHead),
+    /// Carrying a session.
+    WebSocket(WebSocket),
+    /// Saying its last words; what it still receives is discarded.
+    Closing {
+        /// Whether our half is shut.
+        is_shut: bool,
+    },
+}
+
+/// A request head as far as it has arrived.
+#[derive(Debug, Default)]
+pub(crate) struct PartialHead {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) scanner: HeadScanner,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream, peer: IpAddr, audience: Audience) -> Connection {
+        Connection {
+            stream,
+            peer,
+            audience,
+            phase: Phase::Head(PartialHead::default()),
+            out: SendQueue::default(),
+            deadline: None,
+            has_frames: false,
+            is_blocked: false,
+            is_dirty: false,
+        }
+    }
+
+    /// Writes what is queued, as far as the stream takes it. In the closing phase, shuts our half once all is written.
+    pub(crate) fn write(&mut self) -> io::Result<Progress> {
+        let progress = self.out.write_to(&mut self.stream)?;
+        self.is_blocked = progress == Progress::Blocked;
+        if let Phase::Closing { is_shut: is_shut @ false } = &mut self.phase
+            && progress == Progress::Done
+        {
+            *is_shut = true;
+            self.stream.close_notify();
+            // What TLS could not say now is not worth waiting for.
+            let _ = self.stream.flush();
+            self.stream.socket_mut().shutdown(Shutdown::Write)?;
+        }
+        Ok(progress)
+    }
+
+    /// Whether it still has something to say before the process may end.
+    pub(crate) fn is_busy(&self) -> bool {
+        match self.phase {
+            Phase::Head(_) => false,
+            Phase::WebSocket(_) => true,
+            Phase::Closing { is_shut } => !is_shut,
+        }
+    }
+}

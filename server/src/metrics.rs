@@ -1,0 +1,180 @@
+//! Everything this process counts, as Prometheus text.
+//!
+//! The numbers live where they are counted (core, bus, shell); this file only names them. Labels come from fixed sets,
+//! never from clients.
+
+use crate::bus::BusStatus;
+use moorline_core::{Stats, node::Population};
+use std::{collections::BTreeMap, fmt::Write as _};
+
+/// What the shell counts itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ShellStats {
+    pub(crate) accepted: u64,
+    /// Connections answered 503 because the process holds as many as it may.
+    pub(crate) overloaded: u64,
+    /// Times accepting stopped for want of file descriptors or memory.
+    pub(crate) exhausted: u64,
+    pub(crate) responses: BTreeMap<u16, u64>,
+    /// Connections closed for breaking HTTP or WebSocket rules, by kind.
+    pub(crate) violations: BTreeMap<&'static str, u64>,
+}
+
+/// One moment of one node.
+pub(crate) struct Snapshot {
+    pub(crate) node: String,
+    pub(crate) connections: usize,
+    pub(crate) population: Population,
+    pub(crate) stats: Stats,
+    pub(crate) shell: ShellStats,
+    pub(crate) bus: Option<BusStatus>,
+}
+
+impl Snapshot {
+    /// The text of `/metrics`.
+    pub(crate) fn render(&self) -> String {
+        let mut text = Text(String::with_capacity(4096));
+        text.gauge(
+            "info",
+            "This node.",
+            &[(format!("{{node=\"{}\",version=\"{}\"}}", self.node, env!("CARGO_PKG_VERSION")), 1)],
+        );
+        self.render_population(&mut text);
+        self.render_traffic(&mut text);
+        self.render_shell(&mut text);
+        self.render_bus(&mut text);
+        text.0
+    }
+
+    fn render_population(&self, text: &mut Text) {
+        text.gauge("connections", "Open TCP connections.", &[plain(self.connections as u64)]);
+        text.gauge("sessions", "Engine.IO sessions.", &[plain(self.population.sessions as u64)]);
+        text.gauge("sockets", "Sockets in all namespaces.", &[plain(self.population.sockets as u64)]);
+        text.gauge("rooms", "Rooms this node hears.", &[plain(self.population.rooms as u64)]);
+    }
+
+    fn render_traffic(&self, text: &mut Text) {
+        let stats = &self.stats;
+        text.counter("events_in_total", "Events received from clients.", &[plain(stats.events_in)]);
+        text.counter(
+            "events_out_total",
+            "Events and acknowledgements for clients.",
+            &[plain(stats.events_out)],
+        );
+        text.counter(
+            "deliveries_total",
+            "Recipients reached here, by where the sender is.",
+            &[
+                (String::from("{from=\"local\"}"), stats.deliveries_local),
+                (String::from("{from=\"remote\"}"), stats.deliveries_remote),
+            ],
+        );
+        text.counter("sessions_opened_total", "Sessions opened.", &[plain(stats.sessions_opened)]);
+        text.counter("sessions_closed_total", "Sessions ended.", &labelled("reason", &stats.sessions_closed));
+        text.counter(
+            "drops_total",
+            "What was not delivered or not understood.",
+            &labelled("cause", &stats.drops),
+        );
+        text.counter("refusals_total", "Relay requests refused.", &labelled("code", &stats.refusals));
+    }
+
+    fn render_shell(&self, text: &mut Text) {
+        let shell = &self.shell;
+        text.counter("connections_accepted_total", "TCP connections accepted.", &[plain(shell.accepted)]);
+        text.counter(
+            "connections_overloaded_total",
+            "Connections answered 503 at the limit.",
+            &[plain(shell.overloaded)],
+        );
+        text.counter("accept_exhausted_total", "Times accepting had to pause.", &[plain(shell.exhausted)]);
+        let responses: Vec<_> = shell
+            .responses
+            .iter()
+            .map(|(status, count)| (format!("{{status=\"{status}\"}}"), *count))
+            .collect();
+        text.counter("http_responses_total", "HTTP answers other than 101.", &responses);
+        text.counter(
+            "violations_total",
+            "Connections that broke HTTP or WebSocket rules.",
+            &labelled("kind", &shell.violations),
+        );
+    }
+
+    fn render_bus(&self, text: &mut Text) {
+        let Some(bus) = &self.bus else { return };
+        text.gauge("redis_up", "1 while both links to Redis work.", &[plain(u64::from(bus.is_up))]);
+        text.counter(
+            "redis_connects_total",
+            "Links to Redis established.",
+            &[
+                (String::from("{link=\"subscriber\"}"), bus.subscriber_connects),
+                (String::from("{link=\"publisher\"}"), bus.publisher_connects),
+            ],
+        );
+        text.counter("redis_messages_in_total", "Messages heard.", &[plain(bus.messages_in)]);
+        text.counter("redis_published_total", "Messages Redis took.", &[plain(bus.published)]);
+        text.counter(
+            "redis_lost_total",
+            "Messages lost with a link or refused by a full queue.",
+            &[plain(bus.lost)],
+        );
+        text.gauge(
+            "redis_publish_queue_bytes",
+            "Bytes waiting for Redis.",
+            &[plain(bus.publish_queue_bytes as u64)],
+        );
+        text.gauge(
+            "redis_event_queue_bytes",
+            "Bytes waiting for the loop.",
+            &[plain(bus.event_queue_bytes as u64)],
+        );
+        text.gauge(
+            "redis_publish_round_trip_microseconds",
+            "The last pipeline to Redis.",
+            &[plain(bus.publish_round_trip_us)],
+        );
+        let lag: Vec<_> = self
+            .stats
+            .bus_lag
+            .map(|lag| plain(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX)))
+            .into_iter()
+            .collect();
+        text.gauge(
+            "redis_lag_microseconds",
+            "Time of this node's last message to itself; absent while the link is down.",
+            &lag,
+        );
+    }
+}
+
+/// A sample's labels, braces included, and its value.
+type Sample = (String, u64);
+
+fn plain(value: u64) -> Sample {
+    (String::new(), value)
+}
+
+fn labelled(label: &str, counts: &BTreeMap<&'static str, u64>) -> Vec<Sample> {
+    counts.iter().map(|(kind, count)| (format!("{{{label}=\"{kind}\"}}"), *count)).collect()
+}
+
+struct Text(String);
+
+impl Text {
+    fn gauge(&mut self, name: &str, help: &str, samples: &[Sample]) {
+        self.family(name, "gauge", help, samples);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, samples: &[Sample]) {
+        self.family(name, "counter", help, samples);
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str, samples: &[Sample]) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, "# HELP moorline_{name} {help}\n# TYPE moorline_{name} {kind}\n");
+        for (labels, value) in samples {
+            let _ = writeln!(self.0, "moorline_{name}{labels} {value}");
+        }
+    }
+}

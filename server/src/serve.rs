@@ -1,0 +1,179 @@
+//! From settings to a running loop: everything that can fail at the start fails here, in one sentence.
+
+use crate::{
+    assets::Assets,
+    bus::RedisBus,
+    clock::Clock,
+    connections::Connections,
+    listener::{Audience, Listener},
+    metrics::ShellStats,
+    reactor::{ADMIN, CHUNK_BYTES, PUBLIC, Reactor, SIGNALS, WAKER},
+    settings::Settings,
+    signal::Signals,
+    wire::{origin::OriginRule, tls},
+};
+use mio::{Poll, Registry, Waker};
+use moorline_core::{Config, Entropy, Limits, Node, Relay};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+/// File descriptors kept back for listeners, the bus, the admin port and the standard streams.
+const DESCRIPTORS_RESERVED: u64 = 64;
+/// How long the end waits for what is still queued for Redis.
+const BUS_GRACE: Duration = Duration::from_secs(2);
+
+/// Serves until a signal ends it; returns the process's exit code.
+///
+/// # Errors
+/// One sentence that says what could not be had and which flag asked for it.
+pub fn serve(settings: Settings) -> Result<u8, String> {
+    let mut reactor = prepare(settings)?;
+    announce(&reactor);
+    let outcome = reactor.run().map_err(|error| format!("the event loop failed: {error}"));
+    if let Some(bus) = reactor.bus.take() {
+        bus.shutdown(crate::clock::now() + BUS_GRACE);
+    }
+    if let Ok(code) = outcome {
+        tracing::info!(code, "ended");
+    }
+    outcome
+}
+
+fn prepare(settings: Settings) -> Result<Reactor, String> {
+    let tls = settings.tls.as_ref().map(|files| tls::server_config(&files.cert, &files.key)).transpose()?;
+    let assets = settings.assets.as_deref().map(Assets::read).transpose()?;
+    let connections_max = connections_max(&settings.limits)?;
+    let poll = Poll::new().map_err(|error| format!("the system refuses a poll: {error}"))?;
+    let listeners = listen(&settings, poll.registry())?;
+    let signals = Signals::register(poll.registry(), SIGNALS)
+        .map_err(|error| format!("the system refuses signal handlers: {error}"))?;
+    let bus = start_bus(&settings, poll.registry())?;
+    let clock = Clock::start();
+    let mut entropy = SystemEntropy::default();
+    let config = core_config(&settings, &mut entropy);
+    Ok(Reactor {
+        poll,
+        now: clock.time(),
+        node: Node::new(config, Relay, Box::new(entropy), clock.time()),
+        clock,
+        bus,
+        origins: OriginRule::new(settings.allow_origins.clone()),
+        settings,
+        assets,
+        tls,
+        listeners,
+        signals,
+        connections: Connections::default(),
+        connections_max,
+        shell: ShellStats::default(),
+        accept_again: None,
+        readable: Vec::new(),
+        dirty: Vec::new(),
+        has_bus_events: false,
+        has_timeouts: false,
+        publications: Vec::new(),
+        publication_bytes: 0,
+        buffer: vec![0; CHUNK_BYTES].into_boxed_slice(),
+        frames: Vec::new(),
+        bus_events: Vec::new(),
+    })
+}
+
+fn announce(reactor: &Reactor) {
+    let addresses: Vec<Option<SocketAddr>> =
+        reactor.listeners.iter().map(|listener| listener.local_addr().ok()).collect();
+    tracing::info!(
+        node = reactor.node.config().name,
+        version = env!("CARGO_PKG_VERSION"),
+        listen = ?addresses.first().copied().flatten(),
+        admin = ?addresses.get(1).copied().flatten(),
+        cluster = reactor.bus.is_some(),
+        tls = reactor.tls.is_some(),
+        connections_max = reactor.connections_max,
+        "serving; there is no authentication yet: whoever reaches this port may use it"
+    );
+    if reactor.settings.is_open {
+        tracing::warn!(
+            "--open: anyone may send to any room without being in it; use it for demonstrations only"
+        );
+    }
+}
+
+fn listen(settings: &Settings, registry: &Registry) -> Result<Vec<Listener>, String> {
+    let bind = |flag: &str, address, audience, token| -> Result<Listener, String> {
+        let sentence = |error: io::Error| format!("{flag} {address} cannot be listened on: {error}");
+        let mut listener = Listener::bind(address, audience).map_err(sentence)?;
+        listener.register(registry, token).map_err(sentence)?;
+        Ok(listener)
+    };
+    let mut listeners = vec![bind("--listen", settings.listen, Audience::Public, PUBLIC)?];
+    if let Some(admin) = settings.admin {
+        listeners.push(bind("--admin", admin, Audience::Admin, ADMIN)?);
+    }
+    Ok(listeners)
+}
+
+fn start_bus(settings: &Settings, registry: &Registry) -> Result<Option<RedisBus>, String> {
+    let Some(config) = settings.redis.clone() else { return Ok(None) };
+    let sentence =
+        |error: io::Error| format!("--redis: the threads that speak to Redis cannot start: {error}");
+    let waker = Waker::new(registry, WAKER).map_err(sentence)?;
+    let wake = Arc::new(move || {
+        // A waker fails only when the loop is gone, and then nobody needs waking.
+        let _ = waker.wake();
+    });
+    RedisBus::start(config, wake).map(Some).map_err(sentence)
+}
+
+fn core_config(settings: &Settings, entropy: &mut SystemEntropy) -> Config {
+    Config {
+        name: settings.node.clone().unwrap_or_else(|| moorline_core::Tag::random(entropy).to_string()),
+        namespaces: settings.namespaces.clone(),
+        is_open: settings.is_open,
+        cluster: settings.redis.is_some().then(|| settings.channels.clone()),
+        limits: settings.limits.clone(),
+    }
+}
+
+/// Raises the soft limit on file descriptors to the hard one; what remains after the reserve is for clients.
+fn connections_max(limits: &Limits) -> Result<usize, String> {
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX)
+        .map_err(|error| format!("the limit on file descriptors cannot be read: {error}"))?;
+    let most = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX);
+    Ok(if limits.connections_max == 0 { most } else { most.min(limits.connections_max) })
+}
+
+/// The operating system's random bits, fetched a page at a time: a system call per id would cost more than the id.
+struct SystemEntropy {
+    page: [u8; 1024],
+    used: usize,
+}
+
+impl Default for SystemEntropy {
+    fn default() -> SystemEntropy {
+        SystemEntropy { page: [0; 1024], used: 1024 }
+    }
+}
+
+impl Entropy for SystemEntropy {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            if self.used == self.page.len() {
+                self.refill();
+            }
+            // Taken bits are wiped: what was given out must not be found in memory again.
+            *byte = std::mem::take(&mut self.page[self.used]);
+            self.used += 1;
+        }
+    }
+}
+
+impl SystemEntropy {
+    #[expect(
+        clippy::expect_used,
+        reason = "without random bits every id could be guessed: the process must not go on"
+    )]
+    fn refill(&mut self) {
+        getrandom::fill(&mut self.page).expect("the operating system gives random bits");
+        self.used = 0;
+    }
+}

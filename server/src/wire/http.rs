@@ -1,0 +1,41 @@
+//! HTTP/1.1 as the node needs it: strict request heads in, small whole answers out.
+//!
+//! Owns the grammar of a request head and the framing rules between the proxy and the node. It never reads a body,
+//! never keeps a connection for a second request and never guesses: what two parsers could read differently is refused.
+//!
+//! Invariant: a [`RequestHead`] is unambiguous about where its body ends, and no answer carries a line break that a
+//! client sent.
+
+pub mod request;
+pub mod response;
+#[cfg(test)]
+mod tests;
+
+pub use request::{BodyKind, HeadLimits, HeadScanner, Method, Parsed, RequestHead, WebSocketKey, parse_head};
+pub use response::{Response, switching_protocols};
+
+/// A request that is answered with an error and whose connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status code.
+    pub status: u16,
+    /// One sentence for whoever reads the answer.
+    pub reason: &'static str,
+    /// A short name for a metrics label, from a fixed set.
+    pub kind: &'static str,
+}
+
+impl Refusal {
+    pub(crate) const fn bad_request(kind: &'static str, reason: &'static str) -> Refusal {
+        Refusal { status: 400, reason, kind }
+    }
+
+    /// The answer to send before closing.
+    pub fn response(&self) -> Response {
+        let response = Response::text(self.status, self.reason);
+        if self.status == 426 {
+            return response.header("Upgrade", "websocket").header("Sec-WebSocket-Version", "13");
+        }
+        response
+    }
+}

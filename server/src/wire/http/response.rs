@@ -1,0 +1,142 @@
+//! Whole answers: a status, a few headers and a body, as the bytes to write.
+//!
+//! Owns the shape of an answer. It never streams and never keeps the connection open.
+//!
+//! Invariant: every answer but the 101 says `Connection: close`, and no header value contains a control byte.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// An answer under construction; nothing may cache it unless it says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    status: u16,
+    content_type: &'static str,
+    cache_control: &'static str,
+    headers: Vec<(&'static str, String)>,
+    body: Cow<'static, [u8]>,
+    is_head_only: bool,
+}
+
+impl Response {
+    /// An empty answer.
+    pub fn new(status: u16) -> Self {
+        Response {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            cache_control: "no-store",
+            headers: Vec::new(),
+            body: Cow::Borrowed(&[]),
+            is_head_only: false,
+        }
+    }
+
+    /// A sentence in plain text, which no browser will take for markup.
+    pub fn text(status: u16, sentence: &str) -> Self {
+        Response::new(status).body("text/plain; charset=utf-8", format!("{sentence}\n").into_bytes())
+    }
+
+    /// The body and its media type.
+    #[must_use]
+    pub fn body(mut self, content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
+        self.content_type = content_type;
+        self.body = body.into();
+        self
+    }
+
+    /// One more header. Control bytes are taken out of the value, so a client's bytes cannot start a line.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.chars().filter(|char| !char.is_control()).collect()));
+        self
+    }
+
+    /// What `Cache-Control` says in place of `no-store`.
+    #[must_use]
+    pub fn cache_control(mut self, cache_control: &'static str) -> Self {
+        self.cache_control = cache_control;
+        self
+    }
+
+    /// The answer to HEAD: the same head, and no body.
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        self.is_head_only = true;
+        self
+    }
+
+    /// The status code, for counting.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The bytes to write.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.head().into_bytes();
+        if !self.is_head_only && self.may_have_body() {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
+    }
+
+    fn head(&self) -> String {
+        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
+        let mut line = |name: &str, value: &dyn std::fmt::Display| {
+            // Writing to a String cannot fail.
+            let _ = write!(head, "{name}: {value}\r\n");
+        };
+        if self.may_have_body() {
+            line("Content-Type", &self.content_type);
+            line("Content-Length", &self.body.len());
+            line("X-Content-Type-Options", &"nosniff");
+        }
+        line("Cache-Control", &self.cache_control);
+        for (name, value) in &self.headers {
+            line(name, value);
+        }
+        line("Connection", &"close");
+        head.push_str("\r\n");
+        head
+    }
+
+    /// These statuses end at the blank line, and a `Content-Length` would be wrong in them (RFC 9110, 8.6).
+    fn may_have_body(&self) -> bool {
+        !matches!(self.status, 204 | 304)
+    }
+}
+
+/// The answer that turns the connection into a WebSocket; `accept` comes from the client's key.
+pub fn switching_protocols(accept: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        304 => "Not Modified",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "Status",
+    }
+}
