@@ -26,6 +26,8 @@ pub(crate) struct Connection {
     pub(crate) has_frames: bool,
     /// The last write did not take everything: an event will say when to go on.
     pub(crate) is_blocked: bool,
+    /// The peer will send no more: read until the end, no event will say so again.
+    pub(crate) has_peer_ended: bool,
     /// Noted in this turn's list of connections to flush.
     pub(crate) is_dirty: bool,
 }
@@ -61,6 +63,7 @@ impl Connection {
             deadline: None,
             has_frames: false,
             is_blocked: false,
+            has_peer_ended: false,
             is_dirty: false,
         }
     }

@@ -22,6 +22,7 @@ mod reactor;
 mod route;
 mod serve;
 mod signal;
+mod traffic;
 
 pub use serve::serve;
 pub use settings::Settings;

@@ -7,31 +7,25 @@
 //! its neighbours; whatever a budget cut short is remembered and the next poll does not sleep.
 
 use crate::{
-    admin::{self, Readiness},
+    admin::Readiness,
     assets::Assets,
     bus::{BusEvent, RedisBus},
     clock::Clock,
-    connection::{Connection, PartialHead, Phase},
+    connection::{Connection, Phase},
     connections::{Connections, conn_id, token},
     listener::{Accepted, Audience, Listener},
     metrics::{ShellStats, Snapshot},
     page::NodeFacts,
-    route::{self, Action, Site},
+    route,
     settings::Settings,
     signal::{Request, Signals},
-    wire::{
-        http::{HeadLimits, Parsed, RequestHead, Response, switching_protocols},
-        origin::OriginRule,
-        send_queue::Progress,
-        tls::Stream,
-        websocket::{Message, Status, WebSocket, close_frame},
-    },
+    wire::{http::Response, origin::OriginRule, tls::Stream},
 };
 use mio::{Events, Interest, Poll, Token, event::Event};
 use moorline_core::{BusInput, ConnId, Input, Node, Output, Publication, Relay, Time, close_code};
 use moorline_protocol::{Frame, Reason};
 use rustls::ServerConfig;
-use std::{io, io::Read, io::Write, mem, net::IpAddr, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{io, io::Write, mem, net::IpAddr, sync::Arc, time::Duration};
 
 pub(crate) const PUBLIC: Token = Token(0);
 pub(crate) const ADMIN: Token = Token(1);
@@ -40,9 +34,7 @@ pub(crate) const SIGNALS: Token = Token(3);
 
 /// Connections accepted per listener and turn.
 const ACCEPTS_PER_TURN: usize = 256;
-/// Reads of one connection per turn.
-const READS_PER_TURN: usize = 4;
-/// Bytes of one read, and of one write.
+/// Bytes of one read, and of one write; flushing starts once this much came in.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 /// Bus events taken per turn.
 const BUS_EVENTS_PER_TURN: usize = 4096;
@@ -77,6 +69,8 @@ pub(crate) struct Reactor {
     pub(crate) dirty: Vec<ConnId>,
     pub(crate) has_bus_events: bool,
     pub(crate) has_timeouts: bool,
+    /// Bytes that came in since the last flush.
+    pub(crate) unflushed_bytes: usize,
     pub(crate) publications: Vec<Publication>,
     pub(crate) publication_bytes: usize,
     /// Room for one read, shared by all connections.
@@ -117,7 +111,7 @@ impl Reactor {
         }
         let node = self.node.poll_timeout().map(|(at, _)| at);
         let due = [node, self.connections.next_deadline(), self.accept_again].into_iter().flatten().min()?;
-        Some(due - self.clock.time())
+        Some(due - self.now)
     }
 
     /// One event; the exit code if it ends the process.
@@ -131,7 +125,8 @@ impl Reactor {
                 if event.is_writable() {
                     self.writable(id);
                 }
-                if event.is_readable() || event.is_error() {
+                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                    self.note_end(id, event.is_read_closed());
                     self.read(id);
                 }
             }
@@ -149,11 +144,7 @@ impl Reactor {
         self.has_timeouts = self.node.handle_timeout(self.now, TIMEOUTS_PER_TURN);
         self.expire();
         self.apply_outputs();
-        for id in mem::take(&mut self.dirty) {
-            self.flush(id);
-        }
-        // Giving up a connection while flushing may have made the core want something.
-        self.apply_outputs();
+        self.flush_dirty();
         self.hand_over_publications();
         if let Some(bus) = &self.bus {
             bus.flush_interest();
@@ -231,226 +222,6 @@ impl Reactor {
         }
     }
 
-    fn read(&mut self, id: ConnId) {
-        let mut buffer = mem::take(&mut self.buffer);
-        for _ in 0..READS_PER_TURN {
-            let Some(connection) = self.connections.get_mut(id) else { break };
-            match connection.stream.read(&mut buffer) {
-                Ok(0) => self.lose(id, Reason::TransportClose),
-                Ok(read) => {
-                    let is_drained = connection.stream.is_drained_by(read, buffer.len());
-                    self.take_bytes(id, &buffer[..read]);
-                    if is_drained {
-                        self.buffer = buffer;
-                        return self.after_read(id);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.buffer = buffer;
-                    return self.after_read(id);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => self.lose(id, Reason::TransportError),
-            }
-        }
-        self.buffer = buffer;
-        if self.connections.get_mut(id).is_some() {
-            self.readable.push(id);
-        }
-        self.after_read(id);
-    }
-
-    /// Reading may have made TLS want to write; and what the core wants after one connection should not pile up.
-    fn after_read(&mut self, id: ConnId) {
-        if self.connections.get_mut(id).is_some_and(|connection| connection.stream.wants_write()) {
-            self.mark_dirty(id);
-        }
-        self.apply_outputs();
-    }
-
-    fn take_bytes(&mut self, id: ConnId, bytes: &[u8]) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        match &mut connection.phase {
-            Phase::Head(_) => self.take_head(id, bytes),
-            Phase::WebSocket(_) => self.take_frames(id, bytes),
-            Phase::Closing { .. } => {}
-        }
-    }
-
-    fn take_head(&mut self, id: ConnId, bytes: &[u8]) {
-        let limits = &self.settings.limits;
-        let limits = HeadLimits { head_bytes_max: limits.head_bytes_max, headers_max: limits.headers_max };
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        let Phase::Head(PartialHead { bytes: head, scanner }) = &mut connection.phase else { return };
-        head.extend_from_slice(bytes);
-        match scanner.parse(head, limits) {
-            Ok(Parsed::Incomplete) => {}
-            Ok(Parsed::Head { head: request, consumed }) => {
-                let has_more = consumed < head.len();
-                self.request(id, &request, has_more);
-            }
-            Err(refusal) => {
-                *self.shell.violations.entry(refusal.kind).or_default() += 1;
-                self.respond(id, &refusal.response());
-            }
-        }
-    }
-
-    fn request(&mut self, id: ConnId, head: &RequestHead, has_more: bool) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        let (peer, audience) = (connection.peer, connection.audience);
-        if audience == Audience::Admin {
-            let response = admin::route(head, &self.facts(), self.readiness(), || self.snapshot());
-            return self.respond(id, &response);
-        }
-        let trusted = &self.settings.trusted_proxies;
-        let is_trusted = |peer: IpAddr| trusted.iter().any(|network| network.contains(&peer));
-        let client = route::client_address(head, peer, is_trusted);
-        tracing::debug!(method = ?head.method, path = ?head.path, ?client, %peer, "request");
-        let site = Site {
-            path: &self.settings.path,
-            origins: &self.origins,
-            assets: self.assets.as_ref(),
-            node: self.facts(),
-            is_draining: self.node.is_draining(),
-            is_session_known: &|sid| self.node.has_session(sid),
-        };
-        match route::route(head, &site, client) {
-            Action::Respond(response) => self.respond(id, &response),
-            Action::Upgrade(_) if has_more => {
-                *self.shell.violations.entry("early_bytes").or_default() += 1;
-                self.respond(
-                    id,
-                    &Response::text(400, "Nothing may follow the handshake before it is answered."),
-                );
-            }
-            Action::Upgrade(accept) => self.upgrade(id, &accept),
-        }
-    }
-
-    fn upgrade(&mut self, id: ConnId, accept: &str) {
-        self.connections.set_deadline(id, None);
-        let limits = &self.settings.limits;
-        let websocket = WebSocket::new(limits.payload_bytes_max, limits.fragments_max);
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.phase = Phase::WebSocket(websocket);
-        connection.out.push_bytes(switching_protocols(accept));
-        self.node.handle(self.now, Input::Open { conn: id });
-        self.mark_dirty(id);
-    }
-
-    fn respond(&mut self, id: ConnId, response: &Response) {
-        *self.shell.responses.entry(response.status()).or_default() += 1;
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.out.push_bytes(response.to_bytes());
-        self.close(id);
-    }
-
-    fn take_frames(&mut self, id: ConnId, bytes: &[u8]) {
-        let Reactor { connections, node, now, .. } = self;
-        let Some(connection) = connections.get_mut(id) else { return };
-        let Phase::WebSocket(websocket) = &mut connection.phase else { return };
-        let mut reply = Vec::new();
-        let outcome = websocket.feed(bytes, &mut reply, &mut |message| {
-            let input = match message {
-                Message::Text(text) => Input::Text { conn: id, text },
-                Message::Binary(bytes) => Input::Binary { conn: id, bytes },
-            };
-            node.handle(*now, input);
-            if node.carries(id) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        if !reply.is_empty() {
-            connection.out.push_bytes(reply);
-            self.mark_dirty(id);
-        }
-        match outcome {
-            Ok(Status::Open | Status::Stopped) => self.check_send_queue(id),
-            Ok(Status::Closed) => {
-                self.node.handle(self.now, Input::Closed { conn: id, reason: Reason::TransportClose });
-                self.close(id);
-            }
-            Err(violation) => {
-                *self.shell.violations.entry(violation.kind).or_default() += 1;
-                self.node.handle(self.now, Input::Closed { conn: id, reason: Reason::TransportError });
-                self.say_goodbye(id, violation.code, violation.kind);
-            }
-        }
-    }
-
-    /// Pongs are the one thing a client can make us queue past the core's outbox.
-    fn check_send_queue(&mut self, id: ConnId) {
-        let bytes_max = self.settings.limits.outbox_bytes_max;
-        if self.connections.get_mut(id).is_some_and(|connection| connection.out.len_bytes() > 2 * bytes_max) {
-            self.lose(id, Reason::SlowConsumer);
-        }
-    }
-
-    /// The connection can go no further: both sides forget it now.
-    fn lose(&mut self, id: ConnId, reason: Reason) {
-        self.node.handle(self.now, Input::Closed { conn: id, reason });
-        self.forget(id);
-    }
-
-    fn forget(&mut self, id: ConnId) {
-        // Dropping it closes the descriptor, and that unregisters it.
-        self.connections.remove(id);
-    }
-
-    /// Queues a close frame behind everything that is queued, then closes.
-    fn say_goodbye(&mut self, id: ConnId, code: u16, reason: &str) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.out.push_bytes(close_frame(code, reason));
-        }
-        self.close(id);
-    }
-
-    /// From here on the connection only sends what is queued, and not for long.
-    fn close(&mut self, id: ConnId) {
-        let by = self.now + self.settings.limits.close_timeout;
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.phase = Phase::Closing { is_shut: false };
-            connection.has_frames = false;
-        }
-        self.connections.set_deadline(id, Some(by));
-        self.mark_dirty(id);
-    }
-
-    fn writable(&mut self, id: ConnId) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.is_blocked = false;
-            if !connection.out.is_empty() || connection.has_frames || connection.stream.wants_write() {
-                self.mark_dirty(id);
-            }
-        }
-    }
-
-    fn mark_dirty(&mut self, id: ConnId) {
-        if let Some(connection) = self.connections.get_mut(id)
-            && !mem::replace(&mut connection.is_dirty, true)
-        {
-            self.dirty.push(id);
-        }
-    }
-
-    /// Pulls at most one chunk and writes it. What remains waits for the next turn, or for the peer.
-    fn flush(&mut self, id: ConnId) {
-        let Reactor { connections, node, frames, .. } = self;
-        let Some(connection) = connections.get_mut(id) else { return };
-        connection.is_dirty = false;
-        if connection.is_blocked {
-            return;
-        }
-        if connection.has_frames && connection.out.len_bytes() < CHUNK_BYTES {
-            connection.has_frames = node.pull(id, CHUNK_BYTES, frames);
-            frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
-        }
-        match connection.write() {
-            Ok(Progress::Done) if connection.has_frames => self.mark_dirty(id),
-            Ok(_) => {}
-            Err(_) => self.lose(id, Reason::TransportError),
-        }
-    }
-
     fn take_bus_events(&mut self) {
         let Some(bus) = &self.bus else { return };
         if !mem::take(&mut self.has_bus_events) {
@@ -459,8 +230,11 @@ impl Reactor {
         let mut events = mem::take(&mut self.bus_events);
         self.has_bus_events = bus.take_events(&mut events, BUS_EVENTS_PER_TURN);
         for event in events.drain(..) {
+            if let BusEvent::Message { payload, .. } = &event {
+                self.unflushed_bytes += payload.len();
+            }
             self.node.handle(self.now, Input::Bus(bus_input(&event)));
-            self.apply_outputs();
+            self.settle();
         }
         self.bus_events = events;
     }
@@ -481,7 +255,7 @@ impl Reactor {
         }
     }
 
-    fn apply_outputs(&mut self) {
+    pub(crate) fn apply_outputs(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Flush(id) => {
@@ -526,7 +300,7 @@ impl Reactor {
         self.publication_bytes = 0;
     }
 
-    fn facts(&self) -> NodeFacts<'_> {
+    pub(crate) fn facts(&self) -> NodeFacts<'_> {
         NodeFacts {
             name: &self.node.config().name,
             connections: self.connections.len(),
@@ -534,7 +308,7 @@ impl Reactor {
         }
     }
 
-    fn readiness(&self) -> Readiness {
+    pub(crate) fn readiness(&self) -> Readiness {
         if self.node.is_draining() {
             Readiness::Draining
         } else if self.node.is_ready() {
@@ -544,7 +318,7 @@ impl Reactor {
         }
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             node: self.node.config().name.clone(),
             connections: self.connections.len(),

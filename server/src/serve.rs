@@ -70,6 +70,7 @@ fn prepare(settings: Settings) -> Result<Reactor, String> {
         dirty: Vec::new(),
         has_bus_events: false,
         has_timeouts: false,
+        unflushed_bytes: 0,
         publications: Vec::new(),
         publication_bytes: 0,
         buffer: vec![0; CHUNK_BYTES].into_boxed_slice(),

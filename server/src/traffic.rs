@@ -1,0 +1,277 @@
+//! The bytes of one connection: what comes in goes to the router or the core, what they want said goes out.
+//!
+//! Part of the event loop, kept apart from its turns. A connection is in one phase at a time, and every way out of it
+//! tells the core within the same call.
+
+use crate::{
+    admin,
+    connection::{PartialHead, Phase},
+    listener::Audience,
+    reactor::{CHUNK_BYTES, Reactor},
+    route::{self, Action, Site},
+    wire::{
+        http::{HeadLimits, Parsed, RequestHead, Response, switching_protocols},
+        send_queue::Progress,
+        websocket::{Message, Status, WebSocket, close_frame},
+    },
+};
+use moorline_core::{ConnId, Input};
+use moorline_protocol::Reason;
+use std::{io, io::Read, mem, net::IpAddr, ops::ControlFlow};
+
+/// Reads of one connection per turn.
+const READS_PER_TURN: usize = 4;
+/// Writes of one connection per round of flushing.
+const WRITES_PER_ROUND: usize = 4;
+
+impl Reactor {
+    /// The end of a stream that was announced together with its last bytes is not announced again.
+    pub(crate) fn note_end(&mut self, id: ConnId, has_ended: bool) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.has_peer_ended |= has_ended;
+        }
+    }
+
+    pub(crate) fn read(&mut self, id: ConnId) {
+        let mut buffer = mem::take(&mut self.buffer);
+        for _ in 0..READS_PER_TURN {
+            let Some(connection) = self.connections.get_mut(id) else { break };
+            match connection.stream.read(&mut buffer) {
+                Ok(0) => self.lose(id, Reason::TransportClose),
+                Ok(read) => {
+                    let is_short = connection.stream.is_drained_by(read, buffer.len());
+                    let is_drained = is_short && !connection.has_peer_ended;
+                    self.unflushed_bytes += read;
+                    self.take_bytes(id, &buffer[..read]);
+                    if is_drained {
+                        self.buffer = buffer;
+                        return self.after_read(id);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.buffer = buffer;
+                    return self.after_read(id);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.lose(id, Reason::TransportError),
+            }
+        }
+        self.buffer = buffer;
+        if self.connections.get_mut(id).is_some() {
+            self.readable.push(id);
+        }
+        self.after_read(id);
+    }
+
+    /// Reading may have made TLS want to write; and what the core wants after one connection should not pile up.
+    fn after_read(&mut self, id: ConnId) {
+        if self.connections.get_mut(id).is_some_and(|connection| connection.stream.wants_write()) {
+            self.mark_dirty(id);
+        }
+        self.settle();
+    }
+
+    fn take_bytes(&mut self, id: ConnId, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match &mut connection.phase {
+            Phase::Head(_) => self.take_head(id, bytes),
+            Phase::WebSocket(_) => self.take_frames(id, bytes),
+            Phase::Closing { .. } => {}
+        }
+    }
+
+    fn take_head(&mut self, id: ConnId, bytes: &[u8]) {
+        let limits = &self.settings.limits;
+        let limits = HeadLimits { head_bytes_max: limits.head_bytes_max, headers_max: limits.headers_max };
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Phase::Head(PartialHead { bytes: head, scanner }) = &mut connection.phase else { return };
+        head.extend_from_slice(bytes);
+        match scanner.parse(head, limits) {
+            Ok(Parsed::Incomplete) => {}
+            Ok(Parsed::Head { head: request, consumed }) => {
+                let has_more = consumed < head.len();
+                self.request(id, &request, has_more);
+            }
+            Err(refusal) => {
+                *self.shell.violations.entry(refusal.kind).or_default() += 1;
+                self.respond(id, &refusal.response());
+            }
+        }
+    }
+
+    fn request(&mut self, id: ConnId, head: &RequestHead, has_more: bool) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let (peer, audience) = (connection.peer, connection.audience);
+        if audience == Audience::Admin {
+            let response = admin::route(head, &self.facts(), self.readiness(), || self.snapshot());
+            return self.respond(id, &response);
+        }
+        let trusted = &self.settings.trusted_proxies;
+        let is_trusted = |peer: IpAddr| trusted.iter().any(|network| network.contains(&peer));
+        let client = route::client_address(head, peer, is_trusted);
+        tracing::debug!(method = ?head.method, path = ?head.path, ?client, %peer, "request");
+        let site = Site {
+            path: &self.settings.path,
+            origins: &self.origins,
+            assets: self.assets.as_ref(),
+            node: self.facts(),
+            is_draining: self.node.is_draining(),
+            is_session_known: &|sid| self.node.has_session(sid),
+        };
+        match route::route(head, &site, client) {
+            Action::Respond(response) => self.respond(id, &response),
+            Action::Upgrade(_) if has_more => {
+                *self.shell.violations.entry("early_bytes").or_default() += 1;
+                self.respond(
+                    id,
+                    &Response::text(400, "Nothing may follow the handshake before it is answered."),
+                );
+            }
+            Action::Upgrade(accept) => self.upgrade(id, &accept),
+        }
+    }
+
+    fn upgrade(&mut self, id: ConnId, accept: &str) {
+        self.connections.set_deadline(id, None);
+        let limits = &self.settings.limits;
+        let websocket = WebSocket::new(limits.payload_bytes_max, limits.fragments_max);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.phase = Phase::WebSocket(websocket);
+        connection.out.push_bytes(switching_protocols(accept));
+        self.node.handle(self.now, Input::Open { conn: id });
+        self.mark_dirty(id);
+    }
+
+    pub(crate) fn respond(&mut self, id: ConnId, response: &Response) {
+        *self.shell.responses.entry(response.status()).or_default() += 1;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.out.push_bytes(response.to_bytes());
+        self.close(id);
+    }
+
+    fn take_frames(&mut self, id: ConnId, bytes: &[u8]) {
+        let Reactor { connections, node, now, .. } = self;
+        let Some(connection) = connections.get_mut(id) else { return };
+        let Phase::WebSocket(websocket) = &mut connection.phase else { return };
+        let mut reply = Vec::new();
+        let outcome = websocket.feed(bytes, &mut reply, &mut |message| {
+            let input = match message {
+                Message::Text(text) => Input::Text { conn: id, text },
+                Message::Binary(bytes) => Input::Binary { conn: id, bytes },
+            };
+            node.handle(*now, input);
+            if node.carries(id) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        if !reply.is_empty() {
+            connection.out.push_bytes(reply);
+            self.mark_dirty(id);
+        }
+        match outcome {
+            Ok(Status::Open | Status::Stopped) => self.check_send_queue(id),
+            Ok(Status::Closed) => {
+                self.node.handle(self.now, Input::Closed { conn: id, reason: Reason::TransportClose });
+                self.close(id);
+            }
+            Err(violation) => {
+                *self.shell.violations.entry(violation.kind).or_default() += 1;
+                self.node.handle(self.now, Input::Closed { conn: id, reason: Reason::TransportError });
+                self.say_goodbye(id, violation.code, violation.kind);
+            }
+        }
+    }
+
+    /// Pongs are the one thing a client can make us queue past the core's outbox.
+    fn check_send_queue(&mut self, id: ConnId) {
+        let bytes_max = self.settings.limits.outbox_bytes_max;
+        if self.connections.get_mut(id).is_some_and(|connection| connection.out.len_bytes() > 2 * bytes_max) {
+            self.lose(id, Reason::SlowConsumer);
+        }
+    }
+
+    /// The connection can go no further: both sides forget it now.
+    fn lose(&mut self, id: ConnId, reason: Reason) {
+        self.node.handle(self.now, Input::Closed { conn: id, reason });
+        self.forget(id);
+    }
+
+    pub(crate) fn forget(&mut self, id: ConnId) {
+        // Dropping it closes the descriptor, and that unregisters it.
+        self.connections.remove(id);
+    }
+
+    /// Queues a close frame behind everything that is queued, then closes.
+    pub(crate) fn say_goodbye(&mut self, id: ConnId, code: u16, reason: &str) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.out.push_bytes(close_frame(code, reason));
+        }
+        self.close(id);
+    }
+
+    /// From here on the connection only sends what is queued, and not for long.
+    fn close(&mut self, id: ConnId) {
+        let by = self.now + self.settings.limits.close_timeout;
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.phase = Phase::Closing { is_shut: false };
+            connection.has_frames = false;
+        }
+        self.connections.set_deadline(id, Some(by));
+        self.mark_dirty(id);
+    }
+
+    pub(crate) fn writable(&mut self, id: ConnId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.is_blocked = false;
+            if !connection.out.is_empty() || connection.has_frames || connection.stream.wants_write() {
+                self.mark_dirty(id);
+            }
+        }
+    }
+
+    pub(crate) fn mark_dirty(&mut self, id: ConnId) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && !mem::replace(&mut connection.is_dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    /// Applies what the core wants, and writes once enough came in. Flushing only at the end of a turn would let many
+    /// senders fill the outbox of one recipient that is not slow at all.
+    pub(crate) fn settle(&mut self) {
+        self.apply_outputs();
+        if self.unflushed_bytes >= CHUNK_BYTES {
+            self.flush_dirty();
+        }
+    }
+
+    pub(crate) fn flush_dirty(&mut self) {
+        self.unflushed_bytes = 0;
+        for id in mem::take(&mut self.dirty) {
+            self.flush(id);
+        }
+        // Giving up a connection while flushing may have made the core want something.
+        self.apply_outputs();
+    }
+
+    /// Pulls and writes, a chunk at a time. What a full round leaves waits for the next one, or for the peer.
+    fn flush(&mut self, id: ConnId) {
+        let Reactor { connections, node, frames, .. } = self;
+        let Some(connection) = connections.get_mut(id) else { return };
+        connection.is_dirty = false;
+        for _ in 0..WRITES_PER_ROUND {
+            if connection.is_blocked {
+                return;
+            }
+            if connection.has_frames && connection.out.len_bytes() < CHUNK_BYTES {
+                connection.has_frames = node.pull(id, CHUNK_BYTES, frames);
+                frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
+            }
+            match connection.write() {
+                Ok(Progress::Done) if connection.has_frames => {}
+                Ok(_) => return,
+                Err(_) => return self.lose(id, Reason::TransportError),
+            }
+        }
+        self.mark_dirty(id);
+    }
+}
