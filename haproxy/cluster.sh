@@ -263,8 +263,10 @@ ask() {
 # By the shell's own list, not by `kill -0`: an id may have passed to a stranger.
 is_running() { jobs -pr | grep -qx "$1"; }
 
+# From here on, being stopped is the expected end and no failure.
 stay() {
     local pid=''
+    trap 'exit 0' INT TERM
     wait -n -p pid "${PIDS[@]}" || true
     fail_because_ended "$pid"
 }

@@ -5,8 +5,9 @@
 //! Invariant: every step ends within [`STEP_TIMEOUT`] (name resolution, which has the system's own limit, excepted), in
 //! a line of the report or in one sentence that says what to do.
 
-mod client;
+mod clients;
 mod endpoint;
+mod line;
 mod stream;
 mod trust;
 mod upgrade;
@@ -14,14 +15,14 @@ mod upgrade;
 pub use endpoint::Endpoint;
 pub use trust::Trust;
 
-use client::Client;
+use clients::{Clients, Member};
 use std::io::Write;
 use std::time::Duration;
 
 /// How long any one step may take.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many connections may look for a node other than the first client's.
-const ATTEMPTS_MAX: usize = 8;
+const TRIES_MAX: usize = 8;
 
 /// What to try.
 #[derive(Debug, Clone)]
@@ -39,36 +40,45 @@ pub struct Options {
 /// # Errors
 /// The first step that failed, as one sentence.
 pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), String> {
-    let tls = trust::config(&options.trust)?;
-    let open =
-        |name, endpoint| Client::open(name, endpoint, &tls).map_err(|error| format!("{name}: {error}"));
-    let mut a = open("A", &options.first)?;
+    let mut clients = Clients::new(trust::config(&options.trust)?)?;
+    let a = join(&mut clients, "A", &options.first)?;
     report(out, &connected(&a));
-    let mut others = Vec::new();
-    let mut b = loop {
-        let b = open("B", options.second.as_ref().unwrap_or(&options.first))?;
-        if b.node != a.node || options.second.is_some() || others.len() + 1 == ATTEMPTS_MAX {
-            break b;
-        }
-        // Kept open: a balancer that counts connections sends the next one elsewhere.
-        others.push(b);
-    };
+    let (b, tries) = join_elsewhere(&mut clients, options, &a)?;
     report(out, &connected(&b));
-    exchange(&mut a, &mut b, out)?;
-    exchange(&mut b, &mut a, out)?;
-    report(out, &verdict(&a, &b, others.len() + 1));
-    others.into_iter().chain([a, b]).for_each(Client::close);
+    exchange(&mut clients, &a, &b, out)?;
+    exchange(&mut clients, &b, &a, out)?;
+    report(out, &verdict(&a, &b, tries));
+    clients.close();
     Ok(())
 }
 
-fn exchange(from: &mut Client, to: &mut Client, out: &mut dyn Write) -> Result<(), String> {
+fn join(clients: &mut Clients, name: &'static str, endpoint: &Endpoint) -> Result<Member, String> {
+    clients.join(name, endpoint).map_err(|error| format!("{name}: {error}"))
+}
+
+/// The second client, and how many connections it took. Those that landed on the first one's node stay open: a
+/// balancer that counts connections sends the next one elsewhere.
+fn join_elsewhere(clients: &mut Clients, options: &Options, a: &Member) -> Result<(Member, usize), String> {
+    if let Some(second) = &options.second {
+        return Ok((join(clients, "B", second)?, 1));
+    }
+    let mut tries = 1;
+    let mut b = join(clients, "B", &options.first)?;
+    while b.node == a.node && tries < TRIES_MAX {
+        tries += 1;
+        b = join(clients, "B", &options.first)?;
+    }
+    Ok((b, tries))
+}
+
+fn exchange(clients: &mut Clients, from: &Member, to: &Member, out: &mut dyn Write) -> Result<(), String> {
     let route = format!("{} -> {}", from.name, to.name);
-    let took = client::send_private(from, to).map_err(|error| format!("{route}: {error}"))?;
+    let took = clients.send_private(from, to).map_err(|error| format!("{route}: {error}"))?;
     report(out, &format!("  {route}  {} -> {}  {}", from.node, to.node, shown(took)));
     Ok(())
 }
 
-fn connected(client: &Client) -> String {
+fn connected(client: &Member) -> String {
     format!(
         "  {}  on {}  id {}  connected in {}",
         client.name,
@@ -78,12 +88,12 @@ fn connected(client: &Client) -> String {
     )
 }
 
-fn verdict(a: &Client, b: &Client, attempts: usize) -> String {
+fn verdict(a: &Member, b: &Member, tries: usize) -> String {
     if a.node != b.node {
         return String::from("  ok: two clients on two nodes reached each other");
     }
-    let tries = if attempts > 1 { format!(", as all {attempts} tries for B were") } else { String::new() };
-    format!("  ok: two clients reached each other, both on node {}{tries}", a.node)
+    let spread = if tries > 1 { format!(", as all {tries} tries for B were") } else { String::new() };
+    format!("  ok: two clients reached each other, both on node {}{spread}", a.node)
 }
 
 /// Whoever closed stdout did not want to read it; the exit code still tells.
@@ -93,7 +103,8 @@ fn report(out: &mut dyn Write, line: &str) {
 
 fn shown(duration: Duration) -> String {
     let ms = duration.as_secs_f64() * 1e3;
-    if ms < 100.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
+    let decimals = if ms < 1.0 { 2 } else { usize::from(ms < 100.0) };
+    format!("{ms:.decimals$} ms")
 }
 
 #[cfg(test)]
@@ -102,7 +113,7 @@ mod tests {
 
     #[test]
     fn durations_are_short() {
-        assert_eq!(shown(Duration::from_micros(830)), "0.8 ms");
+        assert_eq!(shown(Duration::from_micros(830)), "0.83 ms");
         assert_eq!(shown(Duration::from_micros(12_340)), "12.3 ms");
         assert_eq!(shown(Duration::from_micros(1_234_567)), "1235 ms");
     }

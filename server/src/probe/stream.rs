@@ -1,15 +1,15 @@
-//! A blocking connection, plain or TLS, on which every step has a deadline.
+//! A connection, plain or TLS: blocking with a deadline for each step until it is open, then left to a poll.
 //!
 //! Owns the socket and the sentences for what goes wrong below HTTP. It knows nothing of what is sent.
 //!
-//! Invariant: no read or write outlasts the deadline, however many bytes trickle in before it.
+//! Invariant: no blocking read or write outlasts the deadline, however many bytes trickle in before it.
 
 use super::{Endpoint, STEP_TIMEOUT};
 use crate::clock;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, ClientConnection, StreamOwned};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,14 +22,15 @@ pub(super) enum Stream {
 /// A TCP socket with a deadline for the current step.
 pub(super) struct Timed {
     socket: TcpStream,
-    deadline: Instant,
+    /// `None` once a poll does the waiting.
+    deadline: Option<Instant>,
 }
 
 /// Connects, and encrypts if the URL says so.
 pub(super) fn dial(endpoint: &Endpoint, tls: &Arc<ClientConfig>) -> Result<Stream, String> {
     let socket = tcp(endpoint)?;
     let _ = socket.set_nodelay(true);
-    let timed = Timed { socket, deadline: clock::now() + STEP_TIMEOUT };
+    let timed = Timed { socket, deadline: Some(clock::now() + STEP_TIMEOUT) };
     if endpoint.is_tls { encrypt(timed, endpoint, tls) } else { Ok(Stream::Plain(timed)) }
 }
 
@@ -113,16 +114,15 @@ fn remaining(deadline: Instant) -> io::Result<Duration> {
 impl Stream {
     /// Gives the next step its own time.
     pub(super) fn start_step(&mut self) {
-        self.timed_mut().deadline = clock::now() + STEP_TIMEOUT;
+        self.timed_mut().deadline = Some(clock::now() + STEP_TIMEOUT);
     }
 
-    /// A handle by which another thread ends a blocked read.
-    pub(super) fn breaker(&self) -> io::Result<Breaker> {
-        let timed = match self {
-            Stream::Plain(timed) => timed,
-            Stream::Tls(stream) => &stream.sock,
-        };
-        timed.socket.try_clone().map(Breaker)
+    /// Makes the connection non-blocking, without deadlines from here on. What it returns is for a poll to watch.
+    pub(super) fn watched(&mut self) -> io::Result<mio::net::TcpStream> {
+        let timed = self.timed_mut();
+        timed.deadline = None;
+        timed.socket.set_nonblocking(true)?;
+        timed.socket.try_clone().map(mio::net::TcpStream::from_std)
     }
 
     fn timed_mut(&mut self) -> &mut Timed {
@@ -133,26 +133,20 @@ impl Stream {
     }
 }
 
-/// Ends a connection from outside.
-pub(super) struct Breaker(TcpStream);
-
-impl Breaker {
-    pub(super) fn cut(&self) {
-        // It fails only when the connection is gone already.
-        let _ = self.0.shutdown(Shutdown::Both);
-    }
-}
-
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_read_timeout(Some(remaining(self.deadline)?))?;
+        if let Some(deadline) = self.deadline {
+            self.socket.set_read_timeout(Some(remaining(deadline)?))?;
+        }
         self.socket.read(buffer)
     }
 }
 
 impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.set_write_timeout(Some(remaining(self.deadline)?))?;
+        if let Some(deadline) = self.deadline {
+            self.socket.set_write_timeout(Some(remaining(deadline)?))?;
+        }
         self.socket.write(bytes)
     }
 

@@ -17,6 +17,7 @@ const HEADERS_MAX: usize = 64;
 
 /// Asks for a WebSocket; what the server sent right after its answer is handed back.
 pub(super) fn upgrade(stream: &mut Stream, endpoint: &Endpoint) -> Result<Vec<u8>, String> {
+    stream.start_step();
     stream
         .write_all(request(endpoint).as_bytes())
         .map_err(|error| format!("the request could not be sent ({error})"))?;
