@@ -53,6 +53,8 @@ pub(super) enum LinkError {
     Stopped,
     Connection(String),
     Mute,
+    /// The loop gave the link up: what the node sends itself does not come back.
+    Silent,
     Refused {
         command: &'static str,
         answer: String,
@@ -77,6 +79,7 @@ impl fmt::Display for LinkError {
             LinkError::Stopped => f.write_str("the bus was stopped"),
             LinkError::Connection(reason) => f.write_str(reason),
             LinkError::Mute => write!(f, "no answer for {ANSWER_MS} ms"),
+            LinkError::Silent => f.write_str("this node does not hear its own messages any more"),
             LinkError::Refused { command, answer } => write!(f, "{command} was refused: {answer}"),
             LinkError::NotRedis => f.write_str("the answer is not in Redis's protocol"),
         }
@@ -282,27 +285,50 @@ impl Patience {
 pub(super) struct Sleeper {
     poll: Poll,
     events: Events,
-    is_halted: Arc<AtomicBool>,
+    role: Role,
+    orders: Arc<Orders>,
+}
+
+/// What the loop orders a sleeping thread to do; looked at after every sleep.
+#[derive(Default)]
+pub(super) struct Orders {
+    pub(super) is_halted: AtomicBool,
+    /// For each role: give the link up and make a new one.
+    pub(super) is_reset: [AtomicBool; 2],
 }
 
 impl Sleeper {
     /// Also returns what wakes it from outside.
-    pub(super) fn new(is_halted: Arc<AtomicBool>) -> io::Result<(Sleeper, Waker)> {
+    pub(super) fn new(role: Role, orders: Arc<Orders>) -> io::Result<(Sleeper, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        Ok((Sleeper { poll, events: Events::with_capacity(8), is_halted }, waker))
+        Ok((Sleeper { poll, events: Events::with_capacity(8), role, orders }, waker))
     }
 
     /// Sleeps until there may be something to do, or the time is over.
     ///
     /// # Errors
-    /// `Stopped` when the bus was told to end.
+    /// `Stopped` when the bus was told to end, `Silent` when the link was given up.
     pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> Result<(), LinkError> {
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }
-        if self.is_halted.load(Ordering::Acquire) { Err(LinkError::Stopped) } else { Ok(()) }
+        if self.orders.is_halted.load(Ordering::Acquire) {
+            return Err(LinkError::Stopped);
+        }
+        if self.orders.is_reset[self.role as usize].swap(false, Ordering::AcqRel) {
+            return Err(LinkError::Silent);
+        }
+        Ok(())
+    }
+
+    /// Sleeps between two attempts, when there is no link to give up.
+    pub(super) fn rest(&mut self, timeout: Duration) -> Result<(), LinkError> {
+        match self.sleep(Some(timeout)) {
+            Err(LinkError::Silent) => Ok(()),
+            slept => slept,
+        }
     }
 }
 
@@ -438,7 +464,7 @@ mod tests {
     fn a_failed_login_is_logged_once_and_without_the_password() {
         let port = server("-ERR unknown command 'AUTH', with args beginning with: 'anna' 'sesame'\r\n");
         let config: RedisConfig = format!("redis://anna:sesame@127.0.0.1:{port}/0").parse().unwrap();
-        let (mut sleeper, _waker) = Sleeper::new(Arc::default()).unwrap();
+        let (mut sleeper, _waker) = Sleeper::new(Role::Subscriber, Arc::default()).unwrap();
         let mut complaint = Complaint::new(Role::Subscriber);
         let log = Log::default();
         tracing::subscriber::with_default(log.clone(), || {
@@ -456,7 +482,7 @@ mod tests {
     fn a_server_that_speaks_something_else_is_refused() {
         let port = server("HTTP/1.1 400 Bad Request\r\n\r\n");
         let config: RedisConfig = format!("redis://127.0.0.1:{port}/0").parse().unwrap();
-        let (mut sleeper, _waker) = Sleeper::new(Arc::default()).unwrap();
+        let (mut sleeper, _waker) = Sleeper::new(Role::Subscriber, Arc::default()).unwrap();
         let refused = Link::open(&config, Role::Publisher, &mut sleeper);
         assert!(matches!(refused, Err(LinkError::NotRedis)));
     }

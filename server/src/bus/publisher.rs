@@ -138,7 +138,7 @@ impl Publisher {
             if left.is_zero() {
                 return Ok(());
             }
-            self.sleeper.sleep(Some(left))?;
+            self.sleeper.rest(left)?;
         }
     }
 }

@@ -5,7 +5,7 @@
 //! Invariant: no call blocks, except [`RedisBus::shutdown`] and dropping, which wait for a bounded time.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use mio::Waker;
 
 use super::interest::Interest;
-use super::link::{Role, Sleeper};
+use super::link::{Orders, Role, Sleeper};
 use super::outgoing::Outgoing;
 use super::publisher::Publisher;
 use super::queue::{EventQueue, Wake};
@@ -41,7 +41,7 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     subscriber_waker: Waker,
     publisher_waker: Waker,
-    is_halted: Arc<AtomicBool>,
+    orders: Arc<Orders>,
     running: Mutex<[bool; 2]>,
     has_ended: Condvar,
 }
@@ -64,10 +64,10 @@ impl RedisBus {
     /// # Errors
     /// When the system refuses a poll or a thread.
     pub fn start(config: RedisConfig, wake: Arc<dyn Fn() + Send + Sync>) -> io::Result<RedisBus> {
-        let is_halted = Arc::new(AtomicBool::new(false));
-        let (subscriber_sleeper, subscriber_waker) = Sleeper::new(Arc::clone(&is_halted))?;
-        let (publisher_sleeper, publisher_waker) = Sleeper::new(Arc::clone(&is_halted))?;
-        let shared = Arc::new(Shared::new(config, wake, is_halted, subscriber_waker, publisher_waker));
+        let orders = Arc::new(Orders::default());
+        let (subscriber_sleeper, subscriber_waker) = Sleeper::new(Role::Subscriber, Arc::clone(&orders))?;
+        let (publisher_sleeper, publisher_waker) = Sleeper::new(Role::Publisher, Arc::clone(&orders))?;
+        let shared = Arc::new(Shared::new(config, wake, orders, subscriber_waker, publisher_waker));
         // Made before the threads: should the second not start, dropping it ends the first.
         let bus = RedisBus { shared: Arc::clone(&shared) };
         let subscriber = Subscriber::new(Arc::clone(&shared), subscriber_sleeper);
@@ -111,6 +111,16 @@ impl RedisBus {
         self.shared.events.take(into, max, |channel, wish| interest.is_current(channel, wish))
     }
 
+    /// Gives both links up and makes new ones: for a link that is open and carries nothing. What is queued or in flight
+    /// comes back as [`BusEvent::Lost`].
+    pub fn reset(&self) {
+        for is_reset in &self.shared.orders.is_reset {
+            is_reset.store(true, Ordering::Release);
+        }
+        wake(&self.shared.subscriber_waker);
+        wake(&self.shared.publisher_waker);
+    }
+
     /// The state of the bus now.
     #[must_use]
     pub fn status(&self) -> BusStatus {
@@ -152,7 +162,7 @@ impl Shared {
     fn new(
         config: RedisConfig,
         wake: Wake,
-        is_halted: Arc<AtomicBool>,
+        orders: Arc<Orders>,
         subscriber_waker: Waker,
         publisher_waker: Waker,
     ) -> Shared {
@@ -164,7 +174,7 @@ impl Shared {
             config,
             subscriber_waker,
             publisher_waker,
-            is_halted,
+            orders,
             running: Mutex::default(),
             has_ended: Condvar::new(),
         }
@@ -184,7 +194,7 @@ impl Shared {
     }
 
     fn halt(&self) {
-        self.is_halted.store(true, Ordering::Release);
+        self.orders.is_halted.store(true, Ordering::Release);
         self.events.close();
         wake(&self.subscriber_waker);
         wake(&self.publisher_waker);

@@ -183,7 +183,7 @@ impl Subscriber {
             if left.is_zero() {
                 return Ok(());
             }
-            self.sleeper.sleep(Some(left))?;
+            self.sleeper.rest(left)?;
             self.hear_wishes()?;
         }
     }

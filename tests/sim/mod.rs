@@ -1,0 +1,20 @@
+//! The simulated world: real nodes, a modelled Redis, clients that speak the wire, one virtual clock and one seed.
+//!
+//! It plays the part of the shell: carries inputs in and outputs out, one at a time, and jumps the clock from one thing
+//! that is due to the next. It holds every node to its contract while it does: nothing happens a microsecond before a
+//! deadline, and after the deadlines of a moment are handled the next lies in the future.
+//!
+//! Invariant: the same seed and the same calls give the same run.
+
+mod client;
+mod entropy;
+mod redis;
+mod shell;
+mod text;
+mod world;
+
+pub use client::{Client, Ending};
+pub use entropy::Seeded;
+pub use redis::{News, Published, Redis};
+pub use text::{heard_from, to};
+pub use world::World;
