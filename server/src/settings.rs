@@ -90,6 +90,7 @@ impl Settings {
         let payload = limits.payload_bytes_max;
         [
             ("outbox_bytes_max", limits.outbox_bytes_max),
+            ("fanout_bytes_max", limits.fanout_bytes_max),
             ("publish_queue_bytes_max", limits.publish_queue_bytes_max),
         ]
         .into_iter()

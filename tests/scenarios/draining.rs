@@ -152,3 +152,25 @@ fn a_session_that_opens_while_draining_is_closed_too() {
     assert_eq!(world.ending(late).unwrap().code, 1012);
     endings(&mut world, &clients);
 }
+
+#[test]
+fn a_session_that_opens_after_the_last_batch_is_closed_too() {
+    let mut world = World::alone();
+    world.drain(0, Duration::from_secs(1));
+    let late = world.open(0);
+    world.advance(Duration::from_secs(5));
+    assert!(world.node(0).is_drained());
+    assert_eq!(world.ending(late).unwrap().code, 1012);
+}
+
+#[test]
+fn few_closings_are_spread_over_the_whole_time_too() {
+    let mut world = World::alone();
+    let start = world.now();
+    let clients: Vec<Client> = (0..10).map(|_| world.client(0)).collect();
+    world.drain(0, Duration::from_secs(10));
+    world.advance(Duration::from_secs(10));
+    assert!(world.node(0).is_drained());
+    let times: Vec<_> = clients.iter().map(|&client| world.ending(client).unwrap().at - start).collect();
+    assert!(*times.iter().max().unwrap() >= Duration::from_secs(9), "{times:?}");
+}

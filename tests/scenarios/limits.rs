@@ -133,3 +133,17 @@ fn length_of_a_namespace() {
     assert!(world.is_open(allowed) && !world.is_open(refused));
     assert_eq!(world.drops(0, "long_namespace"), 1);
 }
+
+#[test]
+fn one_message_does_not_become_sixty_four_of_a_megabyte() {
+    let mut world = World::cluster(2);
+    let client = world.client(0);
+    let ids: Vec<String> = (0..64).map(|number| format!("\"{number:04}AAAAAAAAAAAAAAAA\"")).collect();
+    let big = format!("\"{}\"", "x".repeat(900_000));
+    world.redis().take_published();
+    let answer = world.ask(client, &to(&format!("[{}]", ids.join(",")), &format!("\"e\",{big}")));
+    assert_eq!(answer, r#"{"error":"too_many"}"#);
+    assert_eq!(world.redis().take_published().len(), 0);
+    let answer = world.ask(client, &to(&format!("[{}]", ids[..4].join(",")), &format!("\"e\",{big}")));
+    assert_eq!(answer, r#"{"expected":0}"#, "four of them fit");
+}

@@ -5,6 +5,7 @@ use moorline_tests::sim::{World, heard_from, to};
 use std::time::Duration;
 
 const LINGER: Duration = Duration::from_secs(2);
+const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 const MICROSECOND: Duration = Duration::from_micros(1);
 const CHANNEL: &str = "moorline:room:/,r";
 
@@ -175,7 +176,14 @@ fn leaving_before_the_confirmation_unsubscribes_after_it() {
     let ack = world.request(client, r#"["@join","r"]"#);
     assert_eq!(world.ask(client, r#"["@leave","r"]"#), r#"{"ok":true}"#);
     world.advance(LINGER * 3);
-    assert!(world.answer(client, ack).is_some(), "nobody is left waiting");
+    assert_eq!(world.answer(client, ack), None, "the linger is not the join's time");
+    world.advance(ACK_TIMEOUT);
+    assert_eq!(
+        world.answer(client, ack).as_deref(),
+        Some(r#"{"error":"timeout"}"#),
+        "nobody is left waiting"
+    );
+    assert_eq!(world.stats(0).refusals.get("timeout"), Some(&1));
     let now = world.now();
     world.redis().release_subscriptions(now, 0);
     world.advance(LINGER * 2);
@@ -250,4 +258,35 @@ fn a_room_name_is_the_same_however_it_is_escaped() {
     world.join(alice, "abc");
     world.join(bob, "\\u0061b\\u0063");
     assert_eq!(world.ask(alice, &to("\"abc\"", r#""e""#)), r#"{"expected":1}"#);
+}
+
+#[test]
+fn without_a_linger_an_unconfirmed_empty_room_does_not_spin() {
+    let mut world =
+        World::cluster_with(1, 1, |config: &mut Config| config.limits.room_linger = Duration::ZERO);
+    let client = world.client(0);
+    world.redis().hold_subscriptions(0);
+    world.emit(client, r#"["@join","r"]"#);
+    world.emit(client, r#"["@leave","r"]"#);
+    world.advance(Duration::from_secs(1));
+    let now = world.now();
+    world.redis().release_subscriptions(now, 0);
+    world.settle();
+    world.advance(Duration::from_secs(6));
+    world.settle();
+    assert_eq!(world.redis().subscriptions(0).len(), 2);
+    assert_eq!(world.node(0).population().rooms, 0);
+}
+
+#[test]
+fn each_join_waits_its_own_ack_timeout() {
+    let mut world = World::cluster(1);
+    let (one, two) = (world.client(0), world.client(0));
+    world.redis().hold_subscriptions(0);
+    let first = world.request(one, r#"["@join","r"]"#);
+    world.advance(Duration::from_secs(9));
+    let second = world.request(two, r#"["@join","r"]"#);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.answer(one, first).as_deref(), Some(r#"{"error":"timeout"}"#));
+    assert_eq!(world.answer(two, second), None, "it has waited for one second");
 }

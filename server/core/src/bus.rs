@@ -47,6 +47,8 @@ struct Count {
     unconfirmed: usize,
     receivers: u64,
     answers: u64,
+    /// Whether it went to single nodes only, so that no receiver means an id that nobody has.
+    is_unicast: bool,
     timer: Option<Time>,
 }
 
@@ -89,7 +91,7 @@ impl State {
         for ticket in tickets {
             self.finish_count(ticket, CountOutcome::BusDown);
         }
-        self.answer_all_waiting();
+        self.bus_left_rooms();
     }
 
     fn channel_subscribed(&mut self, channel: &str) {
@@ -136,6 +138,7 @@ impl State {
             return 0;
         };
         let targets: Vec<Target<'_>> = message.targets.iter().map(|target| Target::parse(target)).collect();
+        self.count_unknown(space, &targets);
         let frame = moorline_protocol::engine::message(message.packet);
         let recipients = self.resolve(Some(space), &targets, None);
         let count = self.deliver(&recipients, &frame);
@@ -174,15 +177,16 @@ impl State {
     }
 
     /// Waits for the receivers of `publications` publications to count.
-    pub(crate) fn await_count(&mut self, ticket: u64, reply: Reply, local: u64, publications: usize) {
-        let mut count = Count {
-            reply,
-            expected: local,
-            unconfirmed: publications,
-            receivers: 0,
-            answers: 0,
-            timer: None,
-        };
+    pub(crate) fn await_count(
+        &mut self,
+        ticket: u64,
+        reply: Reply,
+        expected: u64,
+        publications: usize,
+        is_unicast: bool,
+    ) {
+        let (unconfirmed, receivers, answers) = (publications, 0, 0);
+        let mut count = Count { reply, expected, unconfirmed, receivers, answers, is_unicast, timer: None };
         let by = self.now + self.config.limits.ack_timeout;
         self.timers.set(TimerKind::Count(ticket), &mut count.timer, Some(by));
         self.bus.counts.insert(ticket, count);
@@ -195,6 +199,9 @@ impl State {
         let Some(count) = self.bus.counts.get_mut(&ticket) else { return };
         count.unconfirmed = count.unconfirmed.saturating_sub(1);
         count.receivers += u64::from(receivers);
+        if receivers == 0 && count.is_unicast {
+            self.stats.drop("unknown_target");
+        }
         self.finish_if_complete(ticket);
     }
 

@@ -73,6 +73,9 @@ pub struct Limits {
     pub pending_acks_max: usize,
     /// Targets of one `@to`: amplification.
     pub targets_max: usize,
+    /// Bytes one message may put on the bus, over all nodes and rooms it goes to: amplification as well, and a client
+    /// must not fill the queue that everyone's messages wait in.
+    pub fanout_bytes_max: usize,
     /// Unsent bytes of one session; full means closed, since a slow reader must not cost memory.
     pub outbox_bytes_max: usize,
 
@@ -109,6 +112,7 @@ impl Default for Limits {
             rooms_max: 256,
             pending_acks_max: 1024,
             targets_max: 64,
+            fanout_bytes_max: 4 << 20,
             outbox_bytes_max: 1 << 20,
             fragments_max: 1024,
             head_bytes_max: 15 * 1024,

@@ -60,14 +60,24 @@ impl State {
             return Err(Code::TooMany);
         }
         let space = socket.space;
+        let elsewhere = self.elsewhere(outgoing.targets);
+        if outgoing.frame.len_bytes() * elsewhere.len() > self.config.limits.fanout_bytes_max {
+            return Err(Code::TooMany);
+        }
         let recipients = self.resolve(Some(space), outgoing.targets, Some(outgoing.sender));
         let expected = self.deliver(&recipients, &outgoing.frame);
         self.stats.deliveries_local += expected;
-        Ok(self.send_remote(space, outgoing, expected))
+        self.count_unknown(space, outgoing.targets);
+        Ok(self.send_remote(space, outgoing, &elsewhere, expected))
     }
 
-    fn send_remote(&mut self, space: usize, outgoing: &Outgoing<'_>, expected: u64) -> Sent {
-        let elsewhere = self.elsewhere(space, outgoing.targets);
+    fn send_remote(
+        &mut self,
+        space: usize,
+        outgoing: &Outgoing<'_>,
+        elsewhere: &BTreeSet<Elsewhere<'_>>,
+        expected: u64,
+    ) -> Sent {
         if elsewhere.is_empty() {
             return Sent::Now { expected };
         }
@@ -76,6 +86,20 @@ impl State {
             return Sent::BusDown { expected };
         }
         let sequence = self.next_sequence();
+        self.publish_message(space, outgoing, sequence, elsewhere);
+        let Some(reply) = outgoing.reply else { return Sent::Now { expected } };
+        let is_unicast = elsewhere.iter().all(|channel| matches!(channel, Elsewhere::Node(_)));
+        self.await_count(sequence, reply, expected, elsewhere.len(), is_unicast);
+        Sent::Counting
+    }
+
+    fn publish_message(
+        &mut self,
+        space: usize,
+        outgoing: &Outgoing<'_>,
+        sequence: u64,
+        elsewhere: &BTreeSet<Elsewhere<'_>>,
+    ) {
         let head = Head {
             origin: self.tag,
             sequence,
@@ -85,10 +109,9 @@ impl State {
         };
         let payload = parcel::write_message(&head, outgoing.frame.as_packet());
         let ticket = outgoing.reply.map(|_| sequence);
-        let publications = elsewhere.len();
         for channel in elsewhere {
             match channel {
-                Elsewhere::Node(tag) => self.publish_to_node(tag, payload.clone(), ticket),
+                Elsewhere::Node(tag) => self.publish_to_node(*tag, payload.clone(), ticket),
                 Elsewhere::Room(name) => {
                     if let Some(channel) = self.room_channel(space, name) {
                         self.publish(channel, payload.clone(), ticket);
@@ -96,30 +119,30 @@ impl State {
                 }
             }
         }
-        let Some(reply) = outgoing.reply else { return Sent::Now { expected } };
-        self.await_count(sequence, reply, expected, publications);
-        Sent::Counting
+    }
+
+    /// Counts ids of this node that no socket in the namespace has.
+    pub(crate) fn count_unknown(&mut self, space: usize, targets: &[Target<'_>]) {
+        let is_alone = self.config.cluster.is_none();
+        for target in targets {
+            let Target::Socket(id) = *target else { continue };
+            let is_here = self.find_socket(id).is_some_and(|key| self.sockets[key].space == space);
+            if !is_here && (is_alone || id.tag() == self.tag) {
+                self.stats.drop("unknown_target");
+            }
+        }
     }
 
     /// The channels on which other nodes may hear of these targets, each once.
-    fn elsewhere<'a>(&mut self, space: usize, targets: &[Target<'a>]) -> BTreeSet<Elsewhere<'a>> {
-        let is_alone = self.config.cluster.is_none();
-        let mut channels = BTreeSet::new();
-        for target in targets {
-            match *target {
-                Target::Socket(id) if id.tag() == self.tag => {
-                    let is_here = self.find_socket(id).is_some_and(|key| self.sockets[key].space == space);
-                    if !is_here {
-                        self.stats.drop("unknown_target");
-                    }
-                }
-                Target::Socket(_) if is_alone => self.stats.drop("unknown_target"),
-                Target::Room(_) if is_alone => {}
-                Target::Socket(id) => _ = channels.insert(Elsewhere::Node(id.tag())),
-                Target::Room(name) => _ = channels.insert(Elsewhere::Room(name)),
-            }
+    fn elsewhere<'a>(&self, targets: &[Target<'a>]) -> BTreeSet<Elsewhere<'a>> {
+        if self.config.cluster.is_none() {
+            return BTreeSet::new();
         }
-        channels
+        let channel = |target: &Target<'a>| match *target {
+            Target::Socket(id) => (id.tag() != self.tag).then_some(Elsewhere::Node(id.tag())),
+            Target::Room(name) => Some(Elsewhere::Room(name)),
+        };
+        targets.iter().filter_map(channel).collect()
     }
 
     /// The sockets on this node that `targets` name, each once. Without a namespace, rooms are those of the first

@@ -27,22 +27,21 @@ impl State {
         self.drain_due();
     }
 
-    /// Closes the batch that is due and registers the next one.
+    /// Closes the batch that is due and registers the next one. Few sessions are closed one by one, many in steps.
     pub(crate) fn drain_due(&mut self) {
         let Some(mut drain) = self.drain.take() else { return };
-        let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).take(self.batch(&drain)).collect();
+        let left = drain.ends - self.now;
+        let sessions = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX).max(1);
+        let pause = (left / sessions).max(STEP);
+        let steps = left.as_micros().div_ceil(pause.as_micros()).max(1);
+        let batch = self.sessions.len().div_ceil(usize::try_from(steps).unwrap_or(usize::MAX));
+        let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).take(batch).collect();
         for key in keys {
             self.doom(key, Reason::ServerShuttingDown);
         }
         drain.next = None;
         let is_more = self.sessions.len() > self.doomed.len();
-        let next = is_more.then_some(self.now + STEP);
-        self.timers.set(TimerKind::Drain, &mut drain.next, next);
+        self.timers.set(TimerKind::Drain, &mut drain.next, is_more.then_some(self.now + pause));
         self.drain = Some(drain);
-    }
-
-    fn batch(&self, drain: &Drain) -> usize {
-        let steps_left = (drain.ends - self.now).as_millis() / STEP.as_millis() + 1;
-        self.sessions.len().div_ceil(usize::try_from(steps_left).unwrap_or(usize::MAX))
     }
 }

@@ -45,7 +45,12 @@ impl App for Relay {
 
     fn completed(&mut self, context: &mut Context<'_>, completion: &Completion) {
         match *completion {
-            Completion::Joined { reply, outcome } => context.reply(reply, join_answer(outcome)),
+            Completion::Joined { reply, outcome } => {
+                if outcome == JoinOutcome::Unconfirmed {
+                    context.count_refusal(Code::Timeout);
+                }
+                context.reply(reply, join_answer(outcome));
+            }
             Completion::Counted { reply, expected, outcome } => {
                 let error = match outcome {
                     CountOutcome::Complete => None,

@@ -14,7 +14,7 @@ use crate::{
     time::Time,
     timer::TimerKind,
 };
-use alloc::{collections::BTreeSet, format, rc::Rc, string::String, vec::Vec};
+use alloc::{collections::BTreeSet, collections::VecDeque, format, rc::Rc, string::String, vec::Vec};
 
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -22,20 +22,11 @@ pub(crate) struct Room {
     pub(crate) name: Rc<str>,
     pub(crate) members: BTreeSet<usize>,
     interest: Interest,
-    /// Joins to answer once the channel is confirmed.
-    waiting: Vec<Reply>,
-    awaits: Awaits,
+    /// Joins to answer once the channel is confirmed, and by when each must be.
+    waiting: VecDeque<(Reply, Time)>,
+    /// Since when nobody is in it.
+    empty_since: Option<Time>,
     timer: Option<Time>,
-}
-
-/// What a room's deadline is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Awaits {
-    Nothing,
-    /// The confirmation that joins wait for.
-    Confirmation,
-    /// Somebody to come back.
-    Members,
 }
 
 /// How far this node's subscription to the room's channel has come.
@@ -73,6 +64,7 @@ impl State {
         let room = found.unwrap_or_else(|| self.insert_room(space, name));
         if !is_member {
             self.rooms[room].members.insert(socket);
+            self.rooms[room].empty_since = None;
             self.sockets[socket].rooms.push(room);
         }
         let joined = self.answer_join(socket, room, reply);
@@ -86,8 +78,9 @@ impl State {
             Interest::Pending if !self.bus.is_up => Joined::Now(JoinOutcome::HereOnly),
             Interest::Pending => {
                 if let Some(reply) = reply {
+                    let by = self.now + self.config.limits.ack_timeout;
                     self.sockets[socket].pending += 1;
-                    self.rooms[room].waiting.push(reply);
+                    self.rooms[room].waiting.push_back((reply, by));
                 }
                 Joined::Waiting
             }
@@ -103,8 +96,8 @@ impl State {
             name: name.clone(),
             members: BTreeSet::new(),
             interest,
-            waiting: Vec::new(),
-            awaits: Awaits::Nothing,
+            waiting: VecDeque::new(),
+            empty_since: None,
             timer: None,
         });
         self.spaces[space].rooms.insert(name, key);
@@ -126,13 +119,16 @@ impl State {
         self.remove_member(room, socket);
     }
 
-    pub(crate) fn remove_member(&mut self, room: usize, socket: usize) {
-        self.rooms[room].members.remove(&socket);
-        if self.rooms[room].members.is_empty() && self.rooms[room].interest == Interest::None {
-            self.remove_room(room);
-        } else {
-            self.schedule_room(room);
+    pub(crate) fn remove_member(&mut self, key: usize, socket: usize) {
+        let room = &mut self.rooms[key];
+        room.members.remove(&socket);
+        if room.members.is_empty() {
+            room.empty_since = Some(self.now);
+            if room.interest == Interest::None {
+                return self.remove_room(key);
+            }
         }
+        self.schedule_room(key);
     }
 
     /// A channel is confirmed: what was sent to the room from now on is heard here.
@@ -154,9 +150,8 @@ impl State {
     }
 
     /// The bus is away: who waits for a confirmation is told that the room works on this node only.
-    pub(crate) fn answer_all_waiting(&mut self) {
-        let keys: Vec<usize> =
-            self.rooms.iter().filter(|(_, room)| !room.waiting.is_empty()).map(|(key, _)| key).collect();
+    pub(crate) fn bus_left_rooms(&mut self) {
+        let keys: Vec<usize> = self.rooms.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.answer_waiting(key, JoinOutcome::HereOnly);
             self.schedule_room(key);
@@ -164,39 +159,38 @@ impl State {
     }
 
     fn answer_waiting(&mut self, key: usize, outcome: JoinOutcome) {
-        for reply in core::mem::take(&mut self.rooms[key].waiting) {
+        for (reply, _) in core::mem::take(&mut self.rooms[key].waiting) {
             self.complete(reply, Completion::Joined { reply, outcome });
         }
     }
 
-    /// A room's deadline: its joins waited long enough, or nobody came back.
+    /// A room's deadline: a join waited long enough, or nobody came back.
     pub(crate) fn room_due(&mut self, key: usize) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         room.timer = None;
-        if !room.members.is_empty() {
-            self.answer_waiting(key, JoinOutcome::Unconfirmed);
-        } else if room.interest == Interest::Pending && self.bus.is_up {
-            self.answer_waiting(key, JoinOutcome::Unconfirmed);
-            self.schedule_room(key);
-        } else {
+        while let Some((reply, _)) = self.rooms[key].waiting.pop_front_if(|(_, by)| *by <= self.now) {
+            self.complete(reply, Completion::Joined { reply, outcome: JoinOutcome::Unconfirmed });
+        }
+        if self.lingers_until(key).is_some_and(|until| until <= self.now) {
             self.remove_room(key);
+        } else {
+            self.schedule_room(key);
         }
     }
 
+    /// When an empty room goes. Never while its SUBSCRIBE is unanswered on a live bus, which notices by itself when
+    /// answers stay away.
+    fn lingers_until(&self, key: usize) -> Option<Time> {
+        let room = &self.rooms[key];
+        let is_unanswered = room.interest == Interest::Pending && self.bus.is_up;
+        let since = room.empty_since.filter(|_| !is_unanswered)?;
+        Some(since + self.config.limits.room_linger)
+    }
+
     fn schedule_room(&mut self, key: usize) {
-        let (limits, now) = (&self.config.limits, self.now);
-        let room = &mut self.rooms[key];
-        let (awaits, patience) = if room.members.is_empty() {
-            (Awaits::Members, Some(limits.room_linger))
-        } else if !room.waiting.is_empty() {
-            (Awaits::Confirmation, Some(limits.ack_timeout))
-        } else {
-            (Awaits::Nothing, None)
-        };
-        let is_running = room.awaits == awaits && room.timer.is_some();
-        let at = if is_running { room.timer } else { patience.map(|patience| now + patience) };
-        room.awaits = awaits;
-        self.timers.set(TimerKind::Room(key), &mut room.timer, at);
+        let answer_by = self.rooms[key].waiting.front().map(|(_, by)| *by);
+        let at = [answer_by, self.lingers_until(key)].into_iter().flatten().min();
+        self.timers.set(TimerKind::Room(key), &mut self.rooms[key].timer, at);
     }
 
     fn remove_room(&mut self, key: usize) {

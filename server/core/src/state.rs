@@ -121,6 +121,9 @@ impl State {
         let frame = handshake.encode();
         self.enqueue(key, frame);
         self.schedule(key);
+        if self.drain.is_some() {
+            self.doom(key, Reason::ServerShuttingDown);
+        }
     }
 
     fn session_id(&self, key: usize) -> String {

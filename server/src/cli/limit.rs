@@ -36,10 +36,11 @@ enum Range {
 
 const MIB: usize = 1 << 20;
 
-const RANGES: [(&str, Range); 17] = [
+const RANGES: [(&str, Range); 18] = [
     ("close_timeout", Range::SpanMs(|limits| &mut limits.close_timeout, 1..=60_000)),
     ("connections_max", Range::Count(|limits| &mut limits.connections_max, 0..=1 << 24)),
     ("event_name_bytes_max", Range::Count(|limits| &mut limits.event_name_bytes_max, 16..=65_536)),
+    ("fanout_bytes_max", Range::Count(|limits| &mut limits.fanout_bytes_max, 65_536..=1024 * MIB)),
     ("fragments_max", Range::Count(|limits| &mut limits.fragments_max, 1..=1_000_000)),
     ("head_bytes_max", Range::Count(|limits| &mut limits.head_bytes_max, 1024..=MIB)),
     ("head_timeout", Range::SpanMs(|limits| &mut limits.head_timeout, 1..=60_000)),
@@ -91,9 +92,9 @@ mod tests {
             close_timeout: _, connections_max: _, event_name_bytes_max: _, fragments_max: _, head_bytes_max: _,
             head_timeout: _, headers_max: _, json_depth_max: _, namespaces_max: _, outbox_bytes_max: _,
             pending_acks_max: _, ping_jitter: _, publish_queue_bytes_max: _, room_linger: _, room_name_bytes_max: _,
-            rooms_max: _, targets_max: _,
+            rooms_max: _, targets_max: _, fanout_bytes_max: _,
         } = Limits::default();
-        assert_eq!(RANGES.len(), 17);
+        assert_eq!(RANGES.len(), 18);
         assert!(RANGES.is_sorted_by_key(|(name, _)| *name), "the list an operator reads is sorted");
     }
 
