@@ -119,6 +119,9 @@ impl Snapshot {
             "Messages lost with a link or refused by a full queue.",
             &[plain(bus.lost)],
         );
+        let (missed, resets) = (self.stats.bus_missed, self.stats.bus_resets);
+        text.counter("redis_missed_total", "Messages of other nodes that never arrived.", &[plain(missed)]);
+        text.counter("redis_resets_total", "Times silent links were given up.", &[plain(resets)]);
         text.gauge(
             "redis_publish_queue_bytes",
             "Bytes waiting for Redis.",

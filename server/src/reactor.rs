@@ -266,6 +266,7 @@ impl Reactor {
                 }
                 Output::Close { conn, reason } => self.end_session(conn, reason),
                 Output::Publish(publication) => self.publish(publication),
+                Output::ResetBus => self.reset_bus(),
                 Output::Subscribe(channel) => _ = self.bus.as_ref().map(|bus| bus.subscribe(&channel)),
                 Output::Unsubscribe(channel) => _ = self.bus.as_ref().map(|bus| bus.unsubscribe(&channel)),
             }
@@ -281,6 +282,13 @@ impl Reactor {
         }
         self.node.handle(self.now, Input::Closed { conn: id, reason });
         self.say_goodbye(id, close_code(reason), reason.as_str());
+    }
+
+    fn reset_bus(&self) {
+        tracing::warn!("nothing comes back through Redis, not even our own messages: making new links");
+        if let Some(bus) = &self.bus {
+            bus.reset();
+        }
     }
 
     fn publish(&mut self, publication: Publication) {

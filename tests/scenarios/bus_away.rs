@@ -70,6 +70,23 @@ fn joins_while_it_is_away_say_local_and_are_whole_when_it_is_back() {
 }
 
 #[test]
+fn a_room_confirmed_before_is_local_while_it_is_away_and_confirmed_again_before_it_is_whole() {
+    let mut world = World::cluster(1);
+    let (alice, near, late) = (world.client(0), world.client(0), world.client(0));
+    world.join(alice, "r");
+    world.link_down(0);
+    assert_eq!(world.ask(near, r#"["@join","r"]"#), LOCAL);
+    world.redis().hold_subscriptions(0);
+    world.link_up(0);
+    world.settle();
+    assert_eq!(world.ask(late, r#"["@join","r"]"#), LOCAL, "not yet");
+    let now = world.now();
+    world.redis().release_subscriptions(now, 0);
+    world.settle();
+    world.join(late, "r");
+}
+
+#[test]
 fn joins_that_wait_when_it_goes_are_told_local_at_once() {
     let mut world = World::cluster(2);
     let (alice, bob) = (world.client(0), world.client(0));
@@ -98,6 +115,20 @@ fn counts_that_are_open_when_it_goes_are_told_at_once() {
     world.advance(Duration::from_secs(11));
     assert_eq!(world.heard(alice), Vec::<String>::new(), "answered once");
     assert_eq!(world.drops(0, "bus_lost"), 1);
+}
+
+#[test]
+fn counts_that_wait_for_a_node_are_told_at_once_too() {
+    let mut world = World::cluster(2);
+    let alice = world.client(0);
+    let (_, far_id) = world.client_with_id(1);
+    world.freeze(1);
+    let ack = world.request(alice, &to(&format!("\"{far_id}\""), r#""e""#));
+    world.settle();
+    assert_eq!(world.answer(alice, ack), None, "published, not answered");
+    world.link_down(0);
+    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"error":"bus_down","expected":0}"#);
+    assert_eq!(world.drops(0, "bus_lost"), 0);
 }
 
 #[test]
@@ -157,6 +188,20 @@ fn rooms_left_while_it_is_away_are_not_subscribed_again() {
     assert_eq!(world.redis().subscriptions(0).len(), 2, "its own two");
     world.leave(client);
     world.assert_empty(0);
+}
+
+#[test]
+fn a_room_left_before_its_confirmation_goes_when_the_link_does() {
+    let mut world = World::cluster(1);
+    let client = world.client(0);
+    world.redis().hold_subscriptions(0);
+    world.emit(client, r#"["@join","r"]"#);
+    world.emit(client, r#"["@leave","r"]"#);
+    world.advance(Duration::from_secs(5));
+    assert_eq!(world.node(0).population().rooms, 1, "its SUBSCRIBE is not answered");
+    world.link_down(0);
+    world.advance(Duration::from_micros(1));
+    assert_eq!(world.node(0).population().rooms, 0);
 }
 
 #[test]

@@ -48,6 +48,14 @@ fn written(text: &str) -> String {
     String::from_utf8(out).expect("strings of UTF-8 stay UTF-8")
 }
 
+#[test]
+fn every_control_character_is_escaped() {
+    let text: String = (0..=0x80u8).map(char::from).collect();
+    let json = written(&text);
+    assert!(json.bytes().all(|byte| byte >= 0x20), "{json}");
+    assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+}
+
 /// The Socket.IO packet inside a frame.
 fn inner(frame: &Frame) -> &str {
     let text = std::str::from_utf8(frame.as_packet()).expect("a packet is text");

@@ -13,5 +13,6 @@ mod heartbeat;
 mod limits;
 mod private_messages;
 mod rooms_across_nodes;
+mod silent_link;
 mod slot_reuse;
 mod slow_consumer;

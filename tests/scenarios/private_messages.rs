@@ -105,6 +105,22 @@ fn ids_that_no_socket_answers_to_add_nothing() {
 }
 
 #[test]
+fn a_node_that_is_alone_counts_every_id_it_does_not_have() {
+    let mut world = World::alone();
+    let alice = world.client(0);
+    assert_eq!(world.ask(alice, &to(&quoted("AAAAAAAAAAAAAAAAAAAA"), r#""e""#)), r#"{"expected":0}"#);
+    assert_eq!(world.drops(0, "unknown_target"), 1);
+}
+
+#[test]
+fn an_empty_room_is_no_unknown_target() {
+    let mut world = World::cluster_with(1, 2, |config| config.is_open = true);
+    let alice = world.client(0);
+    assert_eq!(world.ask(alice, &to(&quoted("nobody here"), r#""e""#)), r#"{"expected":0}"#);
+    assert_eq!(world.drops(0, "unknown_target"), 0);
+}
+
+#[test]
 fn an_id_works_in_its_own_namespace_only() {
     let mut world = World::cluster_with(1, 2, |config| config.namespaces.push("/admin".into()));
     for node in [0, 1] {

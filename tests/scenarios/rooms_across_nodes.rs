@@ -290,3 +290,17 @@ fn each_join_waits_its_own_ack_timeout() {
     assert_eq!(world.answer(one, first).as_deref(), Some(r#"{"error":"timeout"}"#));
     assert_eq!(world.answer(two, second), None, "it has waited for one second");
 }
+
+#[test]
+fn a_stranger_s_leave_does_not_prolong_the_linger() {
+    const LINGER: Duration = Duration::from_secs(2);
+    let mut world = World::cluster(1);
+    let (member, stranger) = (world.client(0), world.client(0));
+    world.join(member, "r");
+    world.ask(member, r#"["@leave","r"]"#);
+    for _ in 0..4 {
+        world.advance(LINGER / 4);
+        world.emit(stranger, r#"["@leave","r"]"#);
+    }
+    assert_eq!(world.node(0).population().rooms, 0);
+}

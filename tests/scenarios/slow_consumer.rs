@@ -100,6 +100,29 @@ fn a_client_that_reads_nothing_ends_at_the_ping_timeout() {
 }
 
 #[test]
+fn a_session_that_missed_a_frame_gets_no_later_one() {
+    let namespaces = |config: &mut Config| {
+        small_outbox(config);
+        config.namespaces = vec!["/a_long_name".into(), "/".into()];
+    };
+    let mut world = World::cluster_with(1, 1, namespaces);
+    let client = world.open(0);
+    let (long, short) = (world.connect(client, "/a_long_name"), world.connect(client, "/"));
+    world.heard(client);
+    world.stop_reading(client);
+    let publish = |world: &mut World, target: &str, bytes: usize| {
+        let message = format!(r#"{{"socketId":{target},"event":"e","response":"{}"}}"#, "x".repeat(bytes));
+        world.publish("socket", message.as_bytes());
+    };
+    publish(&mut world, &format!("\"{short}\""), 8_000);
+    publish(&mut world, &format!(r#"["{long}","{short}"]"#), 1_970);
+    assert_eq!(world.ending(client).unwrap().reason, Reason::SlowConsumer);
+    assert_eq!(world.drops(0, "slow_consumer"), 1);
+    world.read_again(client);
+    assert_eq!(world.heard(client).len(), 1, "the shorter one would have fitted");
+}
+
+#[test]
 fn frames_come_out_in_order_whatever_piece_is_pulled() {
     let mut world = World::alone_with(1, |config| config.limits.outbox_bytes_max = 10_000_000);
     let (alice, alice_id) = world.client_with_id(0);

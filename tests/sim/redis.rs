@@ -84,6 +84,7 @@ enum Lane {
 struct Link {
     is_up: bool,
     is_told_down: bool,
+    is_mute: bool,
     is_losing: bool,
     is_holding: bool,
     /// Each channel wanted, with the number of the wish.
@@ -211,6 +212,16 @@ impl Redis {
         self.links[node].is_losing = is_losing;
     }
 
+    /// From now on a node's subscriber link is open and brings nothing, or brings messages again.
+    pub fn mute(&mut self, node: usize, is_mute: bool) {
+        self.links[node].is_mute = is_mute;
+    }
+
+    /// Whether messages to this node are swallowed.
+    pub fn is_mute(&self, node: usize) -> bool {
+        self.links[node].is_mute
+    }
+
     /// From now on commands on this node's subscriber connection wait.
     pub fn hold_subscriptions(&mut self, node: usize) {
         self.links[node].is_holding = true;
@@ -299,6 +310,9 @@ impl Redis {
         let listeners = self.subscribers.get(channel).cloned().unwrap_or_default();
         for listener in &listeners {
             if let Subscriber::Node(node) = *listener {
+                if self.links[node].is_mute {
+                    continue;
+                }
                 let news = News::Message { channel: channel.into(), payload: payload.into() };
                 self.tell(now, node, Lane::SubscriberBack, news);
             }

@@ -20,6 +20,7 @@ impl World {
                 Output::Close { conn, reason } => self.close(node, conn, reason),
                 Output::Subscribe(channel) => self.redis.subscribe(self.now, node, channel),
                 Output::Unsubscribe(channel) => self.redis.unsubscribe(self.now, node, channel),
+                Output::ResetBus => self.reset_link(node),
                 Output::Publish(publication) => self.redis.publish(self.now, node, publication),
             }
         }
@@ -44,7 +45,7 @@ impl World {
         while node.pull(conn, 64 * 1024, &mut frames) {}
         for frame in frames {
             if let Some(trace) = &mut self.trace {
-                trace.push_str(&format!("  {frame:?}\n"));
+                trace.push_str(&format!("  {}\n", String::from_utf8_lossy(frame.as_packet())));
             }
             if self.clients[client.0].take(self.now, frame.as_websocket()) {
                 self.pongs.push_back(client);

@@ -323,6 +323,14 @@ impl World {
         self.redis.restore(self.now, node);
     }
 
+    /// A node gave its link up: a new one comes up, unless what swallows messages swallows those of the new one, too.
+    pub(super) fn reset_link(&mut self, node: usize) {
+        self.link_down(node);
+        if !self.redis.is_mute(node) {
+            self.link_up(node);
+        }
+    }
+
     /// A node hangs: it keeps its connections and does nothing.
     pub fn freeze(&mut self, node: usize) {
         self.stations[node].is_frozen = true;

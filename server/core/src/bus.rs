@@ -11,18 +11,20 @@ use crate::{
     app::{Completion, CountOutcome, Reply},
     delivery::Target,
     ids::Tag,
-    input::{BusInput, node_channel},
+    input::BusInput,
     output::{Output, Publication},
     parcel::{self, Parcel},
     state::State,
     time::Time,
     timer::TimerKind,
 };
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use core::time::Duration;
 
-/// How often a node sends itself a message, to measure the lag of the bus.
+/// How often a node sends itself a message: the canary that shows whether the bus carries anything, and its lag.
 const BEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// How long nothing at all may be heard before the links are given up. A beat later at most, that is within 5 s.
+const SILENCE_MAX: Duration = Duration::from_secs(4);
 /// How many other nodes are remembered by their last number; far more than a cluster has.
 const HEARD_MAX: usize = 1024;
 
@@ -32,10 +34,24 @@ pub(crate) struct Bus {
     pub(crate) has_been_up: bool,
     /// The number of the last message this node sent.
     sequence: u64,
-    /// The last number heard from each node, and when.
-    heard: BTreeMap<Tag, (u64, Time)>,
+    /// What was heard from each node.
+    heard: BTreeMap<Tag, Heard>,
+    /// Messages sent to each node alone.
+    sent: BTreeMap<Tag, u64>,
     counts: BTreeMap<u64, Count>,
     beat: Option<Time>,
+    /// When anything was heard last.
+    heard_at: Time,
+}
+
+/// What was heard from another node.
+#[derive(Debug)]
+struct Heard {
+    /// The number of its last message.
+    sequence: u64,
+    /// The number of its last message on this node's own channel.
+    direct: u64,
+    at: Time,
 }
 
 /// A count in the making.
@@ -60,9 +76,9 @@ impl Count {
 
 impl State {
     pub(crate) fn subscribe_own_channels(&mut self) {
-        let Some(channels) = &self.config.cluster else { return };
-        self.outputs.push_back(Output::Subscribe(node_channel(&channels.prefix, self.tag)));
-        self.outputs.push_back(Output::Subscribe(channels.public.clone()));
+        let public = self.config.cluster.as_ref().map(|channels| channels.public.clone());
+        let own = [self.node_channel(self.tag), public];
+        self.outputs.extend(own.into_iter().flatten().map(Output::Subscribe));
     }
 
     pub(crate) fn bus_input(&mut self, input: BusInput<'_>) {
@@ -80,6 +96,7 @@ impl State {
     fn bus_up(&mut self) {
         self.bus.is_up = true;
         self.bus.has_been_up = true;
+        self.bus.heard_at = self.now;
         self.timers.set(TimerKind::Beat, &mut self.bus.beat, Some(self.now + BEAT_INTERVAL));
     }
 
@@ -94,22 +111,14 @@ impl State {
         self.bus_left_rooms();
     }
 
-    fn channel_subscribed(&mut self, channel: &str) {
-        let Some(channels) = &self.config.cluster else { return };
-        let room =
-            channel.strip_prefix(channels.prefix.as_str()).and_then(|rest| rest.strip_prefix(":room:"));
-        if let Some((space, name)) = room.and_then(|room| room.split_once(',')) {
-            self.room_subscribed(space, name);
-        }
-    }
-
     fn bus_message(&mut self, channel: &str, payload: &[u8]) {
         self.stats.bus_in += 1;
+        self.bus.heard_at = self.now;
         if self.config.cluster.as_ref().is_some_and(|channels| channels.public == channel) {
             return self.backend_message(payload);
         }
         match parcel::parse(payload) {
-            Some(Parcel::Message(message)) => self.hear(&message),
+            Some(Parcel::Message(message)) => self.hear(channel, &message),
             Some(Parcel::Count { ticket, count }) => self.count_answered(ticket, count),
             Some(Parcel::Beat { sent }) => self.stats.bus_lag = Some(self.now - sent),
             None => self.stats.drop("malformed_parcel"),
@@ -117,7 +126,7 @@ impl State {
     }
 
     /// A message of another node, or the echo of our own.
-    fn hear(&mut self, message: &parcel::Message<'_>) {
+    fn hear(&mut self, channel: &str, message: &parcel::Message<'_>) {
         if message.origin == self.tag {
             if message.is_counted {
                 self.count_answered(message.sequence, 0);
@@ -125,10 +134,11 @@ impl State {
             return;
         }
         let is_new = self.remember(message.origin, message.sequence);
+        self.note_gap(channel, message);
         let count = if is_new { self.deliver_parcel(message) } else { 0 };
         if message.is_counted && self.bus.is_up {
             let payload = parcel::write_count(message.sequence, count);
-            self.publish_to_node(message.origin, payload, None);
+            self.publish_to_node(message.origin, payload);
         }
     }
 
@@ -149,14 +159,46 @@ impl State {
     /// Notes the number of a message; returns whether it was not heard before.
     fn remember(&mut self, origin: Tag, sequence: u64) -> bool {
         let now = self.now;
-        if self.bus.heard.len() >= HEARD_MAX && !self.bus.heard.contains_key(&origin) {
-            let oldest = self.bus.heard.iter().min_by_key(|(_, (_, at))| *at).map(|(tag, _)| *tag);
-            oldest.and_then(|tag| self.bus.heard.remove(&tag));
+        let heard = &mut self.bus.heard;
+        if heard.len() >= HEARD_MAX && !heard.contains_key(&origin) {
+            let oldest = heard.iter().min_by_key(|(_, heard)| heard.at).map(|(tag, _)| *tag);
+            oldest.and_then(|tag| heard.remove(&tag));
         }
-        let last = self.bus.heard.entry(origin).or_insert((0, now));
-        let is_new = sequence > last.0;
-        *last = (last.0.max(sequence), now);
+        let last = heard.entry(origin).or_insert(Heard { sequence: 0, direct: 0, at: now });
+        let is_new = sequence > last.sequence;
+        last.sequence = last.sequence.max(sequence);
+        last.at = now;
         is_new
+    }
+
+    /// Each node numbers its messages on each channel. A number that was skipped is a message lost on the way. A number
+    /// that falls back is a sender that counts anew.
+    fn note_gap(&mut self, channel: &str, message: &parcel::Message<'_>) {
+        let is_direct = self.node_channel(self.tag).is_some_and(|own| own == channel);
+        let last = if is_direct {
+            self.bus.heard.get_mut(&message.origin).map(|heard| &mut heard.direct)
+        } else {
+            self.room_heard(channel, message.origin)
+        };
+        let Some(last) = last.filter(|_| message.number > 0) else { return };
+        let is_first = *last == 0;
+        let missed = message.number.saturating_sub(*last + 1);
+        *last = message.number;
+        if !is_first {
+            self.stats.bus_missed += missed;
+        }
+    }
+
+    /// Numbers a message to one node.
+    pub(crate) fn next_node_number(&mut self, tag: Tag) -> u64 {
+        let sent = &mut self.bus.sent;
+        if sent.len() >= HEARD_MAX && !sent.contains_key(&tag) {
+            // Ids of nodes that never were could fill it: start over, as if this node had.
+            sent.clear();
+        }
+        let number = sent.entry(tag).or_default();
+        *number += 1;
+        *number
     }
 
     /// Numbers a message of this node.
@@ -165,10 +207,15 @@ impl State {
         self.bus.sequence
     }
 
-    pub(crate) fn publish_to_node(&mut self, tag: Tag, payload: Vec<u8>, ticket: Option<u64>) {
-        let Some(channels) = &self.config.cluster else { return };
-        let channel = node_channel(&channels.prefix, tag);
-        self.publish(channel, payload, ticket);
+    fn publish_to_node(&mut self, tag: Tag, payload: Vec<u8>) {
+        if let Some(channel) = self.node_channel(tag) {
+            self.publish(channel, payload, None);
+        }
+    }
+
+    /// The channel on which the node `tag` hears what is for it alone.
+    pub(crate) fn node_channel(&self, tag: Tag) -> Option<String> {
+        self.config.cluster.as_ref().map(|channels| format!("{}:node:{tag}", channels.prefix))
     }
 
     pub(crate) fn publish(&mut self, channel: String, payload: Vec<u8>, ticket: Option<u64>) {
@@ -246,8 +293,13 @@ impl State {
 
     pub(crate) fn beat_due(&mut self) {
         self.bus.beat = None;
+        if self.now - self.bus.heard_at >= SILENCE_MAX {
+            self.stats.bus_resets += 1;
+            self.outputs.push_back(Output::ResetBus);
+            return self.bus_down();
+        }
         let payload = parcel::write_beat(self.now);
-        self.publish_to_node(self.tag, payload, None);
+        self.publish_to_node(self.tag, payload);
         self.timers.set(TimerKind::Beat, &mut self.bus.beat, Some(self.now + BEAT_INTERVAL));
     }
 }

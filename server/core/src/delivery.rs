@@ -100,23 +100,23 @@ impl State {
         sequence: u64,
         elsewhere: &BTreeSet<Elsewhere<'_>>,
     ) {
-        let head = Head {
-            origin: self.tag,
-            sequence,
-            is_counted: outgoing.reply.is_some(),
-            namespace: &self.spaces[space].name,
-            targets: outgoing.targets,
-        };
-        let payload = parcel::write_message(&head, outgoing.frame.as_packet());
         let ticket = outgoing.reply.map(|_| sequence);
-        for channel in elsewhere {
-            match channel {
-                Elsewhere::Node(tag) => self.publish_to_node(*tag, payload.clone(), ticket),
-                Elsewhere::Room(name) => {
-                    if let Some(channel) = self.room_channel(space, name) {
-                        self.publish(channel, payload.clone(), ticket);
-                    }
-                }
+        for elsewhere in elsewhere {
+            let (channel, number) = match *elsewhere {
+                Elsewhere::Node(tag) => (self.node_channel(tag), self.next_node_number(tag)),
+                Elsewhere::Room(name) => (self.room_channel(space, name), self.next_room_number(space, name)),
+            };
+            let head = Head {
+                origin: self.tag,
+                sequence,
+                number,
+                is_counted: ticket.is_some(),
+                namespace: &self.spaces[space].name,
+                targets: outgoing.targets,
+            };
+            let payload = parcel::write_message(&head, outgoing.frame.as_packet());
+            if let Some(channel) = channel {
+                self.publish(channel, payload, ticket);
             }
         }
     }

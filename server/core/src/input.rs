@@ -1,6 +1,6 @@
 //! What a node can be told.
 
-use crate::{conn::ConnId, ids::Tag};
+use crate::conn::ConnId;
 use core::time::Duration;
 use moorline_protocol::Reason;
 
@@ -75,9 +75,4 @@ pub enum BusInput<'a> {
         /// The ticket it was published with.
         ticket: Option<u64>,
     },
-}
-
-/// The name of the channel on which the node `tag` hears what is for it alone.
-pub(crate) fn node_channel(prefix: &str, tag: Tag) -> alloc::string::String {
-    alloc::format!("{prefix}:node:{tag}")
 }

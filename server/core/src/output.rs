@@ -22,6 +22,8 @@ pub enum Output {
     Unsubscribe(String),
     /// Publish a message.
     Publish(Publication),
+    /// The bus is silent though it seems to be there: give its links up and make new ones. It counts as down.
+    ResetBus,
 }
 
 /// A message for the bus.

@@ -30,6 +30,8 @@ pub(crate) struct Message<'a> {
     pub(crate) origin: Tag,
     /// The origin's number for it, also the ticket of its count.
     pub(crate) sequence: u64,
+    /// The origin's number for it on this channel, so that a gap shows; 0 for a message that has none.
+    pub(crate) number: u64,
     pub(crate) is_counted: bool,
     pub(crate) namespace: String,
     pub(crate) targets: Vec<String>,
@@ -41,6 +43,7 @@ pub(crate) struct Message<'a> {
 pub(crate) struct Head<'a> {
     pub(crate) origin: Tag,
     pub(crate) sequence: u64,
+    pub(crate) number: u64,
     pub(crate) is_counted: bool,
     pub(crate) namespace: &'a str,
     pub(crate) targets: &'a [Target<'a>],
@@ -53,6 +56,8 @@ pub(crate) fn write_message(head: &Head<'_>, packet: &[u8]) -> Vec<u8> {
     out.extend_from_slice(head.origin.to_string().as_bytes());
     out.extend_from_slice(b"\",");
     json::push_number(&mut out, head.sequence);
+    out.push(b',');
+    json::push_number(&mut out, head.number);
     out.extend_from_slice(if head.is_counted { b",true," } else { b",false," });
     json::push_string(&mut out, head.namespace);
     out.extend_from_slice(b",[");
@@ -95,9 +100,9 @@ pub(crate) fn parse(payload: &[u8]) -> Option<Parcel<'_>> {
 }
 
 fn parse_message<'a>(head: &str, packet: &'a str) -> Option<Message<'a>> {
-    let (origin, sequence, is_counted, namespace, targets): (&str, u64, bool, String, Vec<String>) =
+    let (origin, sequence, number, is_counted, namespace, targets): (&str, u64, u64, bool, String, Vec<String>) =
         serde_json::from_str(head).ok()?;
-    Some(Message { origin: Tag::parse(origin)?, sequence, is_counted, namespace, targets, packet })
+    Some(Message { origin: Tag::parse(origin)?, sequence, number, is_counted, namespace, targets, packet })
 }
 
 impl<'a> Target<'a> {
@@ -116,6 +121,7 @@ mod tests {
         let head = Head {
             origin: Tag::parse("00c0ffee").unwrap(),
             sequence: 7,
+            number: 3,
             is_counted: true,
             namespace: "/admin",
             targets,
@@ -128,7 +134,7 @@ mod tests {
         let id = SocketId::parse("abcdefghijABCDEF-_09").unwrap();
         let bytes = sample(&[Target::Socket(id), Target::Room("a \"b\"\n,c")]);
         let Some(Parcel::Message(message)) = parse(&bytes) else { panic!("not a message") };
-        assert_eq!((message.origin.to_string().as_str(), message.sequence), ("00c0ffee", 7));
+        assert_eq!((message.origin.to_string().as_str(), message.sequence, message.number), ("00c0ffee", 7, 3));
         assert_eq!((message.is_counted, message.namespace.as_str()), (true, "/admin"));
         assert_eq!(message.targets, ["abcdefghijABCDEF-_09", "a \"b\"\n,c"]);
         assert_eq!(message.packet, "2/admin,[\"e\",\"a\\nb\"]");
@@ -150,7 +156,7 @@ mod tests {
             assert_eq!(parse(&bytes[..cut]), None, "cut at {cut}");
         }
         for text in
-            ["", "\n", "to1\n", "to1 []\n", "to2 [\"00c0ffee\",1,true,\"/\",[]]\n2", "count1 [1]\n", "\u{0}"]
+            ["", "\n", "to1\n", "to1 []\n", "to2 [\"00c0ffee\",1,1,true,\"/\",[]]\n2", "count1 [1]\n", "\u{0}"]
         {
             assert_eq!(parse(text.as_bytes()), None, "{text:?}");
         }

@@ -29,7 +29,7 @@ impl App for Relay {
             "@join" => join(context, event),
             "@leave" => leave(context, event),
             "@whoami" => Ok(Some(whoami(context, event))),
-            name if name.starts_with('@') => Err(Code::BadEvent),
+            name if name.starts_with('@') || is_long_name(context, name) => Err(Code::BadEvent),
             _ => Err(Code::NoHandler),
         };
         if let Err(code) = answer {
@@ -113,8 +113,11 @@ fn permitted_targets<'a>(
 /// Only a name that a stock client takes as an event, and that no relay takes as its own, may reach others.
 fn check_event_name(context: &Context<'_>, name: &RawValue) -> Result<(), Code> {
     let name = parse_string(name.get()).ok_or(Code::BadEvent)?;
-    let is_long = name.len() > context.config().limits.event_name_bytes_max;
-    if is_long || name.starts_with('@') || socket::is_reserved(&name) { Err(Code::BadEvent) } else { Ok(()) }
+    if is_long_name(context, &name) || name.starts_with('@') || socket::is_reserved(&name) { Err(Code::BadEvent) } else { Ok(()) }
+}
+
+fn is_long_name(context: &Context<'_>, name: &str) -> bool {
+    name.len() > context.config().limits.event_name_bytes_max
 }
 
 /// The event as recipients get it: the sender first, written here, then the sender's arguments untouched.

@@ -9,12 +9,13 @@
 use crate::{
     app::{Completion, JoinOutcome, Reply},
     code::Code,
+    ids::Tag,
     output::Output,
     state::State,
     time::Time,
     timer::TimerKind,
 };
-use alloc::{collections::BTreeSet, collections::VecDeque, format, rc::Rc, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, collections::BTreeSet, collections::VecDeque, format, rc::Rc, string::String, vec::Vec};
 
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -24,6 +25,10 @@ pub(crate) struct Room {
     interest: Interest,
     /// Joins to answer once the channel is confirmed, and by when each must be.
     waiting: VecDeque<(Reply, Time)>,
+    /// Messages this node published to the room's channel.
+    sent: u64,
+    /// The last number each other node gave a message on the room's channel.
+    heard: BTreeMap<Tag, u64>,
     /// Since when nobody is in it.
     empty_since: Option<Time>,
     timer: Option<Time>,
@@ -97,6 +102,8 @@ impl State {
             members: BTreeSet::new(),
             interest,
             waiting: VecDeque::new(),
+            sent: 0,
+            heard: BTreeMap::new(),
             empty_since: None,
             timer: None,
         });
@@ -121,8 +128,8 @@ impl State {
 
     pub(crate) fn remove_member(&mut self, key: usize, socket: usize) {
         let room = &mut self.rooms[key];
-        room.members.remove(&socket);
-        if room.members.is_empty() {
+        // Leaving a room one is not in must not make its channel linger longer.
+        if room.members.remove(&socket) && room.members.is_empty() {
             room.empty_since = Some(self.now);
             if room.interest == Interest::None {
                 return self.remove_room(key);
@@ -131,10 +138,28 @@ impl State {
         self.schedule_room(key);
     }
 
+    /// Numbers a message to a room; 0 where this node is not in it.
+    pub(crate) fn next_room_number(&mut self, space: usize, name: &str) -> u64 {
+        let Some(&key) = self.spaces[space].rooms.get(name) else { return 0 };
+        self.rooms[key].sent += 1;
+        self.rooms[key].sent
+    }
+
+    /// The last number heard from `origin` on a room's channel, if that channel is still wanted.
+    pub(crate) fn room_heard(&mut self, channel: &str, origin: Tag) -> Option<&mut u64> {
+        let key = self.find_room(channel)?;
+        Some(self.rooms[key].heard.entry(origin).or_default())
+    }
+
+    fn find_room(&self, channel: &str) -> Option<usize> {
+        let prefix = &self.config.cluster.as_ref()?.prefix;
+        let (space, name) = channel.strip_prefix(prefix.as_str())?.strip_prefix(":room:")?.split_once(',')?;
+        self.spaces.iter().find(|known| &*known.name == space)?.rooms.get(name).copied()
+    }
+
     /// A channel is confirmed: what was sent to the room from now on is heard here.
-    pub(crate) fn room_subscribed(&mut self, space: &str, name: &str) {
-        let Some(space) = self.spaces.iter().find(|known| &*known.name == space) else { return };
-        let Some(&key) = space.rooms.get(name) else { return };
+    pub(crate) fn channel_subscribed(&mut self, channel: &str) {
+        let Some(key) = self.find_room(channel) else { return };
         self.rooms[key].interest = Interest::Confirmed;
         self.answer_waiting(key, JoinOutcome::Everywhere);
         self.schedule_room(key);

@@ -108,7 +108,7 @@ fn first_ping_after(limits: &Limits, random: u8) -> Duration {
         return limits.ping_interval;
     }
     let half = limits.ping_interval / 2;
-    half + (limits.ping_interval - half) * u32::from(random) / 256
+    half + (limits.ping_interval - half) / 256 * u32::from(random)
 }
 
 #[cfg(test)]

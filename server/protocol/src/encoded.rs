@@ -72,7 +72,8 @@ fn header(length: usize) -> ([u8; HEADER_BYTES_MAX], u8) {
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Frame({:?})", core::str::from_utf8(self.as_packet()))
+        // Not the packet: it may hold a session id.
+        write!(f, "Frame({} bytes)", self.as_packet().len())
     }
 }
 

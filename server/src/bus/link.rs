@@ -22,7 +22,7 @@ use super::RedisConfig;
 use crate::clock;
 
 const CONNECT_MS: u64 = 2_000;
-const ANSWER_MS: u64 = 5_000;
+const ANSWER_MS: u64 = 4_000;
 /// A sent buffer larger than this is given back.
 const IDLE_BUFFER_BYTES: usize = 64 << 10;
 
