@@ -100,8 +100,14 @@ pub(crate) fn parse(payload: &[u8]) -> Option<Parcel<'_>> {
 }
 
 fn parse_message<'a>(head: &str, packet: &'a str) -> Option<Message<'a>> {
-    let (origin, sequence, number, is_counted, namespace, targets): (&str, u64, u64, bool, String, Vec<String>) =
-        serde_json::from_str(head).ok()?;
+    let (origin, sequence, number, is_counted, namespace, targets): (
+        &str,
+        u64,
+        u64,
+        bool,
+        String,
+        Vec<String>,
+    ) = serde_json::from_str(head).ok()?;
     Some(Message { origin: Tag::parse(origin)?, sequence, number, is_counted, namespace, targets, packet })
 }
 
@@ -134,7 +140,10 @@ mod tests {
         let id = SocketId::parse("abcdefghijABCDEF-_09").unwrap();
         let bytes = sample(&[Target::Socket(id), Target::Room("a \"b\"\n,c")]);
         let Some(Parcel::Message(message)) = parse(&bytes) else { panic!("not a message") };
-        assert_eq!((message.origin.to_string().as_str(), message.sequence, message.number), ("00c0ffee", 7, 3));
+        assert_eq!(
+            (message.origin.to_string().as_str(), message.sequence, message.number),
+            ("00c0ffee", 7, 3)
+        );
         assert_eq!((message.is_counted, message.namespace.as_str()), (true, "/admin"));
         assert_eq!(message.targets, ["abcdefghijABCDEF-_09", "a \"b\"\n,c"]);
         assert_eq!(message.packet, "2/admin,[\"e\",\"a\\nb\"]");
@@ -155,9 +164,15 @@ mod tests {
         for cut in 0..=head {
             assert_eq!(parse(&bytes[..cut]), None, "cut at {cut}");
         }
-        for text in
-            ["", "\n", "to1\n", "to1 []\n", "to2 [\"00c0ffee\",1,1,true,\"/\",[]]\n2", "count1 [1]\n", "\u{0}"]
-        {
+        for text in [
+            "",
+            "\n",
+            "to1\n",
+            "to1 []\n",
+            "to2 [\"00c0ffee\",1,1,true,\"/\",[]]\n2",
+            "count1 [1]\n",
+            "\u{0}",
+        ] {
             assert_eq!(parse(text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(parse(b"\xff\xfe \n"), None);

@@ -113,7 +113,11 @@ fn permitted_targets<'a>(
 /// Only a name that a stock client takes as an event, and that no relay takes as its own, may reach others.
 fn check_event_name(context: &Context<'_>, name: &RawValue) -> Result<(), Code> {
     let name = parse_string(name.get()).ok_or(Code::BadEvent)?;
-    if is_long_name(context, &name) || name.starts_with('@') || socket::is_reserved(&name) { Err(Code::BadEvent) } else { Ok(()) }
+    if is_long_name(context, &name) || name.starts_with('@') || socket::is_reserved(&name) {
+        Err(Code::BadEvent)
+    } else {
+        Ok(())
+    }
 }
 
 fn is_long_name(context: &Context<'_>, name: &str) -> bool {

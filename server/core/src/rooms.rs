@@ -15,7 +15,10 @@ use crate::{
     time::Time,
     timer::TimerKind,
 };
-use alloc::{collections::BTreeMap, collections::BTreeSet, collections::VecDeque, format, rc::Rc, string::String, vec::Vec};
+use alloc::{
+    collections::BTreeMap, collections::BTreeSet, collections::VecDeque, format, rc::Rc, string::String,
+    vec::Vec,
+};
 
 #[derive(Debug)]
 pub(crate) struct Room {
