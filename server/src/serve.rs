@@ -130,6 +130,8 @@ fn core_config(settings: &Settings, entropy: &mut SystemEntropy) -> Config {
         name: settings.node.clone().unwrap_or_else(|| moorline_core::Tag::random(entropy).to_string()),
         namespaces: settings.namespaces.clone(),
         is_open: settings.is_open,
+        has_backend: settings.events.is_some(),
+        has_legacy_peers: settings.has_legacy_peers,
         cluster: settings.redis.is_some().then(|| settings.channels.clone()),
         limits: settings.limits.clone(),
     }

@@ -26,6 +26,10 @@ pub struct Settings {
     pub redis: Option<RedisConfig>,
     /// The channels shared with other nodes, in use only with `redis`.
     pub channels: Channels,
+    /// The stream that backends read; `None` without a backend.
+    pub events: Option<String>,
+    /// Whether servers of the old design stand in the same cluster.
+    pub has_legacy_peers: bool,
     /// Whether `@to` a room is allowed without being in it. For demonstrations.
     pub is_open: bool,
     /// The folder whose files are served beside the sockets.
@@ -60,7 +64,16 @@ pub struct TlsFiles {
 impl Settings {
     /// The first pair of values that cannot both be meant, as one sentence that names their flags.
     pub fn contradiction(&self) -> Option<String> {
-        self.shared_port().or_else(|| self.shared_channel()).or_else(|| self.payload_over_queue())
+        self.shared_port()
+            .or_else(|| self.without_redis())
+            .or_else(|| self.shared_channel())
+            .or_else(|| self.payload_over_queue())
+    }
+
+    fn without_redis(&self) -> Option<String> {
+        let named = [("--events", self.events.is_some()), ("--legacy-peers", self.has_legacy_peers)];
+        let (flag, _) = named.into_iter().find(|(_, is_given)| *is_given && self.redis.is_none())?;
+        Some(format!("{flag} needs --redis, where the others are"))
     }
 
     fn shared_port(&self) -> Option<String> {

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use moorline::bus::{BusEvent, BusStatus, Publication, RedisBus, RedisConfig};
+use moorline::bus::{BusEvent, BusStatus, Outlet, Publication, RedisBus, RedisConfig};
 use moorline::clock;
 use moorline_tests::kit::RedisServer;
 
@@ -61,7 +61,8 @@ impl Bus {
     }
 
     fn publish(&self, channel: &str, payload: &str, ticket: Option<u64>) {
-        let publication = Publication { channel: channel.into(), payload: payload.into(), ticket };
+        let publication =
+            Publication { outlet: Outlet::Channel(channel.into()), payload: payload.into(), ticket };
         self.bus.publish(&mut vec![publication]);
     }
 
@@ -140,7 +141,7 @@ fn ten_thousand_messages_arrive_in_order_on_another_bus() {
     for turn in 0..100 {
         let number = |i: usize| (turn * 100 + i).to_string();
         let publication = |i| Publication {
-            channel: if i % 2 == 0 { "a" } else { "b" }.into(),
+            outlet: Outlet::Channel(if i % 2 == 0 { "a" } else { "b" }.into()),
             payload: number(i).into_bytes(),
             ticket: None,
         };
@@ -376,8 +377,11 @@ fn a_full_event_queue_makes_the_subscriber_wait_and_loses_nothing() {
     receiver.wait_for(&BusEvent::Up);
     receiver.subscribe(&["a"]);
     let sender = Bus::up(&server);
-    let publication =
-        |i: u64| Publication { channel: "a".into(), payload: i.to_string().into_bytes(), ticket: None };
+    let publication = |i: u64| Publication {
+        outlet: Outlet::Channel("a".into()),
+        payload: i.to_string().into_bytes(),
+        ticket: None,
+    };
     sender.bus.publish(&mut (0..1_000).map(publication).collect());
     sender.wait_for_status(|status| status.published == 1_000);
     receiver.wait_for_status(|status| status.messages_in == 4);
@@ -443,8 +447,11 @@ fn shutting_down_sends_what_is_queued_first() {
     let server = RedisServer::start();
     let (sender, receiver) = (Bus::up(&server), Bus::up(&server));
     receiver.subscribe(&["a"]);
-    let publication =
-        |i: u64| Publication { channel: "a".into(), payload: i.to_string().into_bytes(), ticket: None };
+    let publication = |i: u64| Publication {
+        outlet: Outlet::Channel("a".into()),
+        payload: i.to_string().into_bytes(),
+        ticket: None,
+    };
     sender.bus.publish(&mut (0..20_000).map(publication).collect());
     sender.bus.shutdown(clock::now() + PATIENCE);
     receiver.wait_for(&message("a", "19999"));

@@ -162,9 +162,9 @@ fn parcels_nobody_wrote_are_counted_and_ignored() {
         b"\n",
         b"{\"socketId\":\"r\",\"event\":\"e\"}",
         b"to1 []\n2[\"e\"]",
-        b"to1 [\"xyz\",1,1,false,\"/\",[\"r\"]]\n2[\"e\"]",
-        b"to1 [\"00000001\",-1,1,false,\"/\",[\"r\"]]\n2[\"e\"]",
-        b"to2 [\"00000001\",1,1,false,\"/\",[\"r\"]]\n2[\"e\"]",
+        b"to1 [\"xyz\",1,1,false,\"/\",[\"r\"],[]]\n2[\"e\"]",
+        b"to1 [\"00000001\",-1,1,false,\"/\",[\"r\"],[]]\n2[\"e\"]",
+        b"to2 [\"00000001\",1,1,false,\"/\",[\"r\"],[]]\n2[\"e\"]",
         b"count1 [1]\n",
         b"\xff\xfe",
     ];
@@ -175,8 +175,8 @@ fn parcels_nobody_wrote_are_counted_and_ignored() {
     }
     assert_eq!(world.drops(0, "malformed_parcel"), 18);
     assert_eq!(world.heard(client), Vec::<String>::new());
-    world.publish(&channel, b"to1 [\"00000001\",1,1,false,\"/nowhere\",[\"r\"]]\n2[\"e\"]");
+    world.publish(&channel, b"to1 [\"00000001\",1,1,false,\"/nowhere\",[\"r\"],[]]\n2[\"e\"]");
     assert_eq!(world.drops(0, "unknown_namespace"), 1);
-    world.publish(&channel, b"to1 [\"00000001\",2,2,false,\"/\",[\"r\"]]\n2[\"e\"]");
+    world.publish(&channel, b"to1 [\"00000001\",2,2,false,\"/\",[\"r\"],[]]\n2[\"e\"]");
     assert_eq!(world.heard(client), [r#"42["e"]"#], "a good one from a node of another make");
 }

@@ -8,7 +8,7 @@
 //! Invariant: a command or a piece of news from before a cut never takes effect after it.
 
 use super::entropy::Seeded;
-use moorline_core::{Publication, Time};
+use moorline_core::{Outlet, Publication, Time};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -105,6 +105,7 @@ pub struct Redis {
     busy_until: BTreeMap<(usize, Lane), Time>,
     /// What was published, in order: channel, message, number of receivers and whether that number was wanted.
     published: Vec<Published>,
+    stream: Vec<String>,
 }
 
 /// One publication that reached Redis.
@@ -132,6 +133,7 @@ impl Redis {
             wish_count: 0,
             busy_until: BTreeMap::new(),
             published: Vec::new(),
+            stream: Vec::new(),
         }
     }
 
@@ -210,6 +212,11 @@ impl Redis {
     /// From now on this node's publications are lost, or no longer.
     pub fn lose_publications(&mut self, node: usize, is_losing: bool) {
         self.links[node].is_losing = is_losing;
+    }
+
+    /// The entries on the stream for backends since the last look.
+    pub fn take_stream(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.stream)
     }
 
     /// From now on a node's subscriber link is open and brings nothing, or brings messages again.
@@ -296,7 +303,10 @@ impl Redis {
                 let listeners = self.subscribers.entry(channel).or_default();
                 listeners.remove(&Subscriber::Node(node));
             }
-            Command::Publish(Publication { channel, payload, ticket }) => {
+            Command::Publish(Publication { outlet: Outlet::Stream, payload, .. }) => {
+                self.stream.push(String::from_utf8(payload).expect("an entry is JSON"));
+            }
+            Command::Publish(Publication { outlet: Outlet::Channel(channel), payload, ticket }) => {
                 let receivers = self.spread(now, &channel, &payload, ticket.is_some());
                 if let Some(ticket) = ticket {
                     self.tell(now, node, Lane::PublisherBack, News::Published { ticket, receivers });

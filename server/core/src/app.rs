@@ -4,6 +4,7 @@
 //! nodes comes later, as a [`Completion`].
 
 use crate::{
+    backend_asks::{Entry, joined, quoted},
     code::Code,
     delivery::{Outgoing, Sent},
     ids::SocketId,
@@ -11,7 +12,10 @@ use crate::{
     state::State,
 };
 use alloc::{borrow::Cow, string::String};
-use moorline_protocol::{Reason, socket};
+use moorline_protocol::{
+    Frame, Reason,
+    socket::{self, packet::Envelope},
+};
 use serde_json::value::RawValue;
 
 /// An application. Every hook but `event` has a sensible default.
@@ -31,7 +35,7 @@ pub trait App {
     fn completed(&mut self, _context: &mut Context<'_>, _completion: &Completion) {}
 
     /// A socket has ended; its id addresses nobody any more.
-    fn disconnect(&mut self, _context: &mut Context<'_>, _socket: SocketId, _reason: Reason) {}
+    fn disconnect(&mut self, _context: &mut Context<'_>, _disconnect: &Disconnect) {}
 }
 
 /// A client that asks to join a namespace.
@@ -43,6 +47,16 @@ pub struct Connect<'a> {
     pub namespace: &'a str,
     /// The auth payload, a JSON object, if it sent one.
     pub auth: Option<&'a RawValue>,
+}
+
+/// A socket that has ended.
+#[derive(Debug)]
+pub struct Disconnect {
+    /// The id it had.
+    pub socket: SocketId,
+    /// Why it ended.
+    pub reason: Reason,
+    pub(crate) space: usize,
 }
 
 /// Why a client may not join.
@@ -65,6 +79,8 @@ pub struct Event<'a> {
     pub name: Cow<'a, str>,
     /// Its arguments, each valid JSON of bounded depth.
     pub args: &'a [&'a RawValue],
+    /// The binary attachments that placeholders in the arguments point at.
+    pub attachments: &'a [Frame],
     /// The acknowledgement the client wants, if any.
     pub reply: Option<Reply>,
 }
@@ -87,6 +103,13 @@ pub enum Completion {
         reply: Reply,
         /// How far it reaches.
         outcome: JoinOutcome,
+    },
+    /// A question to a backend got no answer.
+    Unanswered {
+        /// Who waits for it.
+        reply: Reply,
+        /// Why.
+        code: Code,
     },
     /// A message's recipients are counted.
     Counted {
@@ -176,10 +199,51 @@ impl<'a> Context<'a> {
     pub fn reply(&mut self, reply: Reply, args: &str) {
         let Some(key) = self.state.find_socket(reply.socket) else { return };
         let (session, space) = (self.state.sockets[key].session, self.state.sockets[key].space);
-        let frame = socket::packet::ack(&self.state.spaces[space].name, reply.id, args);
-        if self.state.enqueue(session, frame) {
+        let envelope =
+            Envelope { namespace: &self.state.spaces[space].name, ack: Some(reply.id), attachments: 0 };
+        let frame = socket::packet::ack(envelope, args);
+        if self.state.enqueue(session, &frame.into()) {
             self.state.stats.events_out += 1;
         }
+    }
+
+    /// Puts an event onto the stream that backends read. If the client wants an answer, it comes from a backend, or as a
+    /// completion that says why none came.
+    ///
+    /// # Errors
+    /// [`Code::NoHandler`] without a backend, [`Code::BusDown`] without a way to it, [`Code::TooMany`] at a limit.
+    pub fn ask_backend(&mut self, event: &Event<'_>) -> Result<(), Code> {
+        let Some(key) = self.state.find_socket(event.socket) else { return Ok(()) };
+        let args = joined(event.args, event.attachments);
+        let (socket, space, ack) =
+            (event.socket, self.state.sockets[key].space, event.reply.map(|reply| reply.id));
+        self.state.ask_backend(&Entry {
+            kind: "event",
+            socket,
+            space,
+            event: Some(&event.name),
+            args: &args,
+            ack,
+        })
+    }
+
+    /// Tells backends, if there are any, that a socket came.
+    pub fn tell_backend_connect(&mut self, connect: &Connect<'_>) {
+        let Some(key) = self.state.find_socket(connect.socket) else { return };
+        let args = connect.auth.map_or("null", |auth| auth.get());
+        self.tell_backend("connect", connect.socket, self.state.sockets[key].space, args);
+    }
+
+    /// Tells backends, if there are any, that a socket went.
+    pub fn tell_backend_disconnect(&mut self, disconnect: &Disconnect) {
+        let args = quoted(disconnect.reason.as_str());
+        self.tell_backend("disconnect", disconnect.socket, disconnect.space, &args);
+    }
+
+    fn tell_backend(&mut self, kind: &str, socket: SocketId, space: usize, args: &str) {
+        let entry = Entry { kind, socket, space, event: Some(kind), args, ack: None };
+        // Without a backend there is nobody to tell; without a way to it the loss was counted.
+        let _ = self.state.append(&entry, None);
     }
 
     /// Counts a refused request, for the metrics.

@@ -3,19 +3,36 @@
 //! Every node hears every such message; each delivers to the recipients it has and ignores the rest. A message is
 //! validated whole before anyone receives a byte of it, since whatever reaches a stock client malformed ends its
 //! connection.
+//!
+//! | keys | meaning |
+//! |---|---|
+//! | `event` | an event for everyone that `socketId` names |
+//! | `ack` | the answer to what that client asked under this number |
+//! | `event` and `ack` | an event whose recipients are asked to acknowledge; their answers come onto the stream with this number |
 
-use crate::{delivery::Target, state::State};
+use crate::{
+    delivery::Target,
+    ids::SocketId,
+    message::{Message, extract_binary, may_hold_binary},
+    state::State,
+};
 use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec, vec::Vec};
-use moorline_protocol::{Frame, json, socket};
+use moorline_protocol::{
+    Frame, json,
+    socket::{self, packet::Envelope},
+};
 use serde_json::value::RawValue;
 
 /// A validated message of a backend.
 struct BackendMessage<'a> {
     targets: Vec<Cow<'a, str>>,
     namespace: Option<String>,
-    /// The name as a JSON string.
-    event: &'a str,
-    args: Vec<&'a RawValue>,
+    /// The event's name as a JSON string; none for an answer.
+    event: Option<&'a str>,
+    /// The arguments as JSON, placeholders where binary data was.
+    args: Vec<Cow<'a, str>>,
+    attachments: Vec<Frame>,
+    ack: Option<u64>,
 }
 
 impl State {
@@ -24,6 +41,14 @@ impl State {
             Ok(message) => message,
             Err(cause) => return self.stats.drop(cause),
         };
+        match (message.event, message.ack) {
+            (Some(name), _) => self.deliver_backend_event(&message, name),
+            (None, Some(id)) => self.deliver_backend_answer(&message, id),
+            (None, None) => self.stats.drop(MALFORMED),
+        }
+    }
+
+    fn deliver_backend_event(&mut self, message: &BackendMessage<'_>, name: &str) {
         let space = match &message.namespace {
             None => None,
             Some(name) => match self.spaces.iter().position(|space| *space.name == **name) {
@@ -32,22 +57,53 @@ impl State {
             },
         };
         let targets: Vec<Target<'_>> = message.targets.iter().map(|target| Target::parse(target)).collect();
-        let mut recipients = self.resolve(space, &targets, None);
-        recipients.sort_by_key(|key| self.sockets[*key].space);
-        for group in recipients
-            .chunk_by(|a, b| self.sockets[*a].space == self.sockets[*b].space)
-            .map(<[usize]>::to_vec)
-            .collect::<Vec<_>>()
-        {
-            let space = self.sockets[group[0]].space;
-            let frame = message.encode(&self.spaces[space].name);
-            self.stats.deliveries_remote += self.deliver(&group, &frame);
+        let recipients = self.resolve(space, &targets, None);
+        if recipients.is_empty() {
+            return;
+        }
+        let ack = match message.ack {
+            None => None,
+            Some(number) => {
+                let sockets = recipients.iter().map(|key| self.sockets[*key].id).collect();
+                let Some(id) = self.await_answers(number, sockets) else {
+                    return self.stats.drop("too_many_asks");
+                };
+                Some(id)
+            }
+        };
+        for space in 0..self.spaces.len() {
+            let is_inside = |key: &usize| self.sockets[*key].space == space;
+            let group: Vec<usize> = recipients.iter().copied().filter(is_inside).collect();
+            if !group.is_empty() {
+                let attachments = message.attachments.len();
+                let envelope = Envelope { namespace: &self.spaces[space].name, ack, attachments };
+                let frame = socket::packet::event(envelope, name, message.args.iter().map(|arg| &**arg));
+                let count = self.deliver(&group, &Message::new(frame, message.attachments.clone()));
+                self.stats.deliveries_remote += count;
+            }
+        }
+    }
+
+    fn deliver_backend_answer(&mut self, message: &BackendMessage<'_>, id: u64) {
+        for target in &message.targets {
+            let Some(key) = SocketId::parse(target).and_then(|id| self.find_socket(id)) else { continue };
+            let Some(reply) = self.take_asked(self.sockets[key].id, id) else {
+                self.stats.drop("unknown_backend_ack");
+                continue;
+            };
+            let Some(key) = self.find_socket(reply.socket) else { continue };
+            let (session, space) = (self.sockets[key].session, self.sockets[key].space);
+            let attachments = message.attachments.len();
+            let envelope = Envelope { namespace: &self.spaces[space].name, ack: Some(reply.id), attachments };
+            let frame = socket::packet::ack(envelope, &message.args.join(","));
+            if self.enqueue(session, &Message::new(frame, message.attachments.clone())) {
+                self.stats.events_out += 1;
+            }
         }
     }
 
     /// Checks everything a recipient could stumble over. The error is the cause it is counted under.
     fn parse_backend_message<'a>(&self, payload: &'a [u8]) -> Result<BackendMessage<'a>, &'static str> {
-        const MALFORMED: &str = "malformed_backend_message";
         let limits = &self.config.limits;
         if payload.len() > limits.payload_bytes_max {
             return Err("oversized_backend_message");
@@ -57,29 +113,51 @@ impl State {
             return Err(MALFORMED);
         }
         let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|_| MALFORMED)?;
-        let field = |name: &str| fields.get(name).map(|value| value.get());
+        let field = |name: &str| fields.get(name).map(|value| value.get()).filter(|json| *json != "null");
         let targets = field("socketId").and_then(parse_targets).ok_or(MALFORMED)?;
-        let event = field("event").ok_or(MALFORMED)?;
-        let name: String = serde_json::from_str(event).map_err(|_| MALFORMED)?;
-        if socket::is_reserved(&name) || name.starts_with('@') || name.len() > limits.event_name_bytes_max {
-            return Err("bad_backend_event");
+        if targets.is_empty() || targets.len() > limits.targets_max {
+            return Err(MALFORMED);
         }
-        let args = match (field("args"), fields.get("response")) {
+        let event = field("event");
+        if let Some(event) = event {
+            let name: String = serde_json::from_str(event).map_err(|_| MALFORMED)?;
+            if socket::is_reserved(&name) || name.starts_with('@') || name.len() > limits.event_name_bytes_max
+            {
+                return Err("bad_backend_event");
+            }
+        }
+        let raw_args: Vec<&RawValue> = match (field("args"), fields.get("response")) {
             (Some(args), _) => serde_json::from_str(args).map_err(|_| MALFORMED)?,
             (None, Some(response)) => vec![*response],
             (None, None) => Vec::new(),
         };
         let namespace = field("namespace").map(serde_json::from_str).transpose().map_err(|_| MALFORMED)?;
-        if targets.is_empty() || targets.len() > limits.targets_max {
+        let ack = field("ack").map(serde_json::from_str).transpose().map_err(|_| MALFORMED)?;
+        let (args, attachments) = take_binary(&raw_args).ok_or(MALFORMED)?;
+        if attachments.len() > limits.attachments_max {
             return Err(MALFORMED);
         }
-        Ok(BackendMessage { targets, namespace, event, args })
+        Ok(BackendMessage { targets, namespace, event, args, attachments, ack })
     }
 }
 
-impl BackendMessage<'_> {
-    fn encode(&self, namespace: &str) -> Frame {
-        socket::packet::event(namespace, self.event, self.args.iter().map(|arg| arg.get()))
+/// The cause under which a message is counted that is not what it should be.
+const MALFORMED: &str = "malformed_backend_message";
+
+/// Splits arguments into JSON with placeholders, and attachments. `None` when the binary data in them is malformed.
+fn take_binary<'a>(args: &[&'a RawValue]) -> Option<(Vec<Cow<'a, str>>, Vec<Frame>)> {
+    let plain = || args.iter().map(|arg| Cow::Borrowed(arg.get())).collect();
+    if !args.iter().any(|arg| may_hold_binary(arg.get())) {
+        return Some((plain(), Vec::new()));
+    }
+    let mut attachments = Vec::new();
+    let extracted: Option<Vec<_>> =
+        args.iter().map(|arg| extract_binary(arg.get(), &mut attachments).map(Cow::Owned)).collect();
+    match (extracted, attachments.is_empty()) {
+        // Nothing binary after all, unless it was meant to be and is broken.
+        (None, true) if args.iter().any(|arg| arg.get().contains("$binary")) => None,
+        (_, true) => Some((plain(), Vec::new())),
+        (extracted, false) => extracted.map(|args| (args, attachments)),
     }
 }
 

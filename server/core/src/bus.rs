@@ -9,10 +9,13 @@
 
 use crate::{
     app::{Completion, CountOutcome, Reply},
+    code::Code,
     delivery::Target,
     ids::Tag,
     input::BusInput,
-    output::{Output, Publication},
+    legacy,
+    message::Message,
+    output::{Outlet, Output, Publication},
     parcel::{self, Parcel},
     state::State,
     time::Time,
@@ -20,6 +23,7 @@ use crate::{
 };
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use core::time::Duration;
+use moorline_protocol::Frame;
 
 /// How often a node sends itself a message: the canary that shows whether the bus carries anything, and its lag.
 const BEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,10 +39,12 @@ pub(crate) struct Bus {
     /// The number of the last message this node sent.
     sequence: u64,
     /// What was heard from each node.
-    heard: BTreeMap<Tag, Heard>,
+    pub(crate) heard: BTreeMap<Tag, Heard>,
     /// Messages sent to each node alone.
     sent: BTreeMap<Tag, u64>,
     counts: BTreeMap<u64, Count>,
+    /// Messages that go to the old cluster if no node of this one has their target.
+    pub(crate) legacy: BTreeMap<u64, legacy::Waiting>,
     beat: Option<Time>,
     /// When anything was heard last.
     heard_at: Time,
@@ -46,7 +52,7 @@ pub(crate) struct Bus {
 
 /// What was heard from another node.
 #[derive(Debug)]
-struct Heard {
+pub(crate) struct Heard {
     /// The number of its last message.
     sequence: u64,
     /// The number of its last message on this node's own channel.
@@ -108,6 +114,8 @@ impl State {
         for ticket in tickets {
             self.finish_count(ticket, CountOutcome::BusDown);
         }
+        self.bus.legacy.clear();
+        self.bus_left_asks();
         self.bus_left_rooms();
     }
 
@@ -150,8 +158,9 @@ impl State {
         let targets: Vec<Target<'_>> = message.targets.iter().map(|target| Target::parse(target)).collect();
         self.count_unknown(space, &targets);
         let frame = moorline_protocol::engine::message(message.packet);
+        let attachments = message.attachments.iter().map(|bytes| Frame::binary(bytes)).collect();
         let recipients = self.resolve(Some(space), &targets, None);
-        let count = self.deliver(&recipients, &frame);
+        let count = self.deliver(&recipients, &Message::new(frame, attachments));
         self.stats.deliveries_remote += count;
         count
     }
@@ -220,7 +229,8 @@ impl State {
 
     pub(crate) fn publish(&mut self, channel: String, payload: Vec<u8>, ticket: Option<u64>) {
         self.stats.bus_out += 1;
-        self.outputs.push_back(Output::Publish(Publication { channel, payload, ticket }));
+        let outlet = Outlet::Channel(channel);
+        self.outputs.push_back(Output::Publish(Publication { outlet, payload, ticket }));
     }
 
     /// Waits for the receivers of `publications` publications to count.
@@ -243,6 +253,7 @@ impl State {
     }
 
     fn receivers_known(&mut self, ticket: u64, receivers: u32) {
+        self.legacy_receivers_known(ticket, receivers);
         let Some(count) = self.bus.counts.get_mut(&ticket) else { return };
         count.unconfirmed = count.unconfirmed.saturating_sub(1);
         count.receivers += u64::from(receivers);
@@ -268,7 +279,9 @@ impl State {
     fn publication_lost(&mut self, ticket: Option<u64>) {
         self.stats.drop("bus_lost");
         if let Some(ticket) = ticket {
+            self.forget_legacy(ticket);
             self.finish_count(ticket, CountOutcome::BusDown);
+            self.finish_ask(ticket, Code::BusDown);
         }
     }
 

@@ -14,6 +14,10 @@ pub struct Config {
     pub namespaces: Vec<String>,
     /// Whether `@to` a room is allowed without being in it. For demonstrations.
     pub is_open: bool,
+    /// Whether a backend reads the stream of events.
+    pub has_backend: bool,
+    /// Whether servers of the old design stand in the same cluster.
+    pub has_legacy_peers: bool,
     /// The channels shared with other nodes; `None` for a node that is alone.
     pub cluster: Option<Channels>,
     /// Every bound.
@@ -26,6 +30,8 @@ impl Default for Config {
             name: String::from("n1"),
             namespaces: vec![String::from("/")],
             is_open: false,
+            has_backend: false,
+            has_legacy_peers: false,
             cluster: None,
             limits: Limits::default(),
         }
@@ -59,6 +65,8 @@ pub struct Limits {
     pub room_linger: Duration,
     /// Largest message, in bytes; announced as `maxPayload`. Socket.IO's own.
     pub payload_bytes_max: usize,
+    /// Attachments of one packet.
+    pub attachments_max: usize,
     /// How deep JSON may nest: stack exhaustion, here and in the client that receives it.
     pub json_depth_max: usize,
     /// Longest event name, in bytes: clients keep maps by it.
@@ -71,6 +79,8 @@ pub struct Limits {
     pub rooms_max: usize,
     /// Acknowledgements one socket may be waiting for.
     pub pending_acks_max: usize,
+    /// Messages one socket may send to sockets of an old cluster, per second: every node of it hears each.
+    pub legacy_per_second_max: usize,
     /// Targets of one `@to`: amplification.
     pub targets_max: usize,
     /// Bytes one message may put on the bus, over all nodes and rooms it goes to: amplification as well, and a client
@@ -105,12 +115,14 @@ impl Default for Limits {
             ack_timeout: Duration::from_secs(10),
             room_linger: Duration::from_secs(2),
             payload_bytes_max: 1_000_000,
+            attachments_max: 10,
             json_depth_max: 64,
             event_name_bytes_max: 128,
             room_name_bytes_max: 255,
             namespaces_max: 16,
             rooms_max: 256,
             pending_acks_max: 1024,
+            legacy_per_second_max: 10,
             targets_max: 64,
             fanout_bytes_max: 4 << 20,
             outbox_bytes_max: 1 << 20,

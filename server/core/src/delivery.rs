@@ -7,11 +7,12 @@ use crate::{
     app::Reply,
     code::Code,
     ids::{SocketId, Tag},
+    legacy::Source,
+    message::Message,
     parcel::{self, Head},
     state::State,
 };
 use alloc::{collections::BTreeSet, vec::Vec};
-use moorline_protocol::Frame;
 
 /// One name a message is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,10 @@ pub struct Outgoing<'a> {
     pub sender: SocketId,
     /// Whom it is for.
     pub targets: &'a [Target<'a>],
-    /// The encoded event.
-    pub frame: Frame,
+    /// The encoded event with its attachments.
+    pub message: Message,
+    /// What it was encoded from, for servers that read another form.
+    pub source: Source<'a>,
     /// The acknowledgement that wants to know the number of recipients.
     pub reply: Option<Reply>,
 }
@@ -61,11 +64,11 @@ impl State {
         }
         let space = socket.space;
         let elsewhere = self.elsewhere(outgoing.targets);
-        if outgoing.frame.len_bytes() * elsewhere.len() > self.config.limits.fanout_bytes_max {
+        if outgoing.message.len_bytes() * elsewhere.len() > self.config.limits.fanout_bytes_max {
             return Err(Code::TooMany);
         }
         let recipients = self.resolve(Some(space), outgoing.targets, Some(outgoing.sender));
-        let expected = self.deliver(&recipients, &outgoing.frame);
+        let expected = self.deliver(&recipients, &outgoing.message);
         self.stats.deliveries_local += expected;
         self.count_unknown(space, outgoing.targets);
         Ok(self.send_remote(space, outgoing, &elsewhere, expected))
@@ -100,7 +103,8 @@ impl State {
         sequence: u64,
         elsewhere: &BTreeSet<Elsewhere<'_>>,
     ) {
-        let ticket = outgoing.reply.map(|_| sequence);
+        let is_awaited = self.note_legacy(sequence, outgoing, elsewhere);
+        let ticket = (is_awaited || outgoing.reply.is_some()).then_some(sequence);
         for elsewhere in elsewhere {
             let (channel, number) = match *elsewhere {
                 Elsewhere::Node(tag) => (self.node_channel(tag), self.next_node_number(tag)),
@@ -110,11 +114,11 @@ impl State {
                 origin: self.tag,
                 sequence,
                 number,
-                is_counted: ticket.is_some(),
+                is_counted: outgoing.reply.is_some(),
                 namespace: &self.spaces[space].name,
                 targets: outgoing.targets,
             };
-            let payload = parcel::write_message(&head, outgoing.frame.as_packet());
+            let payload = parcel::write_message(&head, &outgoing.message);
             if let Some(channel) = channel {
                 self.publish(channel, payload, ticket);
             }
@@ -177,12 +181,12 @@ impl State {
         recipients
     }
 
-    /// Puts one frame into the outbox of each recipient; returns how many could take it.
-    pub(crate) fn deliver(&mut self, recipients: &[usize], frame: &Frame) -> u64 {
+    /// Puts one message into the outbox of each recipient; returns how many could take it.
+    pub(crate) fn deliver(&mut self, recipients: &[usize], message: &Message) -> u64 {
         let mut count = 0;
         for &key in recipients {
             let session = self.sockets[key].session;
-            if self.enqueue(session, frame.clone()) {
+            if self.enqueue(session, message) {
                 count += 1;
             }
         }
@@ -193,7 +197,7 @@ impl State {
 
 /// A channel that other nodes listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Elsewhere<'a> {
+pub(crate) enum Elsewhere<'a> {
     Node(Tag),
     Room(&'a str),
 }

@@ -7,15 +7,17 @@
 //! else notices.
 
 use crate::{
-    app::{App, Connect, Context, Event, Reply},
+    app::{App, Connect, Context, Disconnect, Event, Reply},
     backend::parse_string,
+    code::Code,
     config::Config,
     conn::{Carried, ConnId},
     ids::{Entropy, Tag},
     input::Input,
+    message::{Assembly, has_fitting_placeholders},
     output::Output,
     session::Due,
-    state::State,
+    state::{Ended, State},
     stats::Stats,
     time::Time,
     timer::TimerKind,
@@ -46,7 +48,7 @@ impl<A: App> Node<A> {
         self.state.now = now;
         match input {
             Input::Text { conn, text } => self.text(conn, text),
-            Input::Binary { conn, .. } => self.binary(conn),
+            Input::Binary { conn, bytes } => self.binary(conn, bytes),
             Input::Bus(bus) => self.state.bus_input(bus),
             Input::Open { conn } => self.state.open(conn),
             Input::Closed { conn, reason } => self.state.connection_closed(conn, reason),
@@ -64,6 +66,8 @@ impl<A: App> Node<A> {
                 TimerKind::Session(key) => self.state.session_due(key),
                 TimerKind::Room(key) => self.state.room_due(key),
                 TimerKind::Count(ticket) => self.state.count_due(ticket),
+                TimerKind::Ask(ticket) => self.state.finish_ask(ticket, Code::Timeout),
+                TimerKind::Answer(id) => self.state.answer_due(id),
                 TimerKind::Drain => self.state.drain_due(),
                 TimerKind::Beat => self.state.beat_due(),
             }
@@ -77,8 +81,8 @@ impl<A: App> Node<A> {
         let Node { app, state } = self;
         loop {
             state.close_doomed();
-            if let Some((socket, reason)) = state.ended.pop() {
-                app.disconnect(&mut Context::new(state), socket, reason);
+            if let Some(Ended { socket, space, reason }) = state.ended.pop() {
+                app.disconnect(&mut Context::new(state), &Disconnect { socket, reason, space });
             } else if !state.completions.is_empty() {
                 for completion in core::mem::take(&mut state.completions) {
                     app.completed(&mut Context::new(state), &completion);
@@ -93,7 +97,10 @@ impl<A: App> Node<A> {
         let Some(session) = self.state.conns.session(conn) else { return };
         let limits = &self.state.config.limits;
         match engine::decode(text) {
-            Ok(Packet::Message(packet)) => self.socket_packet(session, packet),
+            Ok(Packet::Message(_)) if self.state.sessions[session].assembly.is_some() => {
+                self.state.refuse_packet(session, "missing_attachment");
+            }
+            Ok(Packet::Message(packet)) => self.socket_packet(session, packet, &[]),
             Ok(Packet::Pong(_)) => {
                 let interval = limits.ping_interval;
                 self.state.sessions[session].take_pong(self.state.now, interval);
@@ -107,13 +114,22 @@ impl<A: App> Node<A> {
         }
     }
 
-    fn binary(&mut self, conn: ConnId) {
-        if let Some(session) = self.state.conns.session(conn) {
-            self.state.refuse_packet(session, "unexpected_binary");
+    /// The next attachment of a binary packet.
+    fn binary(&mut self, conn: ConnId, bytes: &[u8]) {
+        let Some(session) = self.state.conns.session(conn) else { return };
+        let bytes_max = self.state.config.limits.payload_bytes_max;
+        let Some(mut assembly) = self.state.sessions[session].assembly.take() else {
+            return self.state.refuse_packet(session, "unexpected_binary");
+        };
+        match assembly.push(bytes, bytes_max) {
+            None => self.state.refuse_packet(session, "attachments_too_big"),
+            Some(false) => self.state.sessions[session].assembly = Some(assembly),
+            Some(true) => self.socket_packet(session, &assembly.packet, &assembly.attachments),
         }
     }
 
-    fn socket_packet(&mut self, session: usize, text: &str) {
+    /// A whole packet, or one whose attachments are still to come.
+    fn socket_packet(&mut self, session: usize, text: &str, attachments: &[Frame]) {
         let packet = match socket::decode(text) {
             Ok(packet) => packet,
             Err(error) => return self.state.refuse_packet(session, error.kind()),
@@ -125,12 +141,14 @@ impl<A: App> Node<A> {
         let joined = space.and_then(|space| self.state.sessions[session].socket_in(space));
         let Some(socket) = joined else { return self.state.refuse_packet(session, "not_connected") };
         match packet.kind {
-            Kind::Event => self.event(session, socket, packet.ack, packet.data),
-            Kind::Disconnect => self.state.disconnect(session, socket),
-            Kind::Ack => self.state.stats.drop("unknown_ack"),
-            Kind::BinaryEvent { .. } | Kind::BinaryAck { .. } => {
-                self.state.refuse_packet(session, "binary_unsupported");
+            Kind::BinaryEvent { attachments: due } | Kind::BinaryAck { attachments: due }
+                if attachments.len() < due as usize =>
+            {
+                self.state.await_attachments(session, text, due as usize);
             }
+            Kind::Event | Kind::BinaryEvent { .. } => self.event(session, socket, &packet, attachments),
+            Kind::Ack | Kind::BinaryAck { .. } => self.state.ack(session, socket, &packet, attachments),
+            Kind::Disconnect => self.state.disconnect(session, socket),
             Kind::Connect | Kind::ConnectError => self.state.refuse_packet(session, "unexpected_packet"),
         }
     }
@@ -145,7 +163,7 @@ impl<A: App> Node<A> {
         }
         let Some(space) = self.state.spaces.iter().position(|space| *space.name == *namespace) else {
             let frame = socket::packet::connect_error(namespace, "Invalid namespace", "");
-            self.state.enqueue(session, frame);
+            self.state.enqueue(session, &frame.into());
             return;
         };
         let joined = &self.state.sessions[session];
@@ -164,22 +182,24 @@ impl<A: App> Node<A> {
                 socket::packet::connect_error(namespace, &refusal.message, &refusal.data)
             }
         };
-        if self.state.enqueue(session, frame) && !self.state.sessions[session].sockets.is_empty() {
+        if self.state.enqueue(session, &frame.into()) && !self.state.sessions[session].sockets.is_empty() {
             self.state.sessions[session].connect_by = None;
             self.state.schedule(session);
         }
     }
 
-    fn event(&mut self, session: usize, socket: usize, ack: Option<u64>, data: &str) {
-        let (name, args) = match parse_event(data, self.state.config.limits.json_depth_max) {
+    fn event(&mut self, session: usize, socket: usize, packet: &socket::Packet<'_>, attachments: &[Frame]) {
+        let items = parse_items(packet.data, self.state.config.limits.json_depth_max, attachments.len());
+        let parsed = items.and_then(|items| event_name(&items).map(|name| (name, items)));
+        let (name, args) = match parsed {
             Ok(event) => event,
             Err(kind) => return self.state.refuse_packet(session, kind),
         };
         self.state.stats.events_in += 1;
         let (id, space) = (self.state.sockets[socket].id, self.state.sockets[socket].space);
         let namespace = self.state.spaces[space].name.clone();
-        let reply = ack.map(|number| Reply { socket: id, id: number });
-        let event = Event { socket: id, namespace: &namespace, name, args: &args[1..], reply };
+        let reply = packet.ack.map(|number| Reply { socket: id, id: number });
+        let event = Event { socket: id, namespace: &namespace, name, args: &args[1..], attachments, reply };
         self.app.event(&mut Context::new(&mut self.state), &event);
     }
 
@@ -280,12 +300,27 @@ impl State {
         self.doom(session, Reason::ParseError);
     }
 
+    /// Keeps a binary packet until its attachments are there.
+    fn await_attachments(&mut self, session: usize, packet: &str, attachments: usize) {
+        if attachments > self.config.limits.attachments_max {
+            return self.refuse_packet(session, "too_many_attachments");
+        }
+        self.sessions[session].assembly = Some(Box::new(Assembly::new(packet, attachments)));
+    }
+
+    fn ack(&mut self, session: usize, socket: usize, packet: &socket::Packet<'_>, attachments: &[Frame]) {
+        match parse_items(packet.data, self.config.limits.json_depth_max, attachments.len()) {
+            Ok(args) => self.client_answered(socket, packet.ack.unwrap_or_default(), &args, attachments),
+            Err(kind) => self.refuse_packet(session, kind),
+        }
+    }
+
     fn session_due(&mut self, key: usize) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.timer = None;
         match session.take_due(self.now, self.config.limits.ping_timeout) {
             Due::Nothing => {}
-            Due::Ping => _ = self.enqueue(key, engine::ping()),
+            Due::Ping => _ = self.enqueue(key, &engine::ping().into()),
             Due::End(reason) => return self.doom(key, reason),
         }
         self.schedule(key);
@@ -314,18 +349,26 @@ fn parse_auth(data: &str, depth_max: usize) -> Result<Option<&RawValue>, &'stati
     serde_json::from_str(data).map(Some).map_err(|_| "bad_json")
 }
 
-/// Splits an event into its name and its items (the name among them), all borrowed.
-fn parse_event(data: &str, depth_max: usize) -> Result<(Cow<'_, str>, Vec<&RawValue>), &'static str> {
+/// Splits an array into its items, all borrowed. What passes is safe to send on.
+fn parse_items(data: &str, depth_max: usize, attachments: usize) -> Result<Vec<&RawValue>, &'static str> {
     if !json::nests_within(data, depth_max) {
         return Err("deep_json");
     }
-    let items: Vec<&RawValue> = serde_json::from_str(data).map_err(|_| "bad_json")?;
+    if attachments > 0 && !has_fitting_placeholders(data, attachments) {
+        return Err("bad_placeholder");
+    }
+    serde_json::from_str(data).map_err(|_| "bad_json")
+}
+
+/// The first item of an event: a name that is not reserved, or a number.
+fn event_name<'a>(items: &[&'a RawValue]) -> Result<Cow<'a, str>, &'static str> {
     let name = items.first().ok_or("bad_event_name")?.get();
-    let name = match parse_string(name) {
-        Some(name) if socket::is_reserved(&name) => return Err("reserved_event"),
-        Some(name) => name,
-        None if name.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => Cow::Borrowed(name),
-        None => return Err("bad_event_name"),
-    };
-    Ok((name, items))
+    match parse_string(name) {
+        Some(name) if socket::is_reserved(&name) => Err("reserved_event"),
+        Some(name) => Ok(name),
+        None if name.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
+            Ok(Cow::Borrowed(name))
+        }
+        None => Err("bad_event_name"),
+    }
 }

@@ -3,6 +3,7 @@
 //! Invariant: never more than the byte bound given to `push`; when it is full the frame is refused and the session's
 //! owner ends the session. An empty outbox holds no memory.
 
+use crate::message::Message;
 use alloc::{collections::VecDeque, vec::Vec};
 use moorline_protocol::Frame;
 
@@ -17,13 +18,14 @@ pub(crate) struct Outbox {
 pub(crate) struct Full;
 
 impl Outbox {
-    pub(crate) fn push(&mut self, frame: Frame, bytes_max: usize) -> Result<(), Full> {
-        let bytes = self.bytes + frame.len_bytes();
+    /// Takes all frames of a message, or none.
+    pub(crate) fn push(&mut self, message: &Message, bytes_max: usize) -> Result<(), Full> {
+        let bytes = self.bytes + message.len_bytes();
         if bytes > bytes_max {
             return Err(Full);
         }
         self.bytes = bytes;
-        self.frames.push_back(frame);
+        self.frames.extend(message.frames().cloned());
         Ok(())
     }
 
@@ -51,16 +53,16 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    fn frame(length: usize) -> Frame {
-        Frame::text(length, |out| out.resize(out.len() + length, b'x'))
+    fn message(length: usize) -> Message {
+        Frame::text(length, |out| out.resize(out.len() + length, b'x')).into()
     }
 
     #[test]
     fn a_full_outbox_refuses_and_keeps_what_it_has() {
         let mut outbox = Outbox::default();
-        assert_eq!(outbox.push(frame(58), 100), Ok(()));
-        assert_eq!(outbox.push(frame(39), 100), Err(Full));
-        assert_eq!(outbox.push(frame(38), 100), Ok(()));
+        assert_eq!(outbox.push(&message(58), 100), Ok(()));
+        assert_eq!(outbox.push(&message(39), 100), Err(Full));
+        assert_eq!(outbox.push(&message(38), 100), Ok(()));
         assert_eq!(outbox.bytes, 100);
     }
 
@@ -68,7 +70,7 @@ mod tests {
     fn pulling_is_in_order_and_bounded_and_leaves_no_memory() {
         let mut outbox = Outbox::default();
         for length in 1..=10 {
-            outbox.push(frame(length), 1000).unwrap();
+            outbox.push(&message(length), 1000).unwrap();
         }
         let mut frames = Vec::new();
         assert!(outbox.pull(7, &mut frames));

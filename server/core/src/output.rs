@@ -29,12 +29,21 @@ pub enum Output {
 /// A message for the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
-    /// The channel's name.
-    pub channel: String,
+    /// Where it goes.
+    pub outlet: Outlet,
     /// The message.
     pub payload: Vec<u8>,
-    /// With a ticket, the number of receivers is wanted.
+    /// With a ticket, what became of it is wanted.
     pub ticket: Option<u64>,
+}
+
+/// Where a publication goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outlet {
+    /// To whoever is subscribed to this channel now.
+    Channel(String),
+    /// Onto the stream that backends read, where it stays until one has.
+    Stream,
 }
 
 /// The WebSocket close code that tells a client what `reason` means for it.

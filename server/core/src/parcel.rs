@@ -5,7 +5,7 @@
 //!
 //! Invariant: what one node writes, every node of the same version reads back; anything else is `None`, never a panic.
 
-use crate::{delivery::Target, ids::SocketId, ids::Tag, time::Time};
+use crate::{delivery::Target, ids::SocketId, ids::Tag, message, time::Time};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use moorline_protocol::json;
 
@@ -37,6 +37,7 @@ pub(crate) struct Message<'a> {
     pub(crate) targets: Vec<String>,
     /// The Socket.IO packet.
     pub(crate) packet: &'a str,
+    pub(crate) attachments: Vec<&'a [u8]>,
 }
 
 /// What a message's head says, for the one place that writes it.
@@ -49,9 +50,10 @@ pub(crate) struct Head<'a> {
     pub(crate) targets: &'a [Target<'a>],
 }
 
-/// Writes a message. `packet` is an Engine.IO message as a frame holds it; its type digit stays behind.
-pub(crate) fn write_message(head: &Head<'_>, packet: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(96 + packet.len() + head.targets.len() * 24);
+/// Writes a message: the head, then the packet (without its Engine.IO type digit), then its attachments as they are.
+pub(crate) fn write_message(head: &Head<'_>, message: &message::Message) -> Vec<u8> {
+    let packet = message.frame().as_packet().get(1..).unwrap_or_default();
+    let mut out = Vec::with_capacity(96 + message.len_bytes() + head.targets.len() * 24);
     out.extend_from_slice(b"to1 [\"");
     out.extend_from_slice(head.origin.to_string().as_bytes());
     out.extend_from_slice(b"\",");
@@ -60,19 +62,32 @@ pub(crate) fn write_message(head: &Head<'_>, packet: &[u8]) -> Vec<u8> {
     json::push_number(&mut out, head.number);
     out.extend_from_slice(if head.is_counted { b",true," } else { b",false," });
     json::push_string(&mut out, head.namespace);
-    out.extend_from_slice(b",[");
-    for (at, target) in head.targets.iter().enumerate() {
+    out.push(b',');
+    push_list(&mut out, head.targets, |out, target| match target {
+        Target::Socket(id) => json::push_string(out, &id.to_string()),
+        Target::Room(name) => json::push_string(out, name),
+    });
+    out.push(b',');
+    push_list(&mut out, message.attachments(), |out, attachment| {
+        json::push_number(out, attachment.as_packet().len() as u64);
+    });
+    out.extend_from_slice(b"]\n");
+    out.extend_from_slice(packet);
+    for attachment in message.attachments() {
+        out.extend_from_slice(attachment.as_packet());
+    }
+    out
+}
+
+fn push_list<T>(out: &mut Vec<u8>, items: &[T], mut push: impl FnMut(&mut Vec<u8>, &T)) {
+    out.push(b'[');
+    for (at, item) in items.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        match target {
-            Target::Socket(id) => json::push_string(&mut out, &id.to_string()),
-            Target::Room(name) => json::push_string(&mut out, name),
-        }
+        push(out, item);
     }
-    out.extend_from_slice(b"]]\n");
-    out.extend_from_slice(packet.get(1..).unwrap_or_default());
-    out
+    out.push(b']');
 }
 
 pub(crate) fn write_count(ticket: u64, count: u64) -> Vec<u8> {
@@ -85,11 +100,10 @@ pub(crate) fn write_beat(sent: Time) -> Vec<u8> {
 
 /// Reads what another node, or this one, wrote.
 pub(crate) fn parse(payload: &[u8]) -> Option<Parcel<'_>> {
-    let text = core::str::from_utf8(payload).ok()?;
-    let (head, packet) = text.split_once('\n')?;
-    let (word, head) = head.split_once(' ')?;
+    let end = payload.iter().position(|byte| *byte == b'\n')?;
+    let (word, head) = core::str::from_utf8(&payload[..end]).ok()?.split_once(' ')?;
     match word {
-        "to1" => parse_message(head, packet).map(Parcel::Message),
+        "to1" => parse_message(head, &payload[end + 1..]).map(Parcel::Message),
         "count1" => {
             let (ticket, count) = serde_json::from_str(head).ok()?;
             Some(Parcel::Count { ticket, count })
@@ -99,16 +113,18 @@ pub(crate) fn parse(payload: &[u8]) -> Option<Parcel<'_>> {
     }
 }
 
-fn parse_message<'a>(head: &str, packet: &'a str) -> Option<Message<'a>> {
-    let (origin, sequence, number, is_counted, namespace, targets): (
-        &str,
-        u64,
-        u64,
-        bool,
-        String,
-        Vec<String>,
-    ) = serde_json::from_str(head).ok()?;
-    Some(Message { origin: Tag::parse(origin)?, sequence, number, is_counted, namespace, targets, packet })
+/// The head as JSON: origin, sequence, number, whether it is counted, namespace, targets, sizes of the attachments.
+type JsonHead<'a> = (&'a str, u64, u64, bool, String, Vec<String>, Vec<usize>);
+
+fn parse_message<'a>(head: &str, body: &'a [u8]) -> Option<Message<'a>> {
+    let (origin, sequence, number, is_counted, namespace, targets, sizes): JsonHead<'_> =
+        serde_json::from_str(head).ok()?;
+    let attachment_bytes = sizes.iter().try_fold(0usize, |sum, size| sum.checked_add(*size))?;
+    let (packet, mut rest) = body.split_at_checked(body.len().checked_sub(attachment_bytes)?)?;
+    let attachments = sizes.iter().map(|size| rest.split_off(..*size)).collect::<Option<_>>()?;
+    let packet = core::str::from_utf8(packet).ok()?;
+    let origin = Tag::parse(origin)?;
+    Some(Message { origin, sequence, number, is_counted, namespace, targets, packet, attachments })
 }
 
 impl<'a> Target<'a> {
@@ -121,7 +137,8 @@ impl<'a> Target<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use moorline_protocol::engine;
+    use alloc::vec;
+    use moorline_protocol::{Frame, engine};
 
     fn sample(targets: &[Target<'_>]) -> Vec<u8> {
         let head = Head {
@@ -132,7 +149,11 @@ mod tests {
             namespace: "/admin",
             targets,
         };
-        write_message(&head, engine::message("2/admin,[\"e\",\"a\\nb\"]").as_packet())
+        let frame = engine::message("2/admin,[\"e\",\"a\\nb\"]");
+        write_message(
+            &head,
+            &message::Message::new(frame, vec![Frame::binary(b"\n\xff"), Frame::binary(b"")]),
+        )
     }
 
     #[test]
@@ -147,6 +168,7 @@ mod tests {
         assert_eq!((message.is_counted, message.namespace.as_str()), (true, "/admin"));
         assert_eq!(message.targets, ["abcdefghijABCDEF-_09", "a \"b\"\n,c"]);
         assert_eq!(message.packet, "2/admin,[\"e\",\"a\\nb\"]");
+        assert_eq!(message.attachments, [&b"\n\xff"[..], b""]);
         assert_eq!(Target::parse(&message.targets[0]), Target::Socket(id));
     }
 

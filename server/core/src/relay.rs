@@ -6,14 +6,19 @@
 //! Invariant: a recipient learns the sender's id from the node, never from the sender.
 
 use crate::{
-    app::{App, Completion, Context, CountOutcome, Event, JoinOutcome},
+    app::{App, Completion, Connect, Context, CountOutcome, Disconnect, Event, JoinOutcome, Refusal},
     backend::{parse_string, parse_targets},
     code::Code,
     delivery::{Outgoing, Sent, Target},
+    legacy::Source,
+    message::Message,
     rooms::Joined,
 };
 use alloc::{borrow::Cow, format, string::String, string::ToString, vec::Vec};
-use moorline_protocol::{Frame, json, socket};
+use moorline_protocol::{
+    json,
+    socket::{self, packet::Envelope},
+};
 use serde_json::value::RawValue;
 
 const RESERVED_ROOM_HINT: &str = "room names of exactly 20 URL-safe characters are reserved for socket ids: put a prefix before yours, such as doc:";
@@ -23,6 +28,11 @@ const RESERVED_ROOM_HINT: &str = "room names of exactly 20 URL-safe characters a
 pub struct Relay;
 
 impl App for Relay {
+    fn connect(&mut self, context: &mut Context<'_>, connect: &Connect<'_>) -> Result<(), Refusal> {
+        context.tell_backend_connect(connect);
+        Ok(())
+    }
+
     fn event(&mut self, context: &mut Context<'_>, event: &Event<'_>) {
         let answer = match &*event.name {
             "@to" => to(context, event),
@@ -30,7 +40,7 @@ impl App for Relay {
             "@leave" => leave(context, event),
             "@whoami" => Ok(Some(whoami(context, event))),
             name if name.starts_with('@') || is_long_name(context, name) => Err(Code::BadEvent),
-            _ => Err(Code::NoHandler),
+            _ => context.ask_backend(event).map(|()| None),
         };
         if let Err(code) = answer {
             context.count_refusal(code);
@@ -43,6 +53,10 @@ impl App for Relay {
         }
     }
 
+    fn disconnect(&mut self, context: &mut Context<'_>, disconnect: &Disconnect) {
+        context.tell_backend_disconnect(disconnect);
+    }
+
     fn completed(&mut self, context: &mut Context<'_>, completion: &Completion) {
         match *completion {
             Completion::Joined { reply, outcome } => {
@@ -50,6 +64,10 @@ impl App for Relay {
                     context.count_refusal(Code::Timeout);
                 }
                 context.reply(reply, join_answer(outcome));
+            }
+            Completion::Unanswered { reply, code } => {
+                context.count_refusal(code);
+                context.reply(reply, &error_answer(code));
             }
             Completion::Counted { reply, expected, outcome } => {
                 let error = match outcome {
@@ -74,8 +92,10 @@ fn to(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
     let targets = permitted_targets(context, event, &texts)?;
     let name = event.args.get(1).ok_or(Code::BadEvent)?;
     check_event_name(context, name)?;
-    let frame = encode(event, name, &event.args[2..]);
-    let outgoing = Outgoing { sender: event.socket, targets: &targets, frame, reply: event.reply };
+    let from = format!("{{\"from\":\"{}\"}}", event.socket);
+    let source = Source { name: name.get(), from: &from, args: &event.args[2..] };
+    let message = encode(event, &source);
+    let outgoing = Outgoing { sender: event.socket, targets: &targets, message, source, reply: event.reply };
     match context.send(&outgoing)? {
         Sent::Now { expected } => Ok(Some(expected_answer(None, expected))),
         Sent::Counting => Ok(None),
@@ -125,10 +145,11 @@ fn is_long_name(context: &Context<'_>, name: &str) -> bool {
 }
 
 /// The event as recipients get it: the sender first, written here, then the sender's arguments untouched.
-fn encode(event: &Event<'_>, name: &RawValue, args: &[&RawValue]) -> Frame {
-    let from = format!("{{\"from\":\"{}\"}}", event.socket);
-    let args = core::iter::once(from.as_str()).chain(args.iter().map(|arg| arg.get()));
-    socket::packet::event(event.namespace, name.get(), args)
+fn encode(event: &Event<'_>, source: &Source<'_>) -> Message {
+    let args = core::iter::once(source.from).chain(source.args.iter().map(|arg| arg.get()));
+    let attachments = event.attachments.len();
+    let envelope = Envelope { namespace: event.namespace, ack: None, attachments };
+    Message::new(socket::packet::event(envelope, source.name, args), event.attachments.to_vec())
 }
 
 fn join(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
@@ -184,5 +205,9 @@ fn refusal(code: Code, event: &Event<'_>) -> String {
     if code == Code::BadRoom && is_reserved {
         return format!("{{\"error\":\"{}\",\"message\":\"{RESERVED_ROOM_HINT}\"}}", code.as_str());
     }
+    error_answer(code)
+}
+
+fn error_answer(code: Code) -> String {
     format!("{{\"error\":\"{}\"}}", code.as_str())
 }

@@ -4,8 +4,8 @@
 //!
 //! Invariant: a live session always has exactly one deadline registered, so a silent client is always noticed.
 
-use crate::{config::Limits, conn::ConnId, ids::Secret, outbox::Outbox, time::Time};
-use alloc::vec::Vec;
+use crate::{config::Limits, conn::ConnId, ids::Secret, message::Assembly, outbox::Outbox, time::Time};
+use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 use moorline_protocol::Reason;
 
@@ -16,6 +16,8 @@ pub(crate) struct Session {
     pub(crate) outbox: Outbox,
     /// The session's sockets: namespace index and slot in the socket table.
     pub(crate) sockets: Vec<(usize, usize)>,
+    /// A binary packet whose attachments are still coming in.
+    pub(crate) assembly: Option<Box<Assembly>>,
     /// Until when the first CONNECT is due.
     pub(crate) connect_by: Option<Time>,
     pub(crate) heartbeat: Heartbeat,
@@ -61,6 +63,7 @@ impl Session {
             transport,
             outbox: Outbox::default(),
             sockets: Vec::new(),
+            assembly: None,
             connect_by: Some(now + limits.connect_timeout),
             heartbeat: Heartbeat::PingAt(now + first_ping_after(limits, random)),
             timer: None,

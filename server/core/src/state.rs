@@ -5,10 +5,13 @@
 
 use crate::{
     app::Completion,
+    backend_asks::Asks,
     bus::Bus,
     config::Config,
     conn::{Carried, ConnId, Conns},
     ids::{self, Entropy, Secret, SocketId, Tag},
+    legacy::Allowance,
+    message::Message,
     output::Output,
     rooms::Room,
     session::{Session, Transport},
@@ -17,7 +20,7 @@ use crate::{
     timer::{TimerKind, Timers},
 };
 use alloc::{boxed::Box, collections::BTreeMap, collections::VecDeque, rc::Rc, string::String, vec::Vec};
-use moorline_protocol::{Frame, Reason, engine::Handshake};
+use moorline_protocol::{Reason, engine::Handshake};
 use slab::Slab;
 
 pub(crate) struct State {
@@ -33,6 +36,7 @@ pub(crate) struct State {
     pub(crate) rooms: Slab<Room>,
     pub(crate) timers: Timers,
     pub(crate) bus: Bus,
+    pub(crate) asks: Asks,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) stats: Stats,
     /// Set while draining: until when the last session is to be closed, and the next batch.
@@ -40,7 +44,7 @@ pub(crate) struct State {
     /// Sessions to close at the end of this input.
     pub(crate) doomed: Vec<usize>,
     /// Sockets whose end the application has not heard of.
-    pub(crate) ended: Vec<(SocketId, Reason)>,
+    pub(crate) ended: Vec<Ended>,
     /// Answers the application has not heard of.
     pub(crate) completions: Vec<Completion>,
     /// Numbers deliveries, so that a socket which several targets name is served once.
@@ -56,8 +60,18 @@ pub(crate) struct Socket {
     pub(crate) rooms: Vec<usize>,
     /// Answers this socket waits for.
     pub(crate) pending: usize,
+    /// What this socket may still send to sockets of an old cluster.
+    pub(crate) legacy: Allowance,
     /// The last delivery this socket was named in.
     pub(crate) delivery: u64,
+}
+
+/// A socket that is no more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) socket: SocketId,
+    pub(crate) space: usize,
+    pub(crate) reason: Reason,
 }
 
 /// A namespace and the index of its rooms.
@@ -87,6 +101,7 @@ impl State {
             rooms: Slab::new(),
             timers: Timers::default(),
             bus: Bus::default(),
+            asks: Asks::default(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
             drain: None,
@@ -119,7 +134,7 @@ impl State {
             payload_bytes_max: limits.payload_bytes_max as u64,
         };
         let frame = handshake.encode();
-        self.enqueue(key, frame);
+        self.enqueue(key, &frame.into());
         self.schedule(key);
         if self.drain.is_some() {
             self.doom(key, Reason::ServerShuttingDown);
@@ -143,14 +158,14 @@ impl State {
         self.sockets.get(key).filter(|socket| socket.id == id).map(|_| key)
     }
 
-    /// Puts a frame into a session's outbox. A session that cannot take it is doomed; returns whether it could.
-    pub(crate) fn enqueue(&mut self, key: usize, frame: Frame) -> bool {
+    /// Puts a message into a session's outbox. A session that cannot take it is doomed; returns whether it could.
+    pub(crate) fn enqueue(&mut self, key: usize, message: &Message) -> bool {
         let session = &mut self.sessions[key];
         if session.doom.is_some() {
             return false;
         }
         let was_empty = session.outbox.is_empty();
-        if session.outbox.push(frame, self.config.limits.outbox_bytes_max).is_err() {
+        if session.outbox.push(message, self.config.limits.outbox_bytes_max).is_err() {
             self.stats.drop("slow_consumer");
             self.doom(key, Reason::SlowConsumer);
             return false;
@@ -202,7 +217,15 @@ impl State {
     pub(crate) fn insert_socket(&mut self, session: usize, space: usize) -> SocketId {
         let entry = self.sockets.vacant_entry();
         let id = SocketId::new(self.tag, slot(entry.key()), &mut *self.entropy);
-        let socket = Socket { id, session, space, rooms: Vec::new(), pending: 0, delivery: 0 };
+        let socket = Socket {
+            id,
+            session,
+            space,
+            rooms: Vec::new(),
+            pending: 0,
+            legacy: Allowance::default(),
+            delivery: 0,
+        };
         self.sessions[session].sockets.push((space, entry.key()));
         entry.insert(socket);
         id
@@ -214,7 +237,8 @@ impl State {
         for &room in &socket.rooms {
             self.remove_member(room, key);
         }
-        self.ended.push((socket.id, reason));
+        self.ended.push(Ended { socket: socket.id, space: socket.space, reason });
+        self.forget_asks(socket.id);
     }
 
     /// Registers the session's next deadline.

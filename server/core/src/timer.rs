@@ -15,6 +15,10 @@ pub enum TimerKind {
     Room(usize),
     /// A count that other nodes were asked for; its ticket.
     Count(u64),
+    /// An answer that a backend owes a client; its ticket.
+    Ask(u64),
+    /// An answer that a client owes a backend; the id it was asked under.
+    Answer(u32),
     /// The next batch of sessions to close while draining.
     Drain,
     /// The next message to ourselves through the bus.

@@ -9,6 +9,7 @@ use core::fmt;
 /// The longest server-to-client WebSocket header: two bytes and a 64-bit length, never a mask.
 const HEADER_BYTES_MAX: usize = 10;
 const FINAL_TEXT: u8 = 0x81;
+const FINAL_BINARY: u8 = 0x82;
 
 /// One encoded Engine.IO packet, cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,12 +26,21 @@ impl Frame {
         buffer.resize(HEADER_BYTES_MAX, 0);
         write(&mut buffer);
         debug_assert!(core::str::from_utf8(&buffer[HEADER_BYTES_MAX..]).is_ok(), "a text packet is UTF-8");
-        Frame::finish(&mut buffer)
+        Frame::finish(&mut buffer, FINAL_TEXT)
     }
 
-    fn finish(buffer: &mut [u8]) -> Frame {
+    /// Encodes an attachment: bytes that travel as they are, right after the text packet they belong to.
+    pub fn binary(bytes: &[u8]) -> Frame {
+        let mut buffer = Vec::with_capacity(HEADER_BYTES_MAX + bytes.len());
+        buffer.resize(HEADER_BYTES_MAX, 0);
+        buffer.extend_from_slice(bytes);
+        Frame::finish(&mut buffer, FINAL_BINARY)
+    }
+
+    fn finish(buffer: &mut [u8], first_byte: u8) -> Frame {
         let length = buffer.len() - HEADER_BYTES_MAX;
-        let (header, header_bytes) = header(length);
+        let (mut header, header_bytes) = header(length);
+        header[0] = first_byte;
         let start = HEADER_BYTES_MAX - usize::from(header_bytes);
         buffer[start..HEADER_BYTES_MAX].copy_from_slice(&header[..usize::from(header_bytes)]);
         Frame { bytes: Rc::from(&buffer[start..]), header_bytes }
@@ -53,7 +63,7 @@ impl Frame {
 }
 
 fn header(length: usize) -> ([u8; HEADER_BYTES_MAX], u8) {
-    let mut header = [FINAL_TEXT, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut header = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     if let Ok(short) = u8::try_from(length)
         && short < 126
     {
@@ -99,6 +109,13 @@ mod tests {
             assert_eq!(frame.as_packet().len(), length);
             assert_eq!(frame.len_bytes(), header.len() + length);
         }
+    }
+
+    #[test]
+    fn an_attachment_is_a_binary_frame() {
+        let frame = Frame::binary(&[1, 2, 255]);
+        assert_eq!(frame.as_websocket(), [0x82, 3, 1, 2, 255]);
+        assert_eq!(frame.as_packet(), [1, 2, 255]);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct RedisConfig {
     pub password: Option<String>,
     /// What `CLIENT LIST` shows, followed by `-subscriber` or `-publisher`. No spaces.
     pub client_name: String,
+    /// The stream that backends read.
+    pub stream: String,
     /// Bound of the publications that Redis has not answered for: channel, payload and the entry itself.
     pub publish_queue_bytes_max: usize,
     /// Bound of the events the loop has not taken, in number.
@@ -46,6 +48,7 @@ impl RedisConfig {
             user: login.username().map(str::to_owned),
             password: login.password().map(str::to_owned),
             client_name: "moorline".to_owned(),
+            stream: "moorline:events".to_owned(),
             publish_queue_bytes_max: 64 << 20,
             event_queue_max: 65_536,
             event_queue_bytes_max: 64 << 20,
@@ -98,6 +101,7 @@ impl fmt::Debug for RedisConfig {
             .field("user", &self.user)
             .field("password", &self.password.as_ref().map(|_| "***"))
             .field("client_name", &self.client_name)
+            .field("stream", &self.stream)
             .field("publish_queue_bytes_max", &self.publish_queue_bytes_max)
             .field("event_queue_max", &self.event_queue_max)
             .field("event_queue_bytes_max", &self.event_queue_bytes_max)

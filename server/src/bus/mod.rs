@@ -28,7 +28,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use self::redis::RedisBus;
 pub use config::{RedisConfig, RedisUrlError};
 
-pub use moorline_core::Publication;
+pub use moorline_core::{Outlet, Publication};
 
 /// What the bus tells the loop, in the order it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

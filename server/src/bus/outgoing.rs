@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use super::{Publication, lock};
+use super::{Outlet, Publication, lock};
 
 /// Shared by the loop, which offers, and the publisher, which takes.
 pub(super) struct Outgoing {
@@ -142,7 +142,11 @@ impl Outgoing {
 
 /// What a publication costs, the entry itself included, so that empty ones count as well.
 fn cost(publication: &Publication) -> usize {
-    size_of::<Publication>() + publication.channel.len() + publication.payload.len()
+    let name_bytes = match &publication.outlet {
+        Outlet::Channel(channel) => channel.len(),
+        Outlet::Stream => 0,
+    };
+    size_of::<Publication>() + name_bytes + publication.payload.len()
 }
 
 #[cfg(test)]
@@ -150,8 +154,11 @@ mod tests {
     use super::*;
 
     fn batch(count: u64) -> Vec<Publication> {
-        let publication =
-            |ticket| Publication { channel: "c".into(), payload: vec![0; 99], ticket: Some(ticket) };
+        let publication = |ticket| Publication {
+            outlet: Outlet::Channel("c".into()),
+            payload: vec![0; 99],
+            ticket: Some(ticket),
+        };
         (0..count).map(publication).collect()
     }
 

@@ -14,14 +14,16 @@ use std::sync::atomic::Ordering;
 
 use redis::{ServerError, Value};
 
-use super::Publication;
 use super::link::{Backoff, Complaint, Link, LinkError, Role, Sleeper};
 use super::outgoing::Work;
 use super::redis::Shared;
+use super::{Outlet, Publication};
 use crate::clock;
 
 /// A pipeline is closed at this size: large enough to be cheap, small enough that answers keep coming.
 const CHUNK_BYTES: usize = 1 << 20;
+/// About how many entries the stream keeps for backends that are behind.
+const STREAM_ENTRIES_MAX: usize = 1_000_000;
 
 /// The thread's state.
 pub(super) struct Publisher {
@@ -98,13 +100,13 @@ impl Publisher {
     fn send(&mut self, link: &mut Link) -> Result<(), LinkError> {
         let mut answers = 0;
         for publication in &self.chunk {
-            answers += push_publication(link, publication);
+            answers += push_publication(link, publication, &self.shared.config.stream);
         }
         let started = clock::now();
         let mut published = None;
         let Publisher { shared, sleeper, chunk, last_refusal, .. } = self;
         link.exchange(sleeper, answers, |answer| {
-            let wants_count = chunk.front().is_some_and(|publication| publication.ticket.is_some());
+            let wants_count = chunk.front().is_some_and(is_counted);
             let (answer, count) = match published.take() {
                 None if wants_count => {
                     published = Some(answer);
@@ -143,16 +145,28 @@ impl Publisher {
     }
 }
 
-/// Returns how many answers Redis will give. The count of subscribers is asked for on its own, since PUBLISH also
-/// counts who watches by pattern.
-fn push_publication(link: &mut Link, publication: &Publication) -> usize {
-    let Publication { channel, payload, ticket } = publication;
-    link.push(redis::cmd("PUBLISH").arg(channel).arg(payload.as_slice()));
-    if ticket.is_none() {
-        return 1;
+/// Whether Redis is asked how many heard a publication. PUBLISH's own answer also counts who watches by pattern.
+fn is_counted(publication: &Publication) -> bool {
+    publication.ticket.is_some() && matches!(publication.outlet, Outlet::Channel(_))
+}
+
+/// Returns how many answers Redis will give.
+fn push_publication(link: &mut Link, publication: &Publication, stream: &str) -> usize {
+    let payload = publication.payload.as_slice();
+    match &publication.outlet {
+        Outlet::Channel(channel) => link.push(redis::cmd("PUBLISH").arg(channel).arg(payload)),
+        Outlet::Stream => {
+            let bound = ("MAXLEN", "~", STREAM_ENTRIES_MAX);
+            link.push(redis::cmd("XADD").arg(stream).arg(bound).arg("*").arg("data").arg(payload));
+        }
     }
-    link.push(redis::cmd("PUBSUB").arg("NUMSUB").arg(channel));
-    2
+    if let Outlet::Channel(channel) = &publication.outlet
+        && is_counted(publication)
+    {
+        link.push(redis::cmd("PUBSUB").arg("NUMSUB").arg(channel));
+        return 2;
+    }
+    1
 }
 
 fn report(
@@ -172,6 +186,8 @@ fn report(
                     .published(ticket, count.and_then(subscribers).map_or(reached, |n| n.min(reached)));
             }
         }
+        // The id of a new entry on the stream.
+        Value::BulkString(_) => _ = shared.counters.published.fetch_add(1, Ordering::Relaxed),
         Value::ServerError(error) => {
             complain_once(&error, last_refusal);
             shared.lost(ticket);

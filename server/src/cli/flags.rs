@@ -99,6 +99,16 @@ pub(super) struct ServeFlags {
     #[arg(value_parser = value::channel, help_heading = "Cluster")]
     redis_channel: String,
 
+    /// Redis Stream of connects, events and disconnects, for backends
+    #[arg(long, env = "MOORLINE_EVENTS", value_name = "STREAM")]
+    #[arg(value_parser = value::channel, help_heading = "Cluster")]
+    events: Option<String>,
+
+    /// Also reach sockets of old Node.js servers on --redis-channel
+    #[arg(long, env = "MOORLINE_LEGACY_PEERS", action = ArgAction::SetTrue)]
+    #[arg(value_parser = BoolishValueParser::new(), help_heading = "Cluster")]
+    legacy_peers: bool,
+
     /// Namespace clients may join, besides /; may repeat
     #[arg(long, env = "MOORLINE_NAMESPACE", value_name = "NAME", value_delimiter = ',', default_value = "/")]
     #[arg(value_parser = value::namespace, help_heading = "Relay")]
@@ -173,7 +183,8 @@ impl ServeFlags {
     /// Lowers the flags to what they mean.
     pub(super) fn into_settings(self) -> Result<Settings, Refusal> {
         let limits = self.limits();
-        let redis = self.redis.as_deref().map(|url| redis(url, &limits)).transpose()?;
+        let redis =
+            self.redis.as_deref().map(|url| redis(url, &limits, self.events.as_deref())).transpose()?;
         Ok(Settings {
             limits,
             namespaces: with_root(self.namespace),
@@ -183,6 +194,8 @@ impl ServeFlags {
             admin: self.admin,
             node: self.node,
             channels: Channels { prefix: self.redis_prefix, public: self.redis_channel },
+            events: self.events,
+            has_legacy_peers: self.legacy_peers,
             is_open: self.open,
             assets: self.assets,
             allow_origins: self.allow_origin,
@@ -210,11 +223,12 @@ impl ServeFlags {
 }
 
 /// Not a value parser, because clap repeats what those refuse.
-fn redis(url: &str, limits: &Limits) -> Result<RedisConfig, Refusal> {
+fn redis(url: &str, limits: &Limits, stream: Option<&str>) -> Result<RedisConfig, Refusal> {
     let config = url.parse::<RedisConfig>();
     let config =
         config.map_err(|error| Refusal::Value { flag: "--redis <URL>", reason: error.to_string() })?;
-    Ok(RedisConfig { publish_queue_bytes_max: limits.publish_queue_bytes_max, ..config })
+    let stream = stream.map_or_else(|| config.stream.clone(), str::to_owned);
+    Ok(RedisConfig { publish_queue_bytes_max: limits.publish_queue_bytes_max, stream, ..config })
 }
 
 fn with_root(named: Vec<String>) -> Vec<String> {

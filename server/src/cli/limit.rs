@@ -36,7 +36,8 @@ enum Range {
 
 const MIB: usize = 1 << 20;
 
-const RANGES: [(&str, Range); 18] = [
+const RANGES: [(&str, Range); 20] = [
+    ("attachments_max", Range::Count(|limits| &mut limits.attachments_max, 0..=1024)),
     ("close_timeout", Range::SpanMs(|limits| &mut limits.close_timeout, 1..=60_000)),
     ("connections_max", Range::Count(|limits| &mut limits.connections_max, 0..=1 << 24)),
     ("event_name_bytes_max", Range::Count(|limits| &mut limits.event_name_bytes_max, 16..=65_536)),
@@ -46,6 +47,7 @@ const RANGES: [(&str, Range); 18] = [
     ("head_timeout", Range::SpanMs(|limits| &mut limits.head_timeout, 1..=60_000)),
     ("headers_max", Range::Count(|limits| &mut limits.headers_max, 16..=1024)),
     ("json_depth_max", Range::Count(|limits| &mut limits.json_depth_max, 2..=1024)),
+    ("legacy_per_second_max", Range::Count(|limits| &mut limits.legacy_per_second_max, 0..=1_000_000)),
     ("namespaces_max", Range::Count(|limits| &mut limits.namespaces_max, 1..=65_536)),
     ("outbox_bytes_max", Range::Count(|limits| &mut limits.outbox_bytes_max, 65_536..=1024 * MIB)),
     ("pending_acks_max", Range::Count(|limits| &mut limits.pending_acks_max, 1..=1_000_000)),
@@ -93,8 +95,9 @@ mod tests {
             head_timeout: _, headers_max: _, json_depth_max: _, namespaces_max: _, outbox_bytes_max: _,
             pending_acks_max: _, ping_jitter: _, publish_queue_bytes_max: _, room_linger: _, room_name_bytes_max: _,
             rooms_max: _, targets_max: _, fanout_bytes_max: _,
+            attachments_max: _, legacy_per_second_max: _,
         } = Limits::default();
-        assert_eq!(RANGES.len(), 18);
+        assert_eq!(RANGES.len(), 20);
         assert!(RANGES.is_sorted_by_key(|(name, _)| *name), "the list an operator reads is sorted");
     }
 

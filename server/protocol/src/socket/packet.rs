@@ -4,7 +4,7 @@
 //! is for the caller, who knows what to do with it.
 
 use crate::{DecodeError, Frame, json};
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
 /// The largest acknowledgement id a client may use: the largest integer JavaScript counts exactly.
 pub const ACK_ID_MAX: u64 = (1 << 53) - 1;
@@ -121,7 +121,7 @@ fn has_fitting_payload(packet: &Packet<'_>) -> bool {
 /// Encodes the answer to a CONNECT: the socket id and nothing else.
 pub fn connected(namespace: &str, socket_id: &str) -> Frame {
     Frame::text(64, |out| {
-        push_head(out, b'0', namespace, None);
+        push_head(out, b"40", namespace, None);
         out.extend_from_slice(b"{\"sid\":");
         json::push_string(out, socket_id);
         out.push(b'}');
@@ -131,7 +131,7 @@ pub fn connected(namespace: &str, socket_id: &str) -> Frame {
 /// Encodes a refused CONNECT. `data` is JSON for the client's `err.data`, or empty.
 pub fn connect_error(namespace: &str, message: &str, data: &str) -> Frame {
     Frame::text(64 + message.len() + data.len(), |out| {
-        push_head(out, b'4', namespace, None);
+        push_head(out, b"44", namespace, None);
         out.extend_from_slice(b"{\"message\":");
         json::push_string(out, message);
         if !data.is_empty() {
@@ -144,14 +144,25 @@ pub fn connect_error(namespace: &str, message: &str, data: &str) -> Frame {
 
 /// Encodes a DISCONNECT. A stock client does not come back after one: never use it to shed load.
 pub fn disconnect(namespace: &str) -> Frame {
-    Frame::text(64, |out| push_head(out, b'1', namespace, None))
+    Frame::text(64, |out| push_head(out, b"41", namespace, None))
+}
+
+/// What an event or an acknowledgement is sent with, besides its arguments.
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The id of the acknowledgement: the one wanted, or the one given.
+    pub ack: Option<u64>,
+    /// How many attachments follow.
+    pub attachments: usize,
 }
 
 /// Encodes an event from its finished JSON parts: the name as a JSON string, then each argument.
-pub fn event<'a>(namespace: &str, name: &str, args: impl Iterator<Item = &'a str> + Clone) -> Frame {
-    let capacity = 16 + namespace.len() + name.len() + args.clone().map(|arg| arg.len() + 1).sum::<usize>();
-    Frame::text(capacity, |out| {
-        push_head(out, b'2', namespace, None);
+pub fn event<'a>(envelope: Envelope<'_>, name: &str, args: impl Iterator<Item = &'a str> + Clone) -> Frame {
+    let arg_bytes: usize = args.clone().map(|arg| arg.len() + 1).sum();
+    Frame::text(48 + envelope.namespace.len() + name.len() + arg_bytes, |out| {
+        push_envelope(out, *b"25", envelope);
         out.push(b'[');
         out.extend_from_slice(name.as_bytes());
         for arg in args {
@@ -163,17 +174,29 @@ pub fn event<'a>(namespace: &str, name: &str, args: impl Iterator<Item = &'a str
 }
 
 /// Encodes an acknowledgement; `args` is the JSON of its arguments, joined by commas.
-pub fn ack(namespace: &str, id: u64, args: &str) -> Frame {
-    Frame::text(32 + namespace.len() + args.len(), |out| {
-        push_head(out, b'3', namespace, Some(id));
+pub fn ack(envelope: Envelope<'_>, args: &str) -> Frame {
+    Frame::text(48 + envelope.namespace.len() + args.len(), |out| {
+        push_envelope(out, *b"36", envelope);
         out.push(b'[');
         out.extend_from_slice(args.as_bytes());
         out.push(b']');
     })
 }
 
-fn push_head(out: &mut Vec<u8>, kind: u8, namespace: &str, ack: Option<u64>) {
-    out.extend_from_slice(&[b'4', kind]);
+/// `kinds` are the plain packet type and the one with attachments.
+fn push_envelope(out: &mut Vec<u8>, kinds: [u8; 2], envelope: Envelope<'_>) {
+    let Envelope { namespace, ack, attachments } = envelope;
+    if attachments == 0 {
+        return push_head(out, &[b'4', kinds[0]], namespace, ack);
+    }
+    let mut start = vec![b'4', kinds[1]];
+    json::push_number(&mut start, attachments as u64);
+    start.push(b'-');
+    push_head(out, &start, namespace, ack);
+}
+
+fn push_head(out: &mut Vec<u8>, start: &[u8], namespace: &str, ack: Option<u64>) {
+    out.extend_from_slice(start);
     if namespace != "/" {
         out.extend_from_slice(namespace.as_bytes());
         out.push(b',');

@@ -86,6 +86,10 @@ fn encoders_write_what_the_reference_writes() {
     assert_eq!(text(&connect_error("/", "no", "{\"a\":1}")), r#"44{"message":"no","data":{"a":1}}"#);
     assert_eq!(text(&disconnect("/")), "41");
     assert_eq!(text(&disconnect("/x")), "41/x,");
-    assert_eq!(text(&event("/", "\"ev\"", ["1", "{}"].into_iter())), r#"42["ev",1,{}]"#);
-    assert_eq!(text(&ack("/x", 7, "1,2")), "43/x,7[1,2]");
+    let envelope = |namespace, ack, attachments| Envelope { namespace, ack, attachments };
+    let args = ["1", "{}"].into_iter();
+    assert_eq!(text(&event(envelope("/", None, 0), "\"ev\"", args.clone())), r#"42["ev",1,{}]"#);
+    assert_eq!(text(&event(envelope("/x", Some(3), 2), "\"ev\"", args)), r#"452-/x,3["ev",1,{}]"#);
+    assert_eq!(text(&ack(envelope("/x", Some(7), 0), "1,2")), "43/x,7[1,2]");
+    assert_eq!(text(&ack(envelope("/", Some(7), 1), "1")), "461-7[1]");
 }
