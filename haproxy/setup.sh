@@ -31,6 +31,9 @@ needed_to_run() {
 needed_to_test() {
     echo "node nodejs"
     echo "npm npm"
+    echo "ip iproute2"
+    # The example backend in Python.
+    python3 -c 'import redis' 2>/dev/null || echo "no-such-command python3-redis"
 }
 
 install_packages() {
