@@ -32,8 +32,8 @@ needed_to_test() {
     echo "node nodejs"
     echo "npm npm"
     echo "ip iproute2"
-    # The example backend in Python.
-    python3 -c 'import redis' 2>/dev/null || echo "no-such-command python3-redis"
+    # The example backend in Python runs on Debian's own, whatever else is on the PATH.
+    /usr/bin/python3 -c 'import redis' 2>/dev/null || echo "no-such-command python3-redis"
 }
 
 install_packages() {
