@@ -3,7 +3,7 @@
 //! Invariants: a token or id of a connection that is gone never finds the slot's next tenant, since the generation
 //! differs; a connection has at most one deadline in the table.
 
-use crate::connection::Connection;
+use crate::{connection::Connection, listener::Audience};
 use mio::Token;
 use moorline_core::{ConnId, Time};
 use slab::Slab;
@@ -18,6 +18,8 @@ pub(crate) struct Connections {
     /// How often each slot had been used before.
     generations: Vec<u32>,
     deadlines: BTreeSet<(Time, ConnId)>,
+    /// How many are clients'.
+    clients: usize,
 }
 
 impl Connections {
@@ -32,6 +34,7 @@ impl Connections {
     }
 
     pub(crate) fn insert(&mut self, connection: Connection) {
+        self.clients += usize::from(connection.audience == Audience::Public);
         self.slots.insert(connection);
     }
 
@@ -48,7 +51,14 @@ impl Connections {
         self.set_deadline(id, None);
         let slot = id.slot as usize;
         self.generations[slot] = self.generations[slot].wrapping_add(1);
-        self.slots.try_remove(slot)
+        let removed = self.slots.try_remove(slot)?;
+        self.clients -= usize::from(removed.audience == Audience::Public);
+        Some(removed)
+    }
+
+    /// The connections on the public port.
+    pub(crate) fn clients(&self) -> usize {
+        self.clients
     }
 
     pub(crate) fn set_deadline(&mut self, id: ConnId, at: Option<Time>) {

@@ -195,13 +195,19 @@ impl Reactor {
         tracing::warn!(%error, "cannot accept connections for now");
     }
 
+    /// Best effort: a fresh socket takes this much at once, and we owe it nothing more. Where the answer would need a TLS
+    /// handshake first, closing has to say it.
+    fn turn_away(&mut self, mut stream: mio::net::TcpStream) {
+        self.shell.overloaded += 1;
+        if self.tls.is_none() {
+            let _ = stream.write(&route::overloaded().to_bytes());
+        }
+    }
+
     fn admit(&mut self, mut stream: mio::net::TcpStream, peer: IpAddr, audience: Audience) {
         self.shell.accepted += 1;
-        if audience == Audience::Public && self.connections.len() >= self.connections_max {
-            self.shell.overloaded += 1;
-            // Best effort: a fresh socket takes this much at once, and we owe it nothing more.
-            let _ = stream.write(&route::overloaded().to_bytes());
-            return;
+        if audience == Audience::Public && self.connections.clients() >= self.connections_max {
+            return self.turn_away(stream);
         }
         let id = self.connections.next_id();
         let interest = Interest::READABLE | Interest::WRITABLE;

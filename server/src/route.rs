@@ -10,7 +10,7 @@ use crate::{
     assets::Assets,
     page,
     wire::{
-        http::{Method, RequestHead, Response},
+        http::{Method, Refusal, RequestHead, Response},
         origin::OriginRule,
     },
 };
@@ -20,6 +20,8 @@ use std::net::IpAddr;
 pub(crate) enum Action {
     /// Send this and close.
     Respond(Response),
+    /// The request breaks a rule: count it by kind, answer and close.
+    Refuse(Refusal),
     /// Answer 101 with this `Sec-WebSocket-Accept` and open a session.
     Upgrade(String),
 }
@@ -61,7 +63,8 @@ impl Refused {
 /// Routes a request from a client at `client`, where that is known.
 pub(crate) fn route(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>) -> Action {
     let is_engine = head.path.starts_with(site.path) || head.path == site.path.trim_end_matches('/');
-    let sid = is_engine.then(|| head.query_param("sid")).flatten();
+    // The reference takes an empty sid as none.
+    let sid = is_engine.then(|| head.query_param("sid")).flatten().filter(|sid| !sid.is_empty());
     let is_session_known = sid.as_deref().is_some_and(site.is_session_known);
     if site.is_draining && !is_session_known {
         return Action::Respond(draining());
@@ -80,7 +83,7 @@ pub(crate) fn route(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>)
 fn engine(head: &RequestHead, site: &Site<'_>, has_sid: bool, is_session_known: bool) -> Action {
     let key = match head.wants_websocket() {
         Ok(key) => key,
-        Err(refusal) => return Action::Respond(refusal.response()),
+        Err(refusal) => return Action::Refuse(refusal),
     };
     let refuse = |refused| Action::Respond(engine_refusal(refused, key.is_some()));
     if head.query_param("transport").as_deref() != Some("websocket") {

@@ -10,7 +10,7 @@ use crate::{
     reactor::{CHUNK_BYTES, Reactor},
     route::{self, Action, Site},
     wire::{
-        http::{HeadLimits, Parsed, RequestHead, Response, switching_protocols},
+        http::{HeadLimits, Parsed, Refusal, RequestHead, Response, switching_protocols},
         send_queue::Progress,
         websocket::{Message, Status, WebSocket, close_frame},
     },
@@ -92,10 +92,7 @@ impl Reactor {
                 let has_more = consumed < head.len();
                 self.request(id, &request, has_more);
             }
-            Err(refusal) => {
-                *self.shell.violations.entry(refusal.kind).or_default() += 1;
-                self.respond(id, &refusal.response());
-            }
+            Err(refusal) => self.refuse(id, &refusal),
         }
     }
 
@@ -120,6 +117,7 @@ impl Reactor {
         };
         match route::route(head, &site, client) {
             Action::Respond(response) => self.respond(id, &response),
+            Action::Refuse(refusal) => self.refuse(id, &refusal),
             Action::Upgrade(_) if has_more => {
                 *self.shell.violations.entry("early_bytes").or_default() += 1;
                 self.respond(
@@ -140,6 +138,11 @@ impl Reactor {
         connection.out.push_bytes(switching_protocols(accept));
         self.node.handle(self.now, Input::Open { conn: id });
         self.mark_dirty(id);
+    }
+
+    fn refuse(&mut self, id: ConnId, refusal: &Refusal) {
+        *self.shell.violations.entry(refusal.kind).or_default() += 1;
+        self.respond(id, &refusal.response());
     }
 
     pub(crate) fn respond(&mut self, id: ConnId, response: &Response) {

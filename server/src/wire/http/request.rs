@@ -273,12 +273,10 @@ impl RequestHead {
             .any(|one| one.trim().eq_ignore_ascii_case(token))
     }
 
-    /// The first query parameter of that name, percent-decoded; `None` when it is missing or not UTF-8.
+    /// The first query parameter of that name, decoded; bytes that are not UTF-8 are replaced.
     pub fn query_param(&self, name: &str) -> Option<Cow<'_, str>> {
-        let pairs = self.query.as_deref()?.split('&');
-        let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        let (_, value) = pairs.find(|(given, _)| percent_decode(given).as_deref() == Some(name))?;
-        percent_decode(value)
+        let query = self.query.as_deref()?;
+        form_urlencoded::parse(query.as_bytes()).find(|(given, _)| given == name).map(|(_, value)| value)
     }
 
     /// The last `X-Forwarded-For` address: the one the nearest proxy wrote. Trust it only from a configured proxy.
@@ -384,29 +382,4 @@ fn parse_length(length: &str) -> Result<u64, Refusal> {
 
 fn is_authority_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
-}
-
-/// Decodes one form-encoded value; a `%` without two digits stands for itself, as in browsers.
-fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['%', '+']) {
-        return Some(Cow::Borrowed(text));
-    }
-    let (mut decoded, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let [first, after @ ..] = rest {
-        let (byte, next) = match (first, after) {
-            (b'+', _) => (b' ', after),
-            (b'%', [high, low, next @ ..]) => {
-                hex_pair(*high, *low).map_or((b'%', after), |byte| (byte, next))
-            }
-            _ => (*first, after),
-        };
-        decoded.push(byte);
-        rest = next;
-    }
-    String::from_utf8(decoded).ok().map(Cow::Owned)
-}
-
-fn hex_pair(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    Some(digit(high)? << 4 | digit(low)?)
 }
