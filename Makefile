@@ -1,7 +1,7 @@
 # The commands of this repository. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check
+.PHONY: help setup run test check bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,13 @@ check: ## formatting, lints, dependencies, and that protocol and core build with
 	cargo deny check bans licenses sources
 	cargo build -p moorline-protocol -p moorline-core --target x86_64-unknown-none
 
+bench: ## moorline beside Socket.IO from npm: CPU, memory, latency (about 5 minutes; QUICK=1: under one)
+	@haproxy/setup.sh test
+	cargo build --release -p moorline -p moorline-load
+	cd tests/load/peer && npm ci --no-audit --no-fund
+	target/release/moorline-load $(if $(QUICK),--quick)
+
 test: setup check ## check, unit and property tests, then end to end through real HAProxy and Redis
 	cargo test --workspace
 	cargo build -p moorline
-	cd tests/e2e && npm ci --no-audit --no-fund && node --test
+	cd tests/e2e && npm ci --no-audit --no-fund && npm test

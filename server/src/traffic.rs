@@ -265,7 +265,7 @@ impl Reactor {
             if connection.is_blocked {
                 return;
             }
-            if connection.has_frames && connection.out.len_bytes() < CHUNK_BYTES {
+            if connection.has_frames && connection.out.has_room() {
                 connection.has_frames = node.pull(id, CHUNK_BYTES, frames);
                 frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
             }

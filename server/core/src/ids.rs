@@ -71,6 +71,14 @@ impl SocketId {
         (written == SOCKET_ID_BYTES).then_some(SocketId(bytes))
     }
 
+    /// The id as text, without the formatting machinery: every relayed message carries one.
+    pub fn text(self) -> SocketIdText {
+        let mut text = [0; SOCKET_ID_CHARS];
+        let written = URL_SAFE_NO_PAD.encode_slice(self.0, &mut text);
+        debug_assert_eq!(written, Ok(SOCKET_ID_CHARS), "15 bytes are 20 characters");
+        SocketIdText(text)
+    }
+
     /// The incarnation that owns the socket.
     pub fn tag(self) -> Tag {
         Tag([self.0[0], self.0[1], self.0[2], self.0[3]])
@@ -84,9 +92,18 @@ impl SocketId {
 
 impl fmt::Display for SocketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; SOCKET_ID_CHARS];
-        let written = URL_SAFE_NO_PAD.encode_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
-        f.write_str(core::str::from_utf8(&text[..written]).map_err(|_| fmt::Error)?)
+        f.write_str(self.text().as_str())
+    }
+}
+
+/// The 20 characters of a socket id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketIdText([u8; SOCKET_ID_CHARS]);
+
+impl SocketIdText {
+    /// The characters.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn write_message(head: &Head<'_>, message: &message::Message) -> Vec<
     json::push_string(&mut out, head.namespace);
     out.push(b',');
     push_list(&mut out, head.targets, |out, target| match target {
-        Target::Socket(id) => json::push_string(out, &id.to_string()),
+        Target::Socket(id) => json::push_string(out, id.text().as_str()),
         Target::Room(name) => json::push_string(out, name),
     });
     out.push(b',');

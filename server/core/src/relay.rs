@@ -92,7 +92,7 @@ fn to(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
     let targets = permitted_targets(context, event, &texts)?;
     let name = event.args.get(1).ok_or(Code::BadEvent)?;
     check_event_name(context, name)?;
-    let from = format!("{{\"from\":\"{}\"}}", event.socket);
+    let from = ["{\"from\":\"", event.socket.text().as_str(), "\"}"].concat();
     let source = Source { name: name.get(), from: &from, args: &event.args[2..] };
     let message = encode(event, &source);
     let outgoing = Outgoing { sender: event.socket, targets: &targets, message, source, reply: event.reply };

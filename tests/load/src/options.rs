@@ -1,0 +1,98 @@
+//! The command line, and how much of everything a run does.
+
+use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
+
+/// Measures moorline and Socket.IO from npm side by side: the same clients, the same messages, in turns.
+#[derive(Debug, Parser)]
+#[command(name = "moorline-load", version)]
+pub(crate) struct Options {
+    /// A first impression in under a minute, instead of figures to quote in under eight
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// How often each server is measured [default: 5, with --quick 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: Option<u32>,
+
+    /// The moorline binary, built in release
+    #[arg(long, value_name = "FILE", default_value = "target/release/moorline")]
+    pub(crate) moorline: String,
+
+    /// The folder of the peer, after `npm ci` in it
+    #[arg(long, value_name = "DIR", default_value = "tests/load/peer")]
+    pub(crate) peer: PathBuf,
+
+    /// Which adapter of @socket.io/redis-adapter the peer uses between nodes
+    #[arg(long, value_name = "NAME", default_value = "classic")]
+    pub(crate) peer_adapter: Adapter,
+
+    /// The Redis both use between nodes
+    #[arg(long, value_name = "FILE", default_value = "redis-server")]
+    pub(crate) redis_server: String,
+}
+
+/// An adapter of the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Adapter {
+    /// `createAdapter`: every node hears every message.
+    Classic,
+    /// `createShardedAdapter`, a channel per room and socket: its best case for messages to one socket.
+    Sharded,
+}
+
+/// The sizes of a run. Both servers get the same.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) rounds: u32,
+    /// Clients that send, and as many that each receive from one of them.
+    pub(crate) pairs: usize,
+    /// Messages per second over all pairs, on schedule.
+    pub(crate) rate: u64,
+    /// Messages each pair keeps on their way in the loaded closed loop; in the other it is one.
+    pub(crate) window: usize,
+    /// Members of the room.
+    pub(crate) members: usize,
+    /// Members that send to it.
+    pub(crate) speakers: usize,
+    /// Messages per second to the room.
+    pub(crate) room_rate: u64,
+    /// Idle connections in the end.
+    pub(crate) idle: usize,
+    /// Those before the first look, so that what a server builds once is not counted.
+    pub(crate) idle_before: usize,
+    /// How long each measurement on schedule lasts.
+    pub(crate) measure_s: u64,
+    /// How long each closed loop lasts, which sends far more in the same time.
+    pub(crate) loop_s: u64,
+    /// How long the same traffic runs before, unmeasured: time for a compiler at run time.
+    pub(crate) warm_up_s: u64,
+}
+
+impl Options {
+    pub(crate) fn plan(&self) -> Plan {
+        let full = Plan {
+            rounds: 5,
+            pairs: 50,
+            rate: 5_000,
+            window: 16,
+            members: 1_000,
+            speakers: 10,
+            room_rate: 20,
+            idle: 5_000,
+            idle_before: 1_000,
+            measure_s: 4,
+            loop_s: 2,
+            warm_up_s: 2,
+        };
+        let quick =
+            Plan { rounds: 2, idle: 2_000, idle_before: 500, measure_s: 1, loop_s: 1, warm_up_s: 1, ..full };
+        let plan = if self.quick { quick } else { full };
+        Plan { rounds: self.rounds.unwrap_or(plan.rounds), ..plan }
+    }
+
+    /// The peer's program.
+    pub(crate) fn peer_script(&self) -> String {
+        self.peer.join("server.mjs").to_string_lossy().into_owned()
+    }
+}

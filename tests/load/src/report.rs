@@ -1,0 +1,257 @@
+//! The figures of a run, and the table that shows them.
+//!
+//! Each figure is the median over the rounds, with the lowest and highest beside it. It judges nothing: no figure makes
+//! a run fail.
+
+use crate::scenario::{Load, Span};
+use crate::subject::Subject;
+use std::fmt::Write;
+
+/// What a figure is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    PacedCpu(Span),
+    PacedRedisCpu(Span),
+    ClosedCpu(Span, Load),
+    ClosedRedisCpu(Span, Load),
+    RoomCpu,
+    ConnectCpu,
+    IdleRss,
+    IdlePss,
+    BaseMemory,
+    P50(Span),
+    P99(Span),
+    P999(Span),
+    RoomP50,
+    RoomP99,
+    RoomP999,
+    ClosedRate(Span, Load),
+    ClosedBusy(Span, Load),
+    ClosedOwnBusy(Span, Load),
+    Lateness,
+}
+
+/// Which way a figure is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Better {
+    Less,
+    More,
+    /// It says how the measurement went, and nothing about the servers.
+    Neither,
+}
+
+struct Row {
+    key: Key,
+    label: &'static str,
+    better: Better,
+}
+
+const fn row(key: Key, label: &'static str, better: Better) -> Row {
+    Row { key, label, better }
+}
+
+/// A part of the table under its own title.
+type Section = (&'static str, &'static [Row]);
+
+const SECTIONS: &[Section] = {
+    use Better::{Less, More, Neither};
+    use Key::{
+        BaseMemory, ClosedBusy, ClosedCpu, ClosedOwnBusy, ClosedRate, ClosedRedisCpu, ConnectCpu, IdlePss,
+        IdleRss, Lateness, P50, P99, P999, PacedCpu, PacedRedisCpu, RoomCpu, RoomP50, RoomP99, RoomP999,
+    };
+    use Load::{Single, Window};
+    use Span::{OneNode, TwoNodes};
+    &[
+        (
+            "CPU time, µs",
+            &[
+                row(PacedCpu(OneNode), "per message, one node, on schedule", Less),
+                row(ClosedCpu(OneNode, Single), "per message, one node, 1 per pair on its way", Less),
+                row(ClosedCpu(OneNode, Window), "per message, one node, several per pair", Less),
+                row(PacedCpu(TwoNodes), "per message, both of two nodes, on schedule", Less),
+                row(PacedRedisCpu(TwoNodes), "– and in Redis", Less),
+                row(ClosedCpu(TwoNodes, Single), "per message, both of two nodes, 1 per pair", Less),
+                row(ClosedRedisCpu(TwoNodes, Single), "– and in Redis", Less),
+                row(ClosedCpu(TwoNodes, Window), "per message, both of two nodes, several per pair", Less),
+                row(ClosedRedisCpu(TwoNodes, Window), "– and in Redis", Less),
+                row(RoomCpu, "per delivery in the room", Less),
+                row(ConnectCpu, "per connect", Less),
+            ],
+        ),
+        (
+            "Memory, bytes",
+            &[
+                row(IdleRss, "per idle connection, RSS", Less),
+                row(IdlePss, "per idle connection, PSS", Less),
+                row(BaseMemory, "of a node nobody is connected to, RSS", Less),
+            ],
+        ),
+        (
+            "Latency on schedule, µs",
+            &[
+                row(P50(OneNode), "one node, p50", Less),
+                row(P99(OneNode), "one node, p99", Less),
+                row(P999(OneNode), "one node, p99.9", Less),
+                row(P50(TwoNodes), "across two nodes, p50", Less),
+                row(P99(TwoNodes), "across two nodes, p99", Less),
+                row(P999(TwoNodes), "across two nodes, p99.9", Less),
+                row(RoomP50, "in the room, p50", Less),
+                row(RoomP99, "in the room, p99", Less),
+                row(RoomP999, "in the room, p99.9", Less),
+            ],
+        ),
+        (
+            "Messages per second, closed loop",
+            &[
+                row(ClosedRate(OneNode, Single), "one node, 1 per pair on its way", More),
+                row(ClosedRate(OneNode, Window), "one node, several per pair", More),
+                row(ClosedRate(TwoNodes, Single), "across two nodes, 1 per pair", More),
+                row(ClosedRate(TwoNodes, Window), "across two nodes, several per pair", More),
+            ],
+        ),
+        (
+            "How busy that was, % of a core",
+            &[
+                row(ClosedBusy(OneNode, Single), "the node, 1 per pair", Neither),
+                row(ClosedOwnBusy(OneNode, Single), "– and the load generator", Neither),
+                row(ClosedBusy(OneNode, Window), "the node, several per pair", Neither),
+                row(ClosedOwnBusy(OneNode, Window), "– and the load generator", Neither),
+                row(ClosedBusy(TwoNodes, Single), "both of two nodes, 1 per pair", Neither),
+                row(ClosedOwnBusy(TwoNodes, Single), "– and the load generator", Neither),
+                row(ClosedBusy(TwoNodes, Window), "both of two nodes, several per pair", Neither),
+                row(ClosedOwnBusy(TwoNodes, Window), "– and the load generator", Neither),
+            ],
+        ),
+        ("The generator's own lateness, µs", &[row(Lateness, "p99 of a send on schedule", Neither)]),
+    ]
+};
+
+/// The figures of one subject, a value per round.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    values: Vec<(Key, f64)>,
+}
+
+impl Figures {
+    pub(crate) fn add(&mut self, key: Key, value: f64) {
+        self.values.push((key, value));
+    }
+
+    fn of(&self, key: Key) -> Option<Spread> {
+        Spread::of(self.values.iter().filter(|(at, _)| *at == key).map(|(_, value)| *value).collect())
+    }
+}
+
+/// Median, lowest and highest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Option<Spread> {
+        values.sort_unstable_by(f64::total_cmp);
+        let (&min, &max) = (values.first()?, values.last()?);
+        let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
+        Some(Spread { median, min, max })
+    }
+}
+
+/// The table, in Markdown.
+pub(crate) fn table(moorline: &Figures, peer: &Figures) -> String {
+    let names = Subject::BOTH.map(Subject::name);
+    let mut out = String::new();
+    for (title, rows) in SECTIONS {
+        let _ = writeln!(out, "| {title} | {} | {} | better by |\n|---|--:|--:|--:|", names[0], names[1]);
+        for row in *rows {
+            if let (Some(ours), Some(theirs)) = (moorline.of(row.key), peer.of(row.key)) {
+                let _ = writeln!(
+                    out,
+                    "| {} | {} | {} | {} |",
+                    row.label,
+                    cell(ours),
+                    cell(theirs),
+                    ratio(row, ours, theirs)
+                );
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn cell(spread: Spread) -> String {
+    format!("{} ({}–{})", number(spread.median), number(spread.min), number(spread.max))
+}
+
+/// How many times better moorline is; below one, it is worse.
+fn ratio(row: &Row, ours: Spread, theirs: Spread) -> String {
+    let ratio = match row.better {
+        Better::Less => theirs.median / ours.median,
+        Better::More => ours.median / theirs.median,
+        Better::Neither => return String::new(),
+    };
+    format!("{ratio:.1}×")
+}
+
+/// Two or three digits that mean something, thousands apart.
+fn number(value: f64) -> String {
+    match value.abs() {
+        small if small < 10.0 => format!("{value:.2}"),
+        medium if medium < 100.0 => format!("{value:.1}"),
+        _ => thousands(&format!("{value:.0}")),
+    }
+}
+
+fn thousands(digits: &str) -> String {
+    let mut out = String::new();
+    for (at, digit) in digits.char_indices() {
+        let left = digits.len() - at;
+        if left.is_multiple_of(3) && out.ends_with(|last: char| last.is_ascii_digit()) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_readable() {
+        let shown = [0.123, 9.996, 12.34, 999.6, 1_234_567.0, -4096.0].map(number);
+        assert_eq!(shown, ["0.12", "10.00", "12.3", "1,000", "1,234,567", "-4,096"]);
+    }
+
+    #[test]
+    fn the_median_of_an_even_count_lies_between() {
+        let spread = Spread { median: 2.5, min: 1.0, max: 9.0 };
+        assert_eq!(Spread::of(vec![9.0, 1.0, 3.0, 2.0]), Some(spread));
+        assert_eq!(Spread::of(Vec::new()), None);
+    }
+
+    #[test]
+    fn the_ratio_says_how_many_times_better_we_are() {
+        let (mut ours, mut theirs) = (Figures::default(), Figures::default());
+        for (key, us, them) in
+            [(Key::RoomCpu, 2.0, 10.0), (Key::ClosedRate(Span::OneNode, Load::Single), 4.0, 8.0)]
+        {
+            ours.add(key, us);
+            theirs.add(key, them);
+        }
+        let table = table(&ours, &theirs);
+        assert!(
+            table.contains("| per delivery in the room | 2.00 (2.00–2.00) | 10.0 (10.0–10.0) | 5.0× |"),
+            "{table}"
+        );
+        assert!(
+            table
+                .contains("| one node, 1 per pair on its way | 4.00 (4.00–4.00) | 8.00 (8.00–8.00) | 0.5× |"),
+            "{table}"
+        );
+    }
+}
