@@ -46,10 +46,10 @@ fn prepare(settings: Settings) -> Result<Reactor, String> {
     let listeners = listen(&settings, poll.registry())?;
     let signals = Signals::register(poll.registry(), SIGNALS)
         .map_err(|error| format!("the system refuses signal handlers: {error}"))?;
-    let bus = start_bus(&settings, poll.registry())?;
     let clock = Clock::start();
     let mut entropy = SystemEntropy::default();
     let config = core_config(&settings, &mut entropy);
+    let bus = start_bus(&settings, &config.name, poll.registry())?;
     Ok(Reactor {
         poll,
         now: clock.time(),
@@ -113,8 +113,10 @@ fn listen(settings: &Settings, registry: &Registry) -> Result<Vec<Listener>, Str
     Ok(listeners)
 }
 
-fn start_bus(settings: &Settings, registry: &Registry) -> Result<Option<RedisBus>, String> {
-    let Some(config) = settings.redis.clone() else { return Ok(None) };
+/// The node's name goes into the names of its links, so that `CLIENT LIST` tells nodes apart.
+fn start_bus(settings: &Settings, node: &str, registry: &Registry) -> Result<Option<RedisBus>, String> {
+    let Some(mut config) = settings.redis.clone() else { return Ok(None) };
+    config.client_name = format!("moorline-{node}");
     let sentence =
         |error: io::Error| format!("--redis: the threads that speak to Redis cannot start: {error}");
     let waker = Waker::new(registry, WAKER).map_err(sentence)?;

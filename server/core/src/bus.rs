@@ -27,8 +27,9 @@ use moorline_protocol::Frame;
 
 /// How often a node sends itself a message: the canary that shows whether the bus carries anything, and its lag.
 const BEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// How long nothing at all may be heard before the links are given up. A beat later at most, that is within 5 s.
-const SILENCE_MAX: Duration = Duration::from_secs(4);
+/// How many beats may be due with nothing at all heard since before the links are given up: within 5 s. Beats and not
+/// time, since a node that was stopped itself (a suspended machine) has not listened either.
+const UNHEARD_BEATS_MAX: u32 = 4;
 /// How many other nodes are remembered by their last number; far more than a cluster has.
 const HEARD_MAX: usize = 1024;
 
@@ -46,8 +47,8 @@ pub(crate) struct Bus {
     /// Messages that go to the old cluster if no node of this one has their target.
     pub(crate) legacy: BTreeMap<u64, legacy::Waiting>,
     beat: Option<Time>,
-    /// When anything was heard last.
-    heard_at: Time,
+    /// Beats sent since anything was heard.
+    unheard_beats: u32,
 }
 
 /// What was heard from another node.
@@ -102,7 +103,7 @@ impl State {
     fn bus_up(&mut self) {
         self.bus.is_up = true;
         self.bus.has_been_up = true;
-        self.bus.heard_at = self.now;
+        self.bus.unheard_beats = 0;
         self.timers.set(TimerKind::Beat, &mut self.bus.beat, Some(self.now + BEAT_INTERVAL));
     }
 
@@ -121,7 +122,7 @@ impl State {
 
     fn bus_message(&mut self, channel: &str, payload: &[u8]) {
         self.stats.bus_in += 1;
-        self.bus.heard_at = self.now;
+        self.bus.unheard_beats = 0;
         if self.config.cluster.as_ref().is_some_and(|channels| channels.public == channel) {
             return self.backend_message(payload);
         }
@@ -306,11 +307,12 @@ impl State {
 
     pub(crate) fn beat_due(&mut self) {
         self.bus.beat = None;
-        if self.now - self.bus.heard_at >= SILENCE_MAX {
+        if self.bus.unheard_beats >= UNHEARD_BEATS_MAX {
             self.stats.bus_resets += 1;
             self.outputs.push_back(Output::ResetBus);
             return self.bus_down();
         }
+        self.bus.unheard_beats += 1;
         let payload = parcel::write_beat(self.now);
         self.publish_to_node(self.tag, payload);
         self.timers.set(TimerKind::Beat, &mut self.bus.beat, Some(self.now + BEAT_INTERVAL));

@@ -36,6 +36,8 @@ pub(super) struct Channels {
     is_linked: bool,
     /// Channels with a request under way.
     unanswered: usize,
+    /// All confirmations there ever were.
+    answers: u64,
     /// Channels of the link's first round that are not confirmed yet.
     unrestored: usize,
 }
@@ -77,6 +79,7 @@ impl Channels {
         };
         let name = Arc::clone(name);
         self.unanswered -= 1;
+        self.answers += 1;
         if let Some(channel) = self.table.get_mut(&name) {
             channel.wire = wire;
             self.unrestored -= usize::from(std::mem::take(&mut channel.is_in_first_round));
@@ -110,6 +113,12 @@ impl Channels {
     /// Whether Redis owes an answer.
     pub(super) fn has_unanswered(&self) -> bool {
         self.unanswered > 0
+    }
+
+    /// All confirmations ever taken: while one is due, whether this grows says whether Redis hears us. Bytes would not do:
+    /// messages may go on arriving on a link that carries nothing to Redis any more.
+    pub(super) fn answers(&self) -> u64 {
+        self.answers
     }
 
     /// Whether every channel wanted when the link came up was confirmed on it.

@@ -4,11 +4,11 @@
 //! decides what is said after the login.
 //!
 //! Invariant: a link sleeps only after reading and writing met `WouldBlock` (mio reports edges), and every wait for
-//! an answer ends after `ANSWER_MS` without a byte in or out. The text of an error contains no secret.
+//! an answer ends after `ANSWER_MS` without progress. The text of an error contains no secret.
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -22,7 +22,8 @@ use super::RedisConfig;
 use crate::clock;
 
 const CONNECT_MS: u64 = 2_000;
-const ANSWER_MS: u64 = 4_000;
+/// How long an answer may take while nothing goes forward. With the beat that asks for it, within 5 s.
+pub(super) const ANSWER_MS: u64 = 4_000;
 /// A sent buffer larger than this is given back.
 const IDLE_BUFFER_BYTES: usize = 64 << 10;
 
@@ -112,7 +113,8 @@ impl Link {
         sleeper.poll.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
         let mut link =
             Link { stream, parser: Parser::new(), out: Vec::new(), sent: 0, bytes_in: 0, bytes_out: 0 };
-        link.log_in(config, role, sleeper)?;
+        let own = link.log_in(config, role, sleeper)?;
+        sleeper.last_link = own.zip(link.stream.local_addr().ok());
         Ok(link)
     }
 
@@ -152,11 +154,6 @@ impl Link {
         }
     }
 
-    /// All bytes ever read: while an answer is due, whether this grows says whether the other side is there.
-    pub(super) fn bytes_in(&self) -> u64 {
-        self.bytes_in
-    }
-
     /// Writes what was pushed and hands the next `count` answers to `take`, in order.
     pub(super) fn exchange(
         &mut self,
@@ -180,7 +177,13 @@ impl Link {
         }
     }
 
-    fn log_in(&mut self, config: &RedisConfig, role: Role, sleeper: &mut Sleeper) -> Result<(), LinkError> {
+    /// Returns Redis's number for this connection, if it tells.
+    fn log_in(
+        &mut self,
+        config: &RedisConfig,
+        role: Role,
+        sleeper: &mut Sleeper,
+    ) -> Result<Option<i64>, LinkError> {
         let mut commands = Vec::new();
         if let Some(password) = &config.password {
             let mut auth = redis::cmd("AUTH");
@@ -195,14 +198,36 @@ impl Link {
         let name = format!("{}-{}", config.client_name, role.name());
         self.push(redis::cmd("CLIENT").arg("SETNAME").arg(name));
         commands.push("CLIENT");
+        // After a silent death Redis may believe for minutes that the link before this one is there: its subscriptions
+        // would be waited for, and what it had published might still arrive. The address keeps the number of another
+        // Redis, one restarted meanwhile, from meaning somebody else.
+        if let Some((number, address)) = sleeper.last_link {
+            self.push(
+                redis::cmd("CLIENT").arg("KILL").arg("ID").arg(number).arg("ADDR").arg(address.to_string()),
+            );
+            commands.push("CLIENT KILL");
+        }
+        self.push(redis::cmd("CLIENT").arg("ID"));
+        commands.push("CLIENT ID");
 
+        let mut number = None;
         let mut commands = commands.into_iter();
         self.exchange(sleeper, commands.len(), |answer| match (commands.next(), answer) {
+            // Both are an improvement, not a condition: an ACL may deny them, an old Redis may not know them.
+            (Some("CLIENT KILL"), _) => Ok(()),
+            (Some("CLIENT ID"), answer) => {
+                number = match answer {
+                    Value::Int(number) => Some(number),
+                    _ => None,
+                };
+                Ok(())
+            }
             // The name is a courtesy that an ACL may deny. A missing login or a full server shows here as well.
             (Some("CLIENT"), Value::ServerError(error)) if error.code() == "NOPERM" => Ok(()),
             (Some(command), Value::ServerError(error)) => Err(LinkError::refused(command, &error)),
             _ => Ok(()),
-        })
+        })?;
+        Ok(number)
     }
 }
 
@@ -227,6 +252,8 @@ fn prepared(stream: std::net::TcpStream) -> io::Result<std::net::TcpStream> {
         .with_interval(Duration::from_secs(5))
         .with_retries(3);
     SockRef::from(&stream).set_tcp_keepalive(&probes)?;
+    // What a link that is given up still holds was reported as lost: the kernel must not deliver it later.
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
     Ok(stream)
 }
 
@@ -260,7 +287,7 @@ impl Read for Observed<'_> {
 
 /// How long an answer may still take: it runs out when no byte moves.
 #[derive(Default)]
-pub(super) struct Patience {
+struct Patience {
     since: Option<(u64, Instant)>,
 }
 
@@ -269,7 +296,7 @@ impl Patience {
     ///
     /// # Errors
     /// `Mute` when nothing is left.
-    pub(super) fn left(&mut self, bytes_moved: u64) -> Result<Option<Duration>, LinkError> {
+    fn left(&mut self, bytes_moved: u64) -> Result<Option<Duration>, LinkError> {
         let now = clock::now();
         let since = match self.since {
             Some((moved_then, since)) if moved_then == bytes_moved => since,
@@ -287,6 +314,8 @@ pub(super) struct Sleeper {
     events: Events,
     role: Role,
     orders: Arc<Orders>,
+    /// Redis's number for the link before the next one, and our end of it.
+    last_link: Option<(i64, SocketAddr)>,
 }
 
 /// What the loop orders a sleeping thread to do; looked at after every sleep.
@@ -302,7 +331,7 @@ impl Sleeper {
     pub(super) fn new(role: Role, orders: Arc<Orders>) -> io::Result<(Sleeper, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        Ok((Sleeper { poll, events: Events::with_capacity(8), role, orders }, waker))
+        Ok((Sleeper { poll, events: Events::with_capacity(8), role, orders, last_link: None }, waker))
     }
 
     /// Sleeps until there may be something to do, or the time is over.
@@ -332,67 +361,12 @@ impl Sleeper {
     }
 }
 
-/// The pauses between attempts: 50 ms doubling to 1 s, each up to a quarter longer or shorter so that the nodes of a
-/// cluster do not come back in step.
-pub(super) struct Backoff {
-    next_ms: u64,
-}
-
-impl Backoff {
-    const FIRST_MS: u64 = 50;
-    const LAST_MS: u64 = 1_000;
-
-    pub(super) fn new() -> Backoff {
-        Backoff { next_ms: Backoff::FIRST_MS }
-    }
-
-    /// A link that was live since `live_since` ended. If it lasted, the pauses start over; one that is accepted and
-    /// cut again and again is not worth trying more often than one that is refused.
-    pub(super) fn link_ended(&mut self, live_since: Option<Instant>) {
-        let lasting = Duration::from_millis(Backoff::LAST_MS);
-        if live_since.is_some_and(|since| clock::now() - since > lasting) {
-            *self = Backoff::new();
-        }
-    }
-
-    pub(super) fn pause(&mut self) -> Duration {
-        let percent = 75 + u64::from(getrandom::u32().unwrap_or(25) % 51);
-        let pause = Duration::from_millis(self.next_ms * percent / 100);
-        self.next_ms = (self.next_ms * 2).min(Backoff::LAST_MS);
-        pause
-    }
-}
-
-/// What was last said in the log about a link, so that the same trouble is said once.
-pub(super) struct Complaint {
-    role: Role,
-    last: Option<String>,
-}
-
-impl Complaint {
-    pub(super) fn new(role: Role) -> Complaint {
-        Complaint { role, last: None }
-    }
-
-    pub(super) fn link_down(&mut self, server: &RedisConfig, reason: &LinkError) {
-        let reason = reason.to_string();
-        if self.last.as_ref() != Some(&reason) {
-            tracing::warn!(link = self.role.name(), %server, %reason, "Redis link down");
-            self.last = Some(reason);
-        }
-    }
-
-    pub(super) fn link_up(&mut self, server: &RedisConfig) {
-        tracing::info!(link = self.role.name(), %server, "Redis link up");
-        self.last = None;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::bus::retry::Complaint;
 
     fn refusal(answer: &str, command: &'static str) -> String {
         let Ok(Value::ServerError(error)) = redis::parse_redis_value(answer.as_bytes()) else { panic!() };
@@ -410,19 +384,6 @@ mod tests {
         let text = refusal(&format!("-NOPERM bad\u{1b}[31m {}\r\n", "x".repeat(1_000)), "SUBSCRIBE");
         assert!(text.starts_with("SUBSCRIBE was refused: NOPERM bad\\u{1b}[31m xxx"), "{text}");
         assert!(text.len() < 300, "{text}");
-    }
-
-    #[test]
-    fn pauses_grow_to_a_second_and_start_over() {
-        let mut backoff = Backoff::new();
-        for expected_ms in [50, 100, 200, 400, 800, 1_000, 1_000] {
-            let pause_ms = backoff.pause().as_millis();
-            assert!((expected_ms * 3 / 4..=expected_ms * 5 / 4).contains(&pause_ms), "{pause_ms}");
-        }
-        backoff.link_ended(Some(clock::now()));
-        assert!(backoff.pause() > Duration::from_millis(700), "it did not last");
-        backoff.link_ended(clock::now().checked_sub(Duration::from_secs(2)));
-        assert!(backoff.pause() < Duration::from_millis(63));
     }
 
     /// Keeps every field of every event as text.

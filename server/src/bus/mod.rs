@@ -21,6 +21,7 @@ mod outgoing;
 mod publisher;
 mod queue;
 mod redis;
+mod retry;
 mod subscriber;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

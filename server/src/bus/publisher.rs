@@ -14,9 +14,10 @@ use std::sync::atomic::Ordering;
 
 use redis::{ServerError, Value};
 
-use super::link::{Backoff, Complaint, Link, LinkError, Role, Sleeper};
+use super::link::{Link, LinkError, Role, Sleeper};
 use super::outgoing::Work;
 use super::redis::Shared;
+use super::retry::{Backoff, Complaint};
 use super::{Outlet, Publication};
 use crate::clock;
 

@@ -8,13 +8,14 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redis::Value;
 
 use super::channels::{Channels, Confirmed, Step};
-use super::link::{Backoff, Complaint, Link, LinkError, Patience, Role, Sleeper};
+use super::link::{ANSWER_MS, Link, LinkError, Role, Sleeper};
 use super::redis::Shared;
+use super::retry::{Backoff, Complaint};
 use crate::clock;
 
 /// Channels per SUBSCRIBE: small enough that confirmations flow while the next batch is written.
@@ -29,6 +30,31 @@ pub(super) struct Subscriber {
     backoff: Backoff,
     complaint: Complaint,
     live_since: Option<Instant>,
+}
+
+/// How long a confirmation may still take. Only sleep counts: while there is a backlog to read, a confirmation may well
+/// be behind it.
+#[derive(Default)]
+struct Patience {
+    answers: u64,
+    asleep: Duration,
+}
+
+impl Patience {
+    /// How long the thread may sleep; for ever when nothing is due.
+    ///
+    /// # Errors
+    /// `Mute` when Redis does not answer although there was nothing else to read.
+    fn left(&mut self, channels: &Channels) -> Result<Option<Duration>, LinkError> {
+        if !channels.has_unanswered() || channels.answers() != self.answers {
+            *self = Patience { answers: channels.answers(), asleep: Duration::ZERO };
+        }
+        match Duration::from_millis(ANSWER_MS).saturating_sub(self.asleep) {
+            _ if !channels.has_unanswered() => Ok(None),
+            Duration::ZERO => Err(LinkError::Mute),
+            left => Ok(Some(left)),
+        }
+    }
 }
 
 /// Channels to name in the next SUBSCRIBE and UNSUBSCRIBE.
@@ -87,13 +113,10 @@ impl Subscriber {
             link.write()?;
             self.read(link)?;
             self.note_live();
-            let timeout = if self.channels.has_unanswered() {
-                patience.left(link.bytes_in())?
-            } else {
-                patience = Patience::default();
-                None
-            };
+            let timeout = patience.left(&self.channels)?;
+            let asleep_since = clock::now();
             self.sleeper.sleep(timeout)?;
+            patience.asleep += asleep_since.elapsed();
             self.hear_wishes()?;
         }
     }

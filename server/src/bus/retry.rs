@@ -1,0 +1,83 @@
+//! Trying again: the pauses between attempts at a link, and what is said about them.
+//!
+//! Invariant: the same trouble is said once, and no attempt follows another without a pause.
+
+use std::time::{Duration, Instant};
+
+use super::RedisConfig;
+use super::link::{LinkError, Role};
+use crate::clock;
+
+/// The pauses between attempts: 50 ms doubling to 1 s, each up to a quarter longer or shorter so that the nodes of a
+/// cluster do not come back in step.
+pub(super) struct Backoff {
+    next_ms: u64,
+}
+
+impl Backoff {
+    const FIRST_MS: u64 = 50;
+    const LAST_MS: u64 = 1_000;
+
+    pub(super) fn new() -> Backoff {
+        Backoff { next_ms: Backoff::FIRST_MS }
+    }
+
+    /// A link that was live since `live_since` ended. If it lasted, the pauses start over; one that is accepted and
+    /// cut again and again is not worth trying more often than one that is refused.
+    pub(super) fn link_ended(&mut self, live_since: Option<Instant>) {
+        let lasting = Duration::from_millis(Backoff::LAST_MS);
+        if live_since.is_some_and(|since| clock::now() - since > lasting) {
+            *self = Backoff::new();
+        }
+    }
+
+    pub(super) fn pause(&mut self) -> Duration {
+        let percent = 75 + u64::from(getrandom::u32().unwrap_or(25) % 51);
+        let pause = Duration::from_millis(self.next_ms * percent / 100);
+        self.next_ms = (self.next_ms * 2).min(Backoff::LAST_MS);
+        pause
+    }
+}
+
+/// What was last said in the log about a link, so that the same trouble is said once.
+pub(super) struct Complaint {
+    role: Role,
+    last: Option<String>,
+}
+
+impl Complaint {
+    pub(super) fn new(role: Role) -> Complaint {
+        Complaint { role, last: None }
+    }
+
+    pub(super) fn link_down(&mut self, server: &RedisConfig, reason: &LinkError) {
+        let reason = reason.to_string();
+        if self.last.as_ref() != Some(&reason) {
+            tracing::warn!(link = self.role.name(), %server, %reason, "Redis link down");
+            self.last = Some(reason);
+        }
+    }
+
+    pub(super) fn link_up(&mut self, server: &RedisConfig) {
+        tracing::info!(link = self.role.name(), %server, "Redis link up");
+        self.last = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_second_and_start_over() {
+        let mut backoff = Backoff::new();
+        for expected_ms in [50, 100, 200, 400, 800, 1_000, 1_000] {
+            let pause_ms = backoff.pause().as_millis();
+            assert!((expected_ms * 3 / 4..=expected_ms * 5 / 4).contains(&pause_ms), "{pause_ms}");
+        }
+        backoff.link_ended(Some(clock::now()));
+        assert!(backoff.pause() > Duration::from_millis(700), "it did not last");
+        backoff.link_ended(clock::now().checked_sub(Duration::from_secs(2)));
+        assert!(backoff.pause() < Duration::from_millis(63));
+    }
+}
