@@ -307,6 +307,18 @@ describe("links to Redis under traffic", { timeout: 180_000, concurrency: 3 }, (
     for (const node of nodes) assert.equal(await world.connects(node, "publisher"), 1);
   });
 
+  story("outlast a node that stands still for 6 s: its own silence is not taken for Redis's", {}, async (world) => {
+    const { out, back, nodes } = world;
+    const stopped = nodes[1];
+    stopped.signal("SIGSTOP");
+    await new Promise((resolve) => setTimeout(resolve, 6_000));
+    stopped.signal("SIGCONT");
+    await world.moreIsHeard();
+    const { one, two } = await world.settle();
+    assert.deepEqual([out.lost, back.lost], [0, 0]);
+    for (const account of [one, two]) assert.deepEqual(account, { resets: 0, missed: 0, refused: 0 });
+  });
+
   story("outlast a long way to Redis, whose length shows", { isProxied: true }, async (world) => {
     const { out, back, s1, proxy } = world;
     const delayMs = 400;

@@ -1,7 +1,10 @@
 //! Stories about moorline, told in a simulated world; each file is named for a behaviour.
 
 mod backend_channel;
+mod backend_questions;
+mod backend_stream;
 mod bad_packets;
+mod binary_events;
 mod bus_away;
 mod codec;
 mod counting;
@@ -10,7 +13,9 @@ mod draining;
 mod eavesdropping;
 mod handshake;
 mod heartbeat;
+mod legacy_peers;
 mod limits;
+mod no_neighbour_harmed;
 mod private_messages;
 mod rooms_across_nodes;
 mod silent_link;

@@ -10,6 +10,25 @@ use moorline_protocol::Reason;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Client(pub(super) usize);
 
+/// One message that a client was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A packet.
+    Text(String),
+    /// An attachment of the packet before it.
+    Binary(Vec<u8>),
+}
+
+impl Heard {
+    /// The packet; an attachment is a failure.
+    pub fn into_text(self) -> String {
+        match self {
+            Heard::Text(text) => text,
+            Heard::Binary(bytes) => panic!("{} bytes where a packet was due", bytes.len()),
+        }
+    }
+}
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
@@ -26,7 +45,7 @@ pub(super) struct Record {
     pub(super) node: usize,
     pub(super) conn: ConnId,
     /// Everything it was sent but heartbeats.
-    pub(super) heard: Vec<String>,
+    pub(super) heard: Vec<Heard>,
     pub(super) pings: Vec<Time>,
     pub(super) ending: Option<Ending>,
     pub(super) is_gone: bool,
@@ -57,8 +76,8 @@ impl Record {
     /// Takes one frame; returns whether it is a heartbeat to answer.
     pub(super) fn take(&mut self, now: Time, frame: &[u8]) -> bool {
         let packet = unframe(frame);
-        if packet != "2" {
-            self.heard.push(packet.into());
+        if packet != Heard::Text("2".into()) {
+            self.heard.push(packet);
             return false;
         }
         self.pings.push(now);
@@ -66,9 +85,8 @@ impl Record {
     }
 }
 
-/// Reads one unmasked, final text frame.
-fn unframe(frame: &[u8]) -> &str {
-    assert_eq!(frame[0], 0x81, "a final text frame");
+/// Reads one unmasked, final frame, of text or binary.
+fn unframe(frame: &[u8]) -> Heard {
     let (length, start) = match frame[1] {
         126 => (usize::from(u16::from_be_bytes([frame[2], frame[3]])), 4),
         127 => {
@@ -78,5 +96,10 @@ fn unframe(frame: &[u8]) -> &str {
         short => (usize::from(short), 2),
     };
     assert_eq!(frame.len(), start + length, "the header names the length");
-    std::str::from_utf8(&frame[start..]).expect("a text frame is UTF-8")
+    let payload = frame[start..].to_vec();
+    match frame[0] {
+        0x81 => Heard::Text(String::from_utf8(payload).expect("a text frame is UTF-8")),
+        0x82 => Heard::Binary(payload),
+        first => panic!("{first:#x} starts no final frame of text or binary"),
+    }
 }

@@ -10,11 +10,12 @@ mod client;
 mod entropy;
 mod redis;
 mod shell;
+pub mod stock;
 mod text;
 mod world;
 
-pub use client::{Client, Ending};
+pub use client::{Client, Ending, Heard};
 pub use entropy::Seeded;
 pub use redis::{News, Published, Redis};
-pub use text::{heard_from, to};
+pub use text::{heard_from, to, to_binary};
 pub use world::World;

@@ -5,6 +5,11 @@ pub fn to(targets: &str, rest: &str) -> String {
     format!(r#"["@to",{targets},{rest}]"#)
 }
 
+/// A packet in `/` that relays an event with so many attachments to the id or room `target`; `rest` as in [`to`].
+pub fn to_binary(attachments: usize, target: &str, rest: &str) -> String {
+    format!(r#"45{attachments}-["@to","{target}",{rest}]"#)
+}
+
 /// What a recipient in `/` hears when the socket `from` sent the event `name` with `args`, JSON joined by commas.
 pub fn heard_from(from: &str, name: &str, args: &str) -> String {
     let comma = if args.is_empty() { "" } else { "," };

@@ -1,7 +1,7 @@
 //! The world itself: who there is, what time it is, and what happens next.
 
 use super::{
-    client::{Client, Ending, Record},
+    client::{Client, Ending, Heard, Record},
     entropy::Seeded,
     redis::{News, Redis},
 };
@@ -142,7 +142,7 @@ impl World {
     pub fn connect(&mut self, client: Client, namespace: &str) -> String {
         let head = if namespace == "/" { String::from("40") } else { format!("40{namespace},") };
         self.say(client, &head);
-        let answer = self.clients[client.0].heard.pop().expect("an answer to CONNECT");
+        let answer = self.clients[client.0].heard.pop().expect("an answer to CONNECT").into_text();
         let id = answer.strip_prefix(&head).and_then(|rest| rest.strip_prefix(r#"{"sid":""#));
         id.and_then(|rest| rest.strip_suffix(r#""}"#)).expect("an id and nothing else").into()
     }
@@ -157,6 +157,14 @@ impl World {
     pub fn say_binary(&mut self, client: Client, bytes: &[u8]) {
         let Record { node, conn, .. } = self.clients[client.0];
         self.tell(node, Input::Binary { conn, bytes });
+    }
+
+    /// A client sends a packet and its attachments.
+    pub fn say_all(&mut self, client: Client, packet: &str, attachments: &[&[u8]]) {
+        self.say(client, packet);
+        for bytes in attachments {
+            self.say_binary(client, bytes);
+        }
     }
 
     /// A client sends an event in `/` and asks for no answer; `items` is the JSON array of the event.
@@ -177,8 +185,9 @@ impl World {
     pub fn answer(&mut self, client: Client, ack: u64) -> Option<String> {
         let heard = &mut self.clients[client.0].heard;
         let head = format!("43{ack}[");
-        let at = heard.iter().position(|packet| packet.starts_with(&head))?;
-        heard.remove(at)[head.len()..].strip_suffix(']').map(String::from)
+        let is_it = |heard: &Heard| matches!(heard, Heard::Text(packet) if packet.starts_with(&head));
+        let at = heard.iter().position(is_it)?;
+        heard.remove(at).into_text()[head.len()..].strip_suffix(']').map(String::from)
     }
 
     /// A client sends an event in `/`, and the bus settles; returns the answer.
@@ -232,8 +241,13 @@ impl World {
 
     // What a story looks at.
 
-    /// What a client was sent since the last call, heartbeats left out.
+    /// What a client was sent since the last call, heartbeats left out; an attachment among it is a failure.
     pub fn heard(&mut self, client: Client) -> Vec<String> {
+        self.heard_all(client).into_iter().map(Heard::into_text).collect()
+    }
+
+    /// The same with attachments.
+    pub fn heard_all(&mut self, client: Client) -> Vec<Heard> {
         std::mem::take(&mut self.clients[client.0].heard)
     }
 

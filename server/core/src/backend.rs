@@ -13,7 +13,8 @@
 use crate::{
     delivery::Target,
     ids::SocketId,
-    message::{Message, extract_binary, may_hold_binary},
+    message::Message,
+    placeholder::{extract_binary, may_hold_binary},
     state::State,
 };
 use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec, vec::Vec};

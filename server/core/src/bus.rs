@@ -13,7 +13,7 @@ use crate::{
     delivery::Target,
     ids::Tag,
     input::BusInput,
-    legacy,
+    legacy::Legacy,
     message::Message,
     output::{Outlet, Output, Publication},
     parcel::{self, Parcel},
@@ -45,7 +45,7 @@ pub(crate) struct Bus {
     sent: BTreeMap<Tag, u64>,
     counts: BTreeMap<u64, Count>,
     /// Messages that go to the old cluster if no node of this one has their target.
-    pub(crate) legacy: BTreeMap<u64, legacy::Waiting>,
+    pub(crate) legacy: Legacy,
     beat: Option<Time>,
     /// Beats sent since anything was heard.
     unheard_beats: u32,
@@ -115,7 +115,7 @@ impl State {
         for ticket in tickets {
             self.finish_count(ticket, CountOutcome::BusDown);
         }
-        self.bus.legacy.clear();
+        self.bus_left_legacy();
         self.bus_left_asks();
         self.bus_left_rooms();
     }
@@ -167,7 +167,7 @@ impl State {
     }
 
     /// Notes the number of a message; returns whether it was not heard before.
-    fn remember(&mut self, origin: Tag, sequence: u64) -> bool {
+    pub(crate) fn remember(&mut self, origin: Tag, sequence: u64) -> bool {
         let now = self.now;
         let heard = &mut self.bus.heard;
         if heard.len() >= HEARD_MAX && !heard.contains_key(&origin) {

@@ -30,6 +30,7 @@ mod drain;
 mod legacy;
 mod outbox;
 mod parcel;
+mod placeholder;
 mod rooms;
 mod session;
 mod state;

@@ -14,8 +14,9 @@ use crate::{
     conn::{Carried, ConnId},
     ids::{Entropy, Tag},
     input::Input,
-    message::{Assembly, has_fitting_placeholders},
+    message::Assembly,
     output::Output,
+    placeholder::has_fitting_placeholders,
     session::Due,
     state::{Ended, State},
     stats::Stats,
@@ -354,10 +355,11 @@ fn parse_items(data: &str, depth_max: usize, attachments: usize) -> Result<Vec<&
     if !json::nests_within(data, depth_max) {
         return Err("deep_json");
     }
+    let items = serde_json::from_str(data).map_err(|_| "bad_json")?;
     if attachments > 0 && !has_fitting_placeholders(data, attachments) {
         return Err("bad_placeholder");
     }
-    serde_json::from_str(data).map_err(|_| "bad_json")
+    Ok(items)
 }
 
 /// The first item of an event: a name that is not reserved, or a number.

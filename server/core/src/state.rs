@@ -10,7 +10,6 @@ use crate::{
     config::Config,
     conn::{Carried, ConnId, Conns},
     ids::{self, Entropy, Secret, SocketId, Tag},
-    legacy::Allowance,
     message::Message,
     output::Output,
     rooms::Room,
@@ -60,8 +59,6 @@ pub(crate) struct Socket {
     pub(crate) rooms: Vec<usize>,
     /// Answers this socket waits for.
     pub(crate) pending: usize,
-    /// What this socket may still send to sockets of an old cluster.
-    pub(crate) legacy: Allowance,
     /// The last delivery this socket was named in.
     pub(crate) delivery: u64,
 }
@@ -217,15 +214,7 @@ impl State {
     pub(crate) fn insert_socket(&mut self, session: usize, space: usize) -> SocketId {
         let entry = self.sockets.vacant_entry();
         let id = SocketId::new(self.tag, slot(entry.key()), &mut *self.entropy);
-        let socket = Socket {
-            id,
-            session,
-            space,
-            rooms: Vec::new(),
-            pending: 0,
-            legacy: Allowance::default(),
-            delivery: 0,
-        };
+        let socket = Socket { id, session, space, rooms: Vec::new(), pending: 0, delivery: 0 };
         self.sessions[session].sockets.push((space, entry.key()));
         entry.insert(socket);
         id
