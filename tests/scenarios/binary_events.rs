@@ -21,6 +21,11 @@ fn contents() -> Vec<Vec<u8>> {
     ]
 }
 
+/// Waits for attachments longer than any of these stories.
+fn patient(config: &mut Config) {
+    config.limits.assembly_timeout = Duration::from_secs(600);
+}
+
 /// One placeholder for each attachment, the last first.
 fn placeholders(attachments: usize) -> String {
     let placeholder = |number| format!(r#"{{"_placeholder":true,"num":{number}}}"#);
@@ -193,7 +198,7 @@ fn an_attachment_where_a_packet_is_due_closes() {
 
 #[test]
 fn heartbeats_go_on_while_attachments_are_due() {
-    let mut world = World::alone();
+    let mut world = World::alone_with(1, patient);
     let (alice, alice_id) = world.client_with_id(0);
     let (bob, bob_id) = world.client_with_id(0);
     world.say(alice, &to_binary(2, &bob_id, &format!("\"e\",{}", placeholders(2))));
@@ -380,7 +385,7 @@ fn a_binary_packet_to_a_namespace_that_was_not_joined_closes_at_once() {
 
 #[test]
 fn a_session_that_ends_in_the_middle_leaves_nothing() {
-    let mut world = World::cluster(2);
+    let mut world = World::cluster_with(1, 2, patient);
     let (bob, bob_id) = world.client_with_id(1);
     let packet = to_binary(2, &bob_id, &format!("\"e\",{}", placeholders(2)));
     let gone = world.client(0);
@@ -415,4 +420,25 @@ fn a_slow_reader_misses_whole_messages_only() {
     let heard = world.heard_all(bob.0);
     assert_eq!(heard.len(), 6, "two messages of three frames, and no piece of the third");
     assert_eq!(heard[5], Heard::Binary(vec![2; 1_000]));
+}
+
+#[test]
+fn half_a_packet_is_not_kept_for_ever() {
+    let mut world = World::alone();
+    let client = world.client(0);
+    world.say(client, r#"451-["e",{"_placeholder":true,"num":0}]"#);
+    world.advance(Duration::from_secs(10) - Duration::from_micros(1));
+    assert!(world.is_open(client));
+    world.advance(Duration::from_micros(1));
+    assert_eq!(world.ending(client).map(|ending| ending.reason), Some(Reason::ParseError));
+}
+
+#[test]
+fn a_packet_that_became_whole_has_no_deadline_any_more() {
+    let mut world = World::alone();
+    let client = world.client(0);
+    world.say(client, r#"451-["e",{"_placeholder":true,"num":0}]"#);
+    world.say_binary(client, b"x");
+    world.advance(Duration::from_secs(60));
+    assert!(world.is_open(client));
 }

@@ -308,3 +308,46 @@ fn an_id_of_a_dead_node_goes_out_unless_that_node_was_heard_of() {
         assert_eq!(public(&mut world).len(), count);
     }
 }
+
+#[test]
+fn messages_to_a_live_node_cost_no_allowance_and_count_as_nothing_dropped() {
+    let mut world = cluster(2);
+    world.advance(Duration::from_secs(1));
+    let alice = world.client(0);
+    let (bob, bob_id) = world.client_with_id(1);
+    for _ in 0..20 {
+        emit(&mut world, alice, &bob_id, ",1");
+    }
+    world.say_all(alice, &to_binary(1, &bob_id, "\"e\",1"), &[b"x"]);
+    assert_eq!(public(&mut world), Vec::<String>::new());
+    assert_eq!(world.heard_all(bob).len(), 22);
+    assert!(world.stats(0).drops.is_empty(), "{:?}", world.stats(0).drops);
+    emit(&mut world, alice, OLD[0], ",1");
+    assert_eq!(public(&mut world).len(), 1, "the first of ten");
+}
+
+#[test]
+fn one_message_stays_within_the_bound_on_what_it_may_put_on_the_bus() {
+    let mut world = cluster(1);
+    world.advance(Duration::from_secs(1));
+    let alice = world.client(0);
+    let ids: Vec<String> = (0..10).map(|number| format!("\"0ldServerSocket-{number:04}\"")).collect();
+    let big = format!("\"{}\"", "x".repeat(900_000));
+    world.emit(alice, &to(&format!("[{}]", ids.join(",")), &format!("\"e\",{big}")));
+    assert_eq!(public(&mut world).len(), 2, "the argument is in it twice");
+    assert_eq!(world.drops(0, "legacy_size"), 8);
+}
+
+#[test]
+fn what_cannot_wait_for_redis_is_counted() {
+    let mut world = World::cluster_with(1, 1, |config| {
+        with_peers(config);
+        config.limits.legacy_per_second_max = 10_000;
+    });
+    let alice = world.client(0);
+    for _ in 0..5_000 {
+        emit(&mut world, alice, OLD[0], ",1");
+    }
+    let (out, dropped) = (public(&mut world).len() as u64, world.drops(0, "legacy_busy"));
+    assert!(dropped > 0 && out + dropped == 5_000, "{out} went out, {dropped} counted");
+}

@@ -13,6 +13,7 @@ mod draining;
 mod eavesdropping;
 mod handshake;
 mod heartbeat;
+mod hostile_placeholders;
 mod legacy_peers;
 mod limits;
 mod no_neighbour_harmed;

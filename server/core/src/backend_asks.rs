@@ -15,7 +15,9 @@ use crate::{
     time::Time,
     timer::TimerKind,
 };
-use alloc::{collections::BTreeMap, format, string::String, string::ToString, vec::Vec};
+use alloc::{
+    collections::BTreeMap, collections::BTreeSet, format, string::String, string::ToString, vec::Vec,
+};
 use moorline_protocol::{Frame, json};
 use serde_json::value::RawValue;
 
@@ -47,7 +49,7 @@ struct Awaited {
     /// The backend's own number for it.
     number: u64,
     /// Who has not answered yet.
-    sockets: Vec<SocketId>,
+    sockets: BTreeSet<SocketId>,
     timer: Option<Time>,
 }
 
@@ -160,7 +162,7 @@ impl State {
     }
 
     /// Gives out the id under which clients are asked a backend's question; `None` at the limit.
-    pub(crate) fn await_answers(&mut self, number: u64, sockets: Vec<SocketId>) -> Option<u64> {
+    pub(crate) fn await_answers(&mut self, number: u64, sockets: BTreeSet<SocketId>) -> Option<u64> {
         if self.asks.awaited.len() >= ANSWERS_MAX {
             return None;
         }
@@ -188,9 +190,8 @@ impl State {
         let (address, space) = (self.sockets[socket].id, self.sockets[socket].space);
         let awaited = u32::try_from(id).ok().and_then(|id| self.asks.awaited.get_mut(&id).map(|it| (id, it)));
         let found = awaited.and_then(|(id, awaited)| {
-            let at = awaited.sockets.iter().position(|waiting| *waiting == address)?;
-            awaited.sockets.swap_remove(at);
-            Some((id, awaited.number, awaited.sockets.is_empty()))
+            let is_waiting = awaited.sockets.remove(&address);
+            is_waiting.then_some((id, awaited.number, awaited.sockets.is_empty()))
         });
         let Some((id, number, is_last)) = found else { return self.stats.drop("unknown_ack") };
         if is_last {

@@ -65,6 +65,8 @@ pub struct Limits {
     pub room_linger: Duration,
     /// Largest message, in bytes; announced as `maxPayload`. Socket.IO's own.
     pub payload_bytes_max: usize,
+    /// Time the attachments of one packet may take in total, as long as a request body may.
+    pub assembly_timeout: Duration,
     /// Attachments of one packet.
     pub attachments_max: usize,
     /// How deep JSON may nest: stack exhaustion, here and in the client that receives it.
@@ -115,6 +117,7 @@ impl Default for Limits {
             ack_timeout: Duration::from_secs(10),
             room_linger: Duration::from_secs(2),
             payload_bytes_max: 1_000_000,
+            assembly_timeout: Duration::from_secs(10),
             attachments_max: 10,
             json_depth_max: 64,
             event_name_bytes_max: 128,

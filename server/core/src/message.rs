@@ -4,6 +4,7 @@
 //!
 //! Invariant: a message has as many attachments as its packet announces.
 
+use crate::time::Time;
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::Frame;
 
@@ -52,13 +53,16 @@ impl From<Frame> for Message {
 pub(crate) struct Assembly {
     pub(crate) packet: String,
     pub(crate) attachments: Vec<Frame>,
+    /// By when it must be whole: a client may not leave half a packet here for ever.
+    pub(crate) due: Time,
     missing: usize,
     bytes: usize,
 }
 
 impl Assembly {
-    pub(crate) fn new(packet: &str, attachments: usize) -> Assembly {
-        Assembly { packet: packet.into(), attachments: Vec::new(), missing: attachments, bytes: packet.len() }
+    pub(crate) fn new(packet: &str, attachments: usize, due: Time) -> Assembly {
+        let bytes = packet.len();
+        Assembly { packet: packet.into(), attachments: Vec::new(), due, missing: attachments, bytes }
     }
 
     /// Takes the next attachment; returns whether it was the last. `None` when the whole is over `bytes_max`.
@@ -79,10 +83,10 @@ mod tests {
 
     #[test]
     fn an_assembly_is_complete_with_its_last_attachment_and_bounded() {
-        let mut assembly = Assembly::new("52-[\"e\"]", 2);
+        let mut assembly = Assembly::new("52-[\"e\"]", 2, Time::ZERO);
         assert_eq!(assembly.push(b"abc", 100), Some(false));
         assert_eq!(assembly.push(&[0; 200], 100), None);
-        let mut assembly = Assembly::new("51-[\"e\"]", 1);
+        let mut assembly = Assembly::new("51-[\"e\"]", 1, Time::ZERO);
         assert_eq!(assembly.push(b"abc", 100), Some(true));
     }
 }

@@ -306,7 +306,9 @@ impl State {
         if attachments > self.config.limits.attachments_max {
             return self.refuse_packet(session, "too_many_attachments");
         }
-        self.sessions[session].assembly = Some(Box::new(Assembly::new(packet, attachments)));
+        let due = self.now + self.config.limits.assembly_timeout;
+        self.sessions[session].assembly = Some(Box::new(Assembly::new(packet, attachments, due)));
+        self.schedule(session);
     }
 
     fn ack(&mut self, session: usize, socket: usize, packet: &socket::Packet<'_>, attachments: &[Frame]) {

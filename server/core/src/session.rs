@@ -79,13 +79,17 @@ impl Session {
     /// When this session next needs attention.
     pub(crate) fn deadline(&self) -> Time {
         let (Heartbeat::PingAt(beat) | Heartbeat::PongBy(beat)) = self.heartbeat;
-        self.connect_by.map_or(beat, |connect_by| connect_by.min(beat))
+        let assembled_by = self.assembly.as_ref().map(|assembly| assembly.due);
+        [self.connect_by, assembled_by].into_iter().flatten().fold(beat, Time::min)
     }
 
     /// What is due at `now`; a due ping is taken to be sent.
     pub(crate) fn take_due(&mut self, now: Time, ping_timeout: Duration) -> Due {
         if self.connect_by.is_some_and(|by| by <= now) {
             return Due::End(Reason::ConnectTimeout);
+        }
+        if self.assembly.as_ref().is_some_and(|assembly| assembly.due <= now) {
+            return Due::End(Reason::ParseError);
         }
         match self.heartbeat {
             Heartbeat::PongBy(by) if by <= now => Due::End(Reason::PingTimeout),

@@ -36,7 +36,8 @@ enum Range {
 
 const MIB: usize = 1 << 20;
 
-const RANGES: [(&str, Range); 20] = [
+const RANGES: [(&str, Range); 21] = [
+    ("assembly_timeout", Range::SpanMs(|limits| &mut limits.assembly_timeout, 1..=600_000)),
     ("attachments_max", Range::Count(|limits| &mut limits.attachments_max, 0..=1024)),
     ("close_timeout", Range::SpanMs(|limits| &mut limits.close_timeout, 1..=60_000)),
     ("connections_max", Range::Count(|limits| &mut limits.connections_max, 0..=1 << 24)),
@@ -95,9 +96,9 @@ mod tests {
             head_timeout: _, headers_max: _, json_depth_max: _, namespaces_max: _, outbox_bytes_max: _,
             pending_acks_max: _, ping_jitter: _, publish_queue_bytes_max: _, room_linger: _, room_name_bytes_max: _,
             rooms_max: _, targets_max: _, fanout_bytes_max: _,
-            attachments_max: _, legacy_per_second_max: _,
+            attachments_max: _, assembly_timeout: _, legacy_per_second_max: _,
         } = Limits::default();
-        assert_eq!(RANGES.len(), 20);
+        assert_eq!(RANGES.len(), 21);
         assert!(RANGES.is_sorted_by_key(|(name, _)| *name), "the list an operator reads is sorted");
     }
 
