@@ -11,13 +11,14 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use redis::{ServerError, Value};
 
 use super::link::{Link, LinkError, Role, Sleeper};
 use super::outgoing::Work;
 use super::redis::Shared;
-use super::retry::{Backoff, Complaint};
+use super::retry::{Backoff, Complaint, LinkThread};
 use super::{Outlet, Publication};
 use crate::clock;
 
@@ -46,37 +47,6 @@ impl Publisher {
             complaint: Complaint::new(Role::Publisher),
             last_refusal: None,
         }
-    }
-
-    /// Runs until the bus is stopped, or closed and everything is sent.
-    pub(super) fn run(mut self) {
-        loop {
-            let Err(reason) = self.connect_and_serve();
-            if matches!(reason, LinkError::Stopped) || self.shared.outgoing.is_closing() {
-                return;
-            }
-            self.complaint.link_down(&self.shared.config, &reason);
-            if self.pause().is_err() {
-                return;
-            }
-        }
-    }
-
-    fn connect_and_serve(&mut self) -> Result<Infallible, LinkError> {
-        let mut link = Link::open(&self.shared.config, Role::Publisher, &mut self.sleeper)?;
-        self.shared.counters.publisher_connects.fetch_add(1, Ordering::Relaxed);
-        self.complaint.link_up(&self.shared.config);
-        let live_since = clock::now();
-        self.shared.outgoing.link_up();
-        self.shared.events.set_live(Role::Publisher, true);
-        let end = self.serve(&mut link);
-        let queued = self.shared.outgoing.link_down();
-        self.shared.events.set_live(Role::Publisher, false);
-        self.backoff.link_ended(Some(live_since));
-        for publication in self.chunk.drain(..).chain(queued) {
-            self.shared.lost(publication.ticket);
-        }
-        end
     }
 
     fn serve(&mut self, link: &mut Link) -> Result<Infallible, LinkError> {
@@ -133,16 +103,37 @@ impl Publisher {
         }
         self.sleeper.sleep(None)
     }
+}
 
-    fn pause(&mut self) -> Result<(), LinkError> {
-        let until = clock::now() + self.backoff.pause();
-        loop {
-            let left = until.saturating_duration_since(clock::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            self.sleeper.rest(left)?;
+impl LinkThread for Publisher {
+    fn connect_and_serve(&mut self) -> Result<Infallible, LinkError> {
+        let mut link = Link::open(&self.shared.config, Role::Publisher, &mut self.sleeper)?;
+        self.shared.counters.publisher_connects.fetch_add(1, Ordering::Relaxed);
+        self.complaint.link_up(&self.shared.config);
+        let live_since = clock::now();
+        self.shared.outgoing.link_up();
+        self.shared.events.set_live(Role::Publisher, true);
+        let end = self.serve(&mut link);
+        let queued = self.shared.outgoing.link_down();
+        self.shared.events.set_live(Role::Publisher, false);
+        self.backoff.link_ended(Some(live_since));
+        for publication in self.chunk.drain(..).chain(queued) {
+            self.shared.lost(publication.ticket);
         }
+        end
+    }
+
+    fn is_over(&self) -> bool {
+        self.shared.outgoing.is_closing()
+    }
+
+    fn link_ended(&mut self, reason: &LinkError) -> Duration {
+        self.complaint.link_down(&self.shared.config, reason);
+        self.backoff.pause()
+    }
+
+    fn rest(&mut self, timeout: Duration) -> Result<(), LinkError> {
+        self.sleeper.rest(timeout)
     }
 }
 

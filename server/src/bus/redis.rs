@@ -17,6 +17,7 @@ use super::link::{Orders, Role, Sleeper};
 use super::outgoing::Outgoing;
 use super::publisher::Publisher;
 use super::queue::{EventQueue, Wake};
+use super::retry::keep_link;
 use super::subscriber::Subscriber;
 use super::{BusEvent, BusStatus, Publication, RedisConfig, lock};
 use crate::clock;
@@ -71,9 +72,9 @@ impl RedisBus {
         // Made before the threads: should the second not start, dropping it ends the first.
         let bus = RedisBus { shared: Arc::clone(&shared) };
         let subscriber = Subscriber::new(Arc::clone(&shared), subscriber_sleeper);
-        spawn(&shared, Role::Subscriber, move || subscriber.run())?;
+        spawn(&shared, Role::Subscriber, move || keep_link(subscriber))?;
         let publisher = Publisher::new(Arc::clone(&shared), publisher_sleeper);
-        spawn(&shared, Role::Publisher, move || publisher.run())?;
+        spawn(&shared, Role::Publisher, move || keep_link(publisher))?;
         Ok(bus)
     }
 

@@ -2,11 +2,42 @@
 //!
 //! Invariant: the same trouble is said once, and no attempt follows another without a pause.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use super::RedisConfig;
 use super::link::{LinkError, Role};
 use crate::clock;
+
+/// A thread that keeps one link to Redis.
+pub(super) trait LinkThread {
+    /// Makes a link and serves it until it ends.
+    fn connect_and_serve(&mut self) -> Result<Infallible, LinkError>;
+    /// Whether no further link is wanted.
+    fn is_over(&self) -> bool;
+    /// Says why the link ended; returns the pause before the next attempt.
+    fn link_ended(&mut self, reason: &LinkError) -> Duration;
+    /// Sleeps for this long at most, and does what cannot wait for a link.
+    fn rest(&mut self, timeout: Duration) -> Result<(), LinkError>;
+}
+
+/// Runs a thread until the bus is stopped or the thread says it is over.
+pub(super) fn keep_link(mut thread: impl LinkThread) {
+    loop {
+        let Err(reason) = thread.connect_and_serve();
+        if matches!(reason, LinkError::Stopped) || thread.is_over() {
+            return;
+        }
+        let until = clock::now() + thread.link_ended(&reason);
+        while let left = until.saturating_duration_since(clock::now())
+            && !left.is_zero()
+        {
+            if thread.rest(left).is_err() {
+                return;
+            }
+        }
+    }
+}
 
 /// The pauses between attempts: 50 ms doubling to 1 s, each up to a quarter longer or shorter so that the nodes of a
 /// cluster do not come back in step.

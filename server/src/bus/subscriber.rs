@@ -15,7 +15,7 @@ use redis::Value;
 use super::channels::{Channels, Confirmed, Step};
 use super::link::{ANSWER_MS, Link, LinkError, Role, Sleeper};
 use super::redis::Shared;
-use super::retry::{Backoff, Complaint};
+use super::retry::{Backoff, Complaint, LinkThread};
 use crate::clock;
 
 /// Channels per SUBSCRIBE: small enough that confirmations flow while the next batch is written.
@@ -75,33 +75,6 @@ impl Subscriber {
             complaint: Complaint::new(Role::Subscriber),
             live_since: None,
         }
-    }
-
-    /// Runs until the bus is stopped.
-    pub(super) fn run(mut self) {
-        loop {
-            let Err(reason) = self.connect_and_serve();
-            if matches!(reason, LinkError::Stopped) {
-                return;
-            }
-            self.complaint.link_down(&self.shared.config, &reason);
-            if self.pause().is_err() {
-                return;
-            }
-        }
-    }
-
-    fn connect_and_serve(&mut self) -> Result<Infallible, LinkError> {
-        let mut link = Link::open(&self.shared.config, Role::Subscriber, &mut self.sleeper)?;
-        self.shared.counters.subscriber_connects.fetch_add(1, Ordering::Relaxed);
-        let end = self.serve(&mut link);
-        self.backoff.link_ended(self.live_since.take());
-        self.requests = Requests::default();
-        self.channels.link_lost();
-        self.shared.events.set_live(Role::Subscriber, false);
-        self.shared.events.subscriptions_lost();
-        self.shared.suspect_publisher();
-        end
     }
 
     fn serve(&mut self, link: &mut Link) -> Result<Infallible, LinkError> {
@@ -197,18 +170,35 @@ impl Subscriber {
             self.shared.events.set_live(Role::Subscriber, true);
         }
     }
+}
 
-    /// Waits before the next attempt. Wishes are heard meanwhile, so that they do not pile up.
-    fn pause(&mut self) -> Result<(), LinkError> {
-        let until = clock::now() + self.backoff.pause();
-        loop {
-            let left = until.saturating_duration_since(clock::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            self.sleeper.rest(left)?;
-            self.hear_wishes()?;
-        }
+impl LinkThread for Subscriber {
+    fn connect_and_serve(&mut self) -> Result<Infallible, LinkError> {
+        let mut link = Link::open(&self.shared.config, Role::Subscriber, &mut self.sleeper)?;
+        self.shared.counters.subscriber_connects.fetch_add(1, Ordering::Relaxed);
+        let end = self.serve(&mut link);
+        self.backoff.link_ended(self.live_since.take());
+        self.requests = Requests::default();
+        self.channels.link_lost();
+        self.shared.events.set_live(Role::Subscriber, false);
+        self.shared.events.subscriptions_lost();
+        self.shared.suspect_publisher();
+        end
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    fn link_ended(&mut self, reason: &LinkError) -> Duration {
+        self.complaint.link_down(&self.shared.config, reason);
+        self.backoff.pause()
+    }
+
+    /// Wishes are heard meanwhile, so that they do not pile up.
+    fn rest(&mut self, timeout: Duration) -> Result<(), LinkError> {
+        self.sleeper.rest(timeout)?;
+        self.hear_wishes()
     }
 }
 
