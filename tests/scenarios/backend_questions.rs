@@ -1,42 +1,8 @@
 //! A backend asks clients: their answers come onto the stream, each once, and who does not answer is named.
 
-use moorline_core::Config;
+use crate::backend_world::{client, cluster, entry, publish, stream};
 use moorline_tests::sim::{Client, Heard, World};
 use std::time::Duration;
-
-fn with_backend(config: &mut Config) {
-    config.has_backend = true;
-    config.namespaces = vec!["/".into(), "/admin".into()];
-}
-
-fn cluster(nodes: usize) -> World {
-    World::cluster_with(1, nodes, with_backend)
-}
-
-/// A client whose connect entry was read already.
-fn client(world: &mut World, node: usize) -> (Client, String) {
-    let client = world.client_with_id(node);
-    world.settle();
-    world.redis().take_stream();
-    client
-}
-
-/// What came onto the stream since the last look.
-fn stream(world: &mut World) -> Vec<String> {
-    world.settle();
-    world.redis().take_stream()
-}
-
-/// An entry about the socket `id` on `s1` in `/`; `event` and `ack` are JSON.
-fn entry(kind: &str, id: &str, event: &str, args: &str, ack: &str) -> String {
-    format!(
-        r#"{{"type":"{kind}","socketId":"{id}","node":"s1","namespace":"/","event":{event},"args":{args},"ack":{ack}}}"#
-    )
-}
-
-fn publish(world: &mut World, message: &str) {
-    world.publish("socket", message.as_bytes());
-}
 
 /// The id under which a client is asked to acknowledge an event `q`.
 fn asked_under(heard: &str) -> u64 {

@@ -1,6 +1,6 @@
 //! Backends read what clients do from a stream, answer them, and ask them in turn.
 
-use moorline_core::Config;
+use crate::backend_world::{client, cluster, entry, publish, stream, with_backend};
 use moorline_tests::sim::{Client, Heard, World};
 use std::time::Duration;
 
@@ -8,42 +8,8 @@ const BUS_DOWN: &str = r#"{"error":"bus_down"}"#;
 const TIMEOUT: &str = r#"{"error":"timeout"}"#;
 const TOO_MANY: &str = r#"{"error":"too_many"}"#;
 
-fn with_backend(config: &mut Config) {
-    config.has_backend = true;
-    config.namespaces = vec!["/".into(), "/admin".into()];
-}
-
-fn cluster(nodes: usize) -> World {
-    World::cluster_with(1, nodes, with_backend)
-}
-
-/// A client whose connect entry was read already.
-fn client(world: &mut World, node: usize) -> (Client, String) {
-    let client = world.client_with_id(node);
-    world.settle();
-    world.redis().take_stream();
-    client
-}
-
-/// What came onto the stream since the last look.
-fn stream(world: &mut World) -> Vec<String> {
-    world.settle();
-    world.redis().take_stream()
-}
-
-/// An entry about the socket `id` on `s1` in `/`; `event` and `ack` are JSON.
-fn entry(kind: &str, id: &str, event: &str, args: &str, ack: &str) -> String {
-    format!(
-        r#"{{"type":"{kind}","socketId":"{id}","node":"s1","namespace":"/","event":{event},"args":{args},"ack":{ack}}}"#
-    )
-}
-
 fn event_entry(id: &str, event: &str, args: &str, ack: &str) -> String {
     entry("event", id, event, args, ack)
-}
-
-fn publish(world: &mut World, message: &str) {
-    world.publish("socket", message.as_bytes());
 }
 
 /// The backend answers what the socket `id` asked under `ack`; `rest` is `"response":…` or `"args":…`.

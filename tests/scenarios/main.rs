@@ -3,6 +3,7 @@
 mod backend_channel;
 mod backend_questions;
 mod backend_stream;
+mod backend_world;
 mod bad_packets;
 mod binary_events;
 mod bus_away;

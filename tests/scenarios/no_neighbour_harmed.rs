@@ -364,6 +364,19 @@ impl Street {
             "of {most} cases only {all} arrived, {binary} with attachments"
         );
     }
+
+    /// Says a packet and its attachments, as long as the attacker is let.
+    fn send(&mut self, attacker: Client, text: &str, attachments: &[Vec<u8>]) {
+        for at in 0..=attachments.len() {
+            if self.world.is_open(attacker) {
+                match at {
+                    0 => self.world.say(attacker, text),
+                    _ => self.world.say_binary(attacker, &attachments[at - 1]),
+                }
+            }
+        }
+        self.world.settle();
+    }
 }
 
 fn with_admin(config: &mut Config) {
@@ -378,15 +391,7 @@ fn a_client_harms_nobody(seed: u64, nodes: usize, cases: usize) {
         let (attacker, id) = street.attacker();
         let (text, attachments) = author.packet();
         let case = format!("seed {seed}, case {case}: {text:?} with {attachments:?}");
-        for at in 0..=attachments.len() {
-            if street.world.is_open(attacker) {
-                match at {
-                    0 => street.world.say(attacker, &text),
-                    _ => street.world.say_binary(attacker, &attachments[at - 1]),
-                }
-            }
-        }
-        street.world.settle();
+        street.send(attacker, &text, &attachments);
         for packet in street.understand(&case) {
             let from = Json::Object(vec![("from".encode_utf16().collect(), text_of(&id))]);
             assert_eq!(packet.items.get(1), Some(&from), "{case}");
@@ -456,15 +461,7 @@ fn no_bytes_of_a_client_harm_a_backend() {
         let (text, attachments) = author.packet();
         let text = text.replace("\"@to\"", "\"to\"");
         let case = format!("seed {seed}, case {case}: {text:?} with {attachments:?}");
-        for at in 0..=attachments.len() {
-            if street.world.is_open(attacker) {
-                match at {
-                    0 => street.world.say(attacker, &text),
-                    _ => street.world.say_binary(attacker, &attachments[at - 1]),
-                }
-            }
-        }
-        street.world.settle();
+        street.send(attacker, &text, &attachments);
         for entry in street.world.redis().take_stream() {
             let parsed = stock::parse(&entry, ENTRY_DEPTH_MAX);
             parsed.unwrap_or_else(|error| panic!("{case}: {error}: {entry:.200}"));
