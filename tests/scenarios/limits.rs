@@ -144,6 +144,8 @@ fn one_message_does_not_become_sixty_four_of_a_megabyte() {
     let answer = world.ask(client, &to(&format!("[{}]", ids.join(",")), &format!("\"e\",{big}")));
     assert_eq!(answer, r#"{"error":"too_many"}"#);
     assert_eq!(world.redis().take_published().len(), 0);
+    let answer = world.ask(client, &to(&format!("[{}]", ids[..5].join(",")), &format!("\"e\",{big}")));
+    assert_eq!(answer, TOO_MANY, "five of them are over 4 MiB");
     let answer = world.ask(client, &to(&format!("[{}]", ids[..4].join(",")), &format!("\"e\",{big}")));
     assert_eq!(answer, r#"{"expected":0}"#, "four of them fit");
 }

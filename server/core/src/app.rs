@@ -11,11 +11,8 @@ use crate::{
     rooms::Joined,
     state::State,
 };
-use alloc::{borrow::Cow, string::String};
-use moorline_protocol::{
-    Frame, Reason,
-    socket::{self, packet::Envelope},
-};
+use alloc::{borrow::Cow, string::String, vec::Vec};
+use moorline_protocol::{Frame, Reason};
 use serde_json::value::RawValue;
 
 /// An application. Every hook but `event` has a sensible default.
@@ -197,14 +194,7 @@ impl<'a> Context<'a> {
     /// Answers an acknowledgement with `args`, the JSON of its arguments joined by commas. Nothing happens when the
     /// socket is gone.
     pub fn reply(&mut self, reply: Reply, args: &str) {
-        let Some(key) = self.state.find_socket(reply.socket) else { return };
-        let (session, space) = (self.state.sockets[key].session, self.state.sockets[key].space);
-        let envelope =
-            Envelope { namespace: &self.state.spaces[space].name, ack: Some(reply.id), attachments: 0 };
-        let frame = socket::packet::ack(envelope, args);
-        if self.state.enqueue(session, &frame.into()) {
-            self.state.stats.events_out += 1;
-        }
+        self.state.reply(reply, args, Vec::new());
     }
 
     /// Puts an event onto the stream that backends read. If the client wants an answer, it comes from a backend, or as a

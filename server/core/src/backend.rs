@@ -11,6 +11,7 @@
 //! | `event` and `ack` | an event whose recipients are asked to acknowledge; their answers come onto the stream with this number |
 
 use crate::{
+    config::Limits,
     delivery::Target,
     ids::SocketId,
     message::Message,
@@ -52,7 +53,7 @@ impl State {
     fn deliver_backend_event(&mut self, message: &BackendMessage<'_>, name: &str) {
         let space = match &message.namespace {
             None => None,
-            Some(name) => match self.spaces.iter().position(|space| *space.name == **name) {
+            Some(name) => match self.find_space(name) {
                 Some(space) => Some(space),
                 None => return self.stats.drop("unknown_namespace"),
             },
@@ -92,14 +93,7 @@ impl State {
                 self.stats.drop("unknown_backend_ack");
                 continue;
             };
-            let Some(key) = self.find_socket(reply.socket) else { continue };
-            let (session, space) = (self.sockets[key].session, self.sockets[key].space);
-            let attachments = message.attachments.len();
-            let envelope = Envelope { namespace: &self.spaces[space].name, ack: Some(reply.id), attachments };
-            let frame = socket::packet::ack(envelope, &message.args.join(","));
-            if self.enqueue(session, &Message::new(frame, message.attachments.clone())) {
-                self.stats.events_out += 1;
-            }
+            self.reply(reply, &message.args.join(","), message.attachments.clone());
         }
     }
 
@@ -121,9 +115,8 @@ impl State {
         }
         let event = field("event");
         if let Some(event) = event {
-            let name: String = serde_json::from_str(event).map_err(|_| MALFORMED)?;
-            if socket::is_reserved(&name) || name.starts_with('@') || name.len() > limits.event_name_bytes_max
-            {
+            let name = parse_string(event).ok_or(MALFORMED)?;
+            if !may_reach_clients(&name, limits) {
                 return Err("bad_backend_event");
             }
         }
@@ -160,6 +153,11 @@ fn take_binary<'a>(args: &[&'a RawValue]) -> Option<(Vec<Cow<'a, str>>, Vec<Fram
         (_, true) => Some((plain(), Vec::new())),
         (extracted, false) => extracted.map(|args| (args, attachments)),
     }
+}
+
+/// Only a name that a stock client takes as an event, and that no relay takes as its own, may reach others.
+pub(crate) fn may_reach_clients(name: &str, limits: &Limits) -> bool {
+    name.len() <= limits.event_name_bytes_max && !name.starts_with('@') && !socket::is_reserved(name)
 }
 
 /// A target is a string or an array of strings.

@@ -15,9 +15,7 @@ use crate::{
     time::Time,
     timer::TimerKind,
 };
-use alloc::{
-    collections::BTreeMap, collections::BTreeSet, format, string::String, string::ToString, vec::Vec,
-};
+use alloc::{collections::BTreeMap, collections::BTreeSet, format, string::String, vec::Vec};
 use moorline_protocol::{Frame, json};
 use serde_json::value::RawValue;
 
@@ -86,7 +84,7 @@ impl State {
         out.extend_from_slice(b"{\"type\":");
         json::push_string(&mut out, entry.kind);
         out.extend_from_slice(b",\"socketId\":");
-        json::push_string(&mut out, &entry.socket.to_string());
+        json::push_string(&mut out, entry.socket.text().as_str());
         out.extend_from_slice(b",\"node\":");
         json::push_string(&mut out, &self.config.name);
         out.extend_from_slice(b",\"namespace\":");

@@ -35,6 +35,8 @@ const HEARD_MAX: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Bus {
+    /// The channel for this node alone; `None` for a node that is alone itself.
+    own_channel: Option<String>,
     pub(crate) is_up: bool,
     pub(crate) has_been_up: bool,
     /// The number of the last message this node sent.
@@ -84,7 +86,8 @@ impl Count {
 impl State {
     pub(crate) fn subscribe_own_channels(&mut self) {
         let public = self.config.cluster.as_ref().map(|channels| channels.public.clone());
-        let own = [self.node_channel(self.tag), public];
+        self.bus.own_channel = self.node_channel(self.tag);
+        let own = [self.bus.own_channel.clone(), public];
         self.outputs.extend(own.into_iter().flatten().map(Output::Subscribe));
     }
 
@@ -152,7 +155,7 @@ impl State {
     }
 
     fn deliver_parcel(&mut self, message: &parcel::Message<'_>) -> u64 {
-        let Some(space) = self.spaces.iter().position(|space| *space.name == *message.namespace) else {
+        let Some(space) = self.find_space(&message.namespace) else {
             self.stats.drop("unknown_namespace");
             return 0;
         };
@@ -184,7 +187,7 @@ impl State {
     /// Each node numbers its messages on each channel. A number that was skipped is a message lost on the way. A number
     /// that falls back is a sender that counts anew.
     fn note_gap(&mut self, channel: &str, message: &parcel::Message<'_>) {
-        let is_direct = self.node_channel(self.tag).is_some_and(|own| own == channel);
+        let is_direct = self.bus.own_channel.as_deref() == Some(channel);
         let last = if is_direct {
             self.bus.heard.get_mut(&message.origin).map(|heard| &mut heard.direct)
         } else {

@@ -23,6 +23,13 @@ pub enum Target<'a> {
     Room(&'a str),
 }
 
+impl<'a> Target<'a> {
+    /// Reads a target that some node accepted: what is not a socket id is a room.
+    pub(crate) fn parse(text: &'a str) -> Target<'a> {
+        SocketId::parse(text).map_or(Target::Room(text), Target::Socket)
+    }
+}
+
 /// A message of a socket on this node.
 #[derive(Debug)]
 pub struct Outgoing<'a> {

@@ -138,7 +138,7 @@ impl<A: App> Node<A> {
         if packet.kind == Kind::Connect {
             return self.connect(session, packet.namespace, packet.data);
         }
-        let space = self.state.spaces.iter().position(|space| *space.name == *packet.namespace);
+        let space = self.state.find_space(packet.namespace);
         let joined = space.and_then(|space| self.state.sessions[session].socket_in(space));
         let Some(socket) = joined else { return self.state.refuse_packet(session, "not_connected") };
         match packet.kind {
@@ -162,7 +162,7 @@ impl<A: App> Node<A> {
         if namespace.len() > crate::config::NAMESPACE_BYTES_MAX {
             return self.state.refuse_packet(session, "long_namespace");
         }
-        let Some(space) = self.state.spaces.iter().position(|space| *space.name == *namespace) else {
+        let Some(space) = self.state.find_space(namespace) else {
             let frame = socket::packet::connect_error(namespace, "Invalid namespace", "");
             self.state.enqueue(session, &frame.into());
             return;
@@ -177,7 +177,7 @@ impl<A: App> Node<A> {
         let connect = Connect { socket: id, namespace, auth };
         let verdict = self.app.connect(&mut Context::new(&mut self.state), &connect);
         let frame = match verdict {
-            Ok(()) => socket::packet::connected(namespace, &alloc::format!("{id}")),
+            Ok(()) => socket::packet::connected(namespace, id.text().as_str()),
             Err(refusal) => {
                 self.state.withdraw(session, id.slot() as usize);
                 socket::packet::connect_error(namespace, &refusal.message, &refusal.data)

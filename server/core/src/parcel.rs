@@ -5,7 +5,7 @@
 //!
 //! Invariant: what one node writes, every node of the same version reads back; anything else is `None`, never a panic.
 
-use crate::{delivery::Target, ids::SocketId, ids::Tag, message, time::Time};
+use crate::{delivery::Target, ids::Tag, message, time::Time};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use moorline_protocol::json;
 
@@ -127,16 +127,10 @@ fn parse_message<'a>(head: &str, body: &'a [u8]) -> Option<Message<'a>> {
     Some(Message { origin, sequence, number, is_counted, namespace, targets, packet, attachments })
 }
 
-impl<'a> Target<'a> {
-    /// Reads a target that some node accepted: what is not a socket id is a room.
-    pub(crate) fn parse(text: &'a str) -> Target<'a> {
-        SocketId::parse(text).map_or(Target::Room(text), Target::Socket)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::SocketId;
     use alloc::vec;
     use moorline_protocol::{Frame, engine};
 

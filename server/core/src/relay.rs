@@ -7,7 +7,7 @@
 
 use crate::{
     app::{App, Completion, Connect, Context, CountOutcome, Disconnect, Event, JoinOutcome, Refusal},
-    backend::{parse_string, parse_targets},
+    backend::{may_reach_clients, parse_string, parse_targets},
     code::Code,
     delivery::{Outgoing, Sent, Target},
     legacy::Source,
@@ -19,7 +19,6 @@ use moorline_protocol::{
     json,
     socket::{self, packet::Envelope},
 };
-use serde_json::value::RawValue;
 
 const RESERVED_ROOM_HINT: &str = "room names of exactly 20 URL-safe characters are reserved for socket ids: put a prefix before yours, such as doc:";
 
@@ -91,7 +90,8 @@ fn to(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
     let texts = event.args.first().and_then(|targets| parse_targets(targets.get())).ok_or(Code::BadTarget)?;
     let targets = permitted_targets(context, event, &texts)?;
     let name = event.args.get(1).ok_or(Code::BadEvent)?;
-    check_event_name(context, name)?;
+    let limits = &context.config().limits;
+    parse_string(name.get()).filter(|name| may_reach_clients(name, limits)).ok_or(Code::BadEvent)?;
     let from = ["{\"from\":\"", event.socket.text().as_str(), "\"}"].concat();
     let source = Source { name: name.get(), from: &from, args: &event.args[2..] };
     let message = encode(event, &source);
@@ -128,16 +128,6 @@ fn permitted_targets<'a>(
         target @ Target::Room(_) => Ok(target),
     };
     texts.iter().map(permit).collect()
-}
-
-/// Only a name that a stock client takes as an event, and that no relay takes as its own, may reach others.
-fn check_event_name(context: &Context<'_>, name: &RawValue) -> Result<(), Code> {
-    let name = parse_string(name.get()).ok_or(Code::BadEvent)?;
-    if is_long_name(context, &name) || name.starts_with('@') || socket::is_reserved(&name) {
-        Err(Code::BadEvent)
-    } else {
-        Ok(())
-    }
 }
 
 fn is_long_name(context: &Context<'_>, name: &str) -> bool {

@@ -157,7 +157,7 @@ impl State {
     fn find_room(&self, channel: &str) -> Option<usize> {
         let prefix = &self.config.cluster.as_ref()?.prefix;
         let (space, name) = channel.strip_prefix(prefix.as_str())?.strip_prefix(":room:")?.split_once(',')?;
-        self.spaces.iter().find(|known| &*known.name == space)?.rooms.get(name).copied()
+        self.spaces[self.find_space(space)?].rooms.get(name).copied()
     }
 
     /// A channel is confirmed: what was sent to the room from now on is heard here.

@@ -4,7 +4,7 @@
 //! closing happens at the end of an input, never in the middle of a delivery.
 
 use crate::{
-    app::Completion,
+    app::{Completion, Reply},
     backend_asks::Asks,
     bus::Bus,
     config::Config,
@@ -19,7 +19,11 @@ use crate::{
     timer::{TimerKind, Timers},
 };
 use alloc::{boxed::Box, collections::BTreeMap, collections::VecDeque, rc::Rc, string::String, vec::Vec};
-use moorline_protocol::{Reason, engine::Handshake};
+use moorline_protocol::{
+    Frame, Reason,
+    engine::Handshake,
+    socket::packet::{self, Envelope},
+};
 use slab::Slab;
 
 pub(crate) struct State {
@@ -149,6 +153,11 @@ impl State {
         (session.secret == secret).then_some(slot as usize)
     }
 
+    /// The index of the namespace with this name.
+    pub(crate) fn find_space(&self, name: &str) -> Option<usize> {
+        self.spaces.iter().position(|space| *space.name == *name)
+    }
+
     /// The socket that `id` addresses, if it lives and lives here.
     pub(crate) fn find_socket(&self, id: SocketId) -> Option<usize> {
         let key = id.slot() as usize;
@@ -172,6 +181,17 @@ impl State {
             self.outputs.push_back(Output::Flush(conn));
         }
         true
+    }
+
+    /// Answers an acknowledgement, unless the socket that waits for it is gone.
+    pub(crate) fn reply(&mut self, reply: Reply, args: &str, attachments: Vec<Frame>) {
+        let Some(key) = self.find_socket(reply.socket) else { return };
+        let (session, space) = (self.sockets[key].session, self.sockets[key].space);
+        let (namespace, ack) = (&*self.spaces[space].name, Some(reply.id));
+        let frame = packet::ack(Envelope { namespace, ack, attachments: attachments.len() }, args);
+        if self.enqueue(session, &Message::new(frame, attachments)) {
+            self.stats.events_out += 1;
+        }
     }
 
     /// Ends a session when the current input has been handled. The first reason stands.

@@ -11,7 +11,7 @@ pub mod response;
 #[cfg(test)]
 mod tests;
 
-pub use request::{BodyKind, HeadLimits, HeadScanner, Method, Parsed, RequestHead, WebSocketKey, parse_head};
+pub use request::{BodyKind, HeadLimits, HeadScanner, Method, Parsed, RequestHead, WebSocketKey};
 pub use response::{Response, switching_protocols};
 
 /// A request that is answered with an error and whose connection is closed.

@@ -26,13 +26,6 @@ pub struct HeadLimits {
     pub headers_max: usize,
 }
 
-impl Default for HeadLimits {
-    /// HAProxy's own bound on a head, since browsers carry large cookies.
-    fn default() -> Self {
-        HeadLimits { head_bytes_max: 15 * 1024, headers_max: 64 }
-    }
-}
-
 /// What the bytes so far amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
@@ -45,14 +38,6 @@ pub enum Parsed {
         /// How many bytes it took; what follows is the body, or, after an upgrade, bytes sent before our 101.
         consumed: usize,
     },
-}
-
-/// Parses a head from all bytes received so far.
-///
-/// # Errors
-/// The [`Refusal`] to answer with.
-pub fn parse_head(bytes: &[u8], limits: HeadLimits) -> Result<Parsed, Refusal> {
-    HeadScanner::default().parse(bytes, limits)
 }
 
 /// Remembers how far the search for the blank line has come, so that a head arriving byte by byte costs one pass.

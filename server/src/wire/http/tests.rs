@@ -2,12 +2,18 @@
 
 use super::*;
 
+const LIMITS: HeadLimits = HeadLimits { head_bytes_max: 15 * 1024, headers_max: 64 };
+
+fn parse_head(bytes: &[u8], limits: HeadLimits) -> Result<Parsed, Refusal> {
+    HeadScanner::default().parse(bytes, limits)
+}
+
 const HANDSHAKE: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a.example\r\n\
     Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 fn parse(text: &str) -> Result<Parsed, Refusal> {
-    parse_head(text.as_bytes(), HeadLimits::default())
+    parse_head(text.as_bytes(), LIMITS)
 }
 
 fn head(text: &str) -> RequestHead {
@@ -45,12 +51,12 @@ fn a_head_cut_at_every_byte_is_incomplete_and_then_the_same() {
     let mut scanner = HeadScanner::default();
     for cut in 0..HANDSHAKE.len() {
         let so_far = &wire.as_bytes()[..cut];
-        assert_eq!(scanner.parse(so_far, HeadLimits::default()), Ok(Parsed::Incomplete));
-        assert_eq!(parse_head(so_far, HeadLimits::default()), Ok(Parsed::Incomplete));
+        assert_eq!(scanner.parse(so_far, LIMITS), Ok(Parsed::Incomplete));
+        assert_eq!(parse_head(so_far, LIMITS), Ok(Parsed::Incomplete));
         assert!(cut - scanner.scanned <= 1, "the scan keeps up");
     }
     let expected = Ok(Parsed::Head { head: head(HANDSHAKE), consumed: HANDSHAKE.len() });
-    assert_eq!(scanner.parse(wire.as_bytes(), HeadLimits::default()), expected);
+    assert_eq!(scanner.parse(wire.as_bytes(), LIMITS), expected);
 }
 
 #[test]
@@ -152,7 +158,7 @@ fn old_clients_and_odd_values_are_read() {
     let old = head("GET / HTTP/1.0\r\n\r\n");
     assert_eq!((old.version_minor, old.host), (0, None));
     let latin = b"GET / HTTP/1.1\r\nHost: a\r\nX:  caf\xe9\t\r\n\r\n";
-    let Ok(Parsed::Head { head, .. }) = parse_head(latin, HeadLimits::default()) else { panic!("a head") };
+    let Ok(Parsed::Head { head, .. }) = parse_head(latin, LIMITS) else { panic!("a head") };
     assert_eq!(head.header("x"), Some("caf\u{fffd}"));
 }
 
