@@ -51,6 +51,11 @@ impl Frame {
         &self.bytes
     }
 
+    /// Whether it is an attachment and no text packet.
+    pub fn is_binary(&self) -> bool {
+        self.bytes.first() == Some(&FINAL_BINARY)
+    }
+
     /// The bare Engine.IO packet, as long polling and the bus carry it.
     pub fn as_packet(&self) -> &[u8] {
         &self.bytes[usize::from(self.header_bytes)..]

@@ -15,6 +15,8 @@ pub enum DecodeError {
     BadAckId,
     /// A payload whose outermost shape does not fit the packet type.
     BadPayload,
+    /// A binary packet of a long-polling body that is not base64.
+    BadBase64,
 }
 
 impl DecodeError {
@@ -26,6 +28,7 @@ impl DecodeError {
             DecodeError::BadAttachments => "bad_attachments",
             DecodeError::BadAckId => "bad_ack_id",
             DecodeError::BadPayload => "bad_payload",
+            DecodeError::BadBase64 => "bad_base64",
         }
     }
 }

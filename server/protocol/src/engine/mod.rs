@@ -2,6 +2,8 @@
 
 pub mod handshake;
 pub mod packet;
+pub mod payload;
 
 pub use handshake::Handshake;
-pub use packet::{Packet, decode, message, ping};
+pub use packet::{Packet, close, decode, message, noop, ping, probe_answer};
+pub use payload::{Part, Payload};

@@ -45,6 +45,21 @@ pub fn ping() -> Frame {
     Frame::text(1, |out| out.push(b'2'))
 }
 
+/// What ends a poll when there is nothing to say.
+pub fn noop() -> Frame {
+    Frame::text(1, |out| out.push(b'6'))
+}
+
+/// The end of a session, said to a pending poll.
+pub fn close() -> Frame {
+    Frame::text(1, |out| out.push(b'1'))
+}
+
+/// The answer to the ping with which a client tests a transport.
+pub fn probe_answer() -> Frame {
+    Frame::text(6, |out| out.extend_from_slice(b"3probe"))
+}
+
 /// Wraps a Socket.IO packet into an Engine.IO message.
 pub fn message(packet: &str) -> Frame {
     Frame::text(packet.len() + 1, |out| {

@@ -173,6 +173,23 @@ pub fn event<'a>(envelope: Envelope<'_>, name: &str, args: impl Iterator<Item = 
     })
 }
 
+/// Encodes an encoded event once more, with the id under which it is to be acknowledged. `packet` is an event without
+/// one, as [`event`] wrote it, without its Engine.IO type.
+pub fn with_ack(packet: &str, ack: u64) -> Frame {
+    let mut rest = packet;
+    // What cannot be read has no head to keep: the id goes in front of everything.
+    if take_kind(&mut rest).is_ok() {
+        take_namespace(&mut rest);
+    }
+    let head = &packet[..packet.len() - rest.len()];
+    Frame::text(packet.len() + 12, |out| {
+        out.push(b'4');
+        out.extend_from_slice(head.as_bytes());
+        json::push_number(out, ack);
+        out.extend_from_slice(rest.as_bytes());
+    })
+}
+
 /// Encodes an acknowledgement; `args` is the JSON of its arguments, joined by commas.
 pub fn ack(envelope: Envelope<'_>, args: &str) -> Frame {
     Frame::text(48 + envelope.namespace.len() + args.len(), |out| {

@@ -93,3 +93,15 @@ fn encoders_write_what_the_reference_writes() {
     assert_eq!(text(&ack(envelope("/x", Some(7), 0), "1,2")), "43/x,7[1,2]");
     assert_eq!(text(&ack(envelope("/", Some(7), 1), "1")), "461-7[1]");
 }
+
+#[test]
+fn an_event_is_asked_for_under_an_id_and_stays_the_same_otherwise() {
+    for (packet, asked) in [
+        (r#"2["ev",1]"#, r#"427["ev",1]"#),
+        (r#"2/admin,["ev","/x,1"]"#, r#"42/admin,7["ev","/x,1"]"#),
+        (r#"52-["ev",{}]"#, r#"452-7["ev",{}]"#),
+        (r#"51-/x,["a-b/c,d"]"#, r#"451-/x,7["a-b/c,d"]"#),
+    ] {
+        assert_eq!(text(&with_ack(packet, 7)), asked);
+    }
+}
