@@ -4,26 +4,34 @@
 //! nodes comes later, as a [`Completion`].
 
 use crate::{
+    args::Args,
     backend_asks::{Entry, joined, quoted},
     code::Code,
-    delivery::{Outgoing, Sent},
-    ids::SocketId,
+    delivery::{Outgoing, Sent, Target, Wants},
+    ids::{SessionId, SocketId},
+    message::Message,
     rooms::Joined,
     state::State,
 };
 use alloc::{borrow::Cow, string::String, vec::Vec};
-use moorline_protocol::{Frame, Reason};
+use moorline_protocol::{
+    Frame, Reason, json,
+    socket::{self, packet::Envelope},
+};
 use serde_json::value::RawValue;
 
 /// An application. Every hook but `event` has a sensible default.
 pub trait App {
-    /// A client asks to join a namespace.
+    /// A client asks to join a namespace. It receives nothing before this hook has let it in.
     ///
     /// # Errors
     /// A refusal is final for a stock client: it does not try again by itself.
     fn connect(&mut self, _context: &mut Context<'_>, _connect: &Connect<'_>) -> Result<(), Refusal> {
         Ok(())
     }
+
+    /// A client was let in and has been told so: what is sent to it from now on arrives.
+    fn connected(&mut self, _context: &mut Context<'_>, _connect: &Connect<'_>) {}
 
     /// A client sent an event.
     fn event(&mut self, context: &mut Context<'_>, event: &Event<'_>);
@@ -33,6 +41,9 @@ pub trait App {
 
     /// A socket has ended; its id addresses nobody any more.
     fn disconnect(&mut self, _context: &mut Context<'_>, _disconnect: &Disconnect) {}
+
+    /// A message of a session that speaks Engine.IO alone.
+    fn message(&mut self, _context: &mut Context<'_>, _session: SessionId, _data: Data<'_>) {}
 }
 
 /// A client that asks to join a namespace.
@@ -44,6 +55,30 @@ pub struct Connect<'a> {
     pub namespace: &'a str,
     /// The auth payload, a JSON object, if it sent one.
     pub auth: Option<&'a RawValue>,
+}
+
+/// A message of a session that speaks Engine.IO alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Binary(&'a [u8]),
+}
+
+/// An event of the application itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Emit<'a> {
+    /// The namespace whose sockets receive it.
+    pub namespace: &'a str,
+    /// Whom it is for, on whichever node.
+    pub targets: &'a [Target<'a>],
+    /// Who does not receive it, though a target names it.
+    pub except: Option<SocketId>,
+    /// The event's name.
+    pub event: &'a str,
+    /// Its arguments.
+    pub args: &'a Args,
 }
 
 /// A socket that has ended.
@@ -91,8 +126,8 @@ pub struct Reply {
     pub id: u64,
 }
 
-/// An answer that other nodes had a part in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An answer that other nodes, or other clients, had a part in.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completion {
     /// A join is done.
     Joined {
@@ -115,6 +150,19 @@ pub enum Completion {
         /// How many recipients are known.
         expected: u64,
         /// Whether those are all.
+        outcome: CountOutcome,
+    },
+    /// The recipients of a message have answered, or had their time.
+    Gathered {
+        /// Who waits for it.
+        reply: Reply,
+        /// How many recipients are known.
+        expected: u64,
+        /// The first argument of each answer, in the order they came.
+        responses: Args,
+        /// Answers that came and are not among the responses, since one answer holds no more.
+        more: u64,
+        /// Whether all recipients are known.
         outcome: CountOutcome,
     },
 }
@@ -182,19 +230,76 @@ impl<'a> Context<'a> {
         self.state.find_socket(socket).is_some_and(|key| self.state.is_member(key, room))
     }
 
-    /// Sends a message of one socket to others, on whichever node they are.
+    /// Sends an event of the application to others, on whichever node they are.
     ///
     /// # Errors
-    /// [`Code::TooMany`] at a limit; [`Code::NotMember`] for a sender that is gone.
-    pub fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<Sent, Code> {
-        let key = self.state.find_socket(outgoing.sender).ok_or(Code::NotMember)?;
-        self.state.send(key, outgoing)
+    /// [`Code::BadEvent`] for a name or arguments that would end a stock client's connection; [`Code::BadTarget`] for a
+    /// namespace that is not there; [`Code::TooMany`] at a limit.
+    pub fn emit(&mut self, emit: &Emit<'_>) -> Result<(), Code> {
+        self.send_event(emit, Wants::Nothing).map(|_| ())
     }
 
-    /// Answers an acknowledgement with `args`, the JSON of its arguments joined by commas. Nothing happens when the
-    /// socket is gone.
-    pub fn reply(&mut self, reply: Reply, args: &str) {
-        self.state.reply(reply, args, Vec::new());
+    /// The same, and asks each recipient for an acknowledgement. The answers come as [`Completion::Gathered`] under
+    /// `reply`, whose socket must be on this node; if nobody receives it, at once.
+    ///
+    /// # Errors
+    /// As for [`Context::emit`], and [`Code::NotMember`] when the socket that waits is gone.
+    pub fn ask(&mut self, emit: &Emit<'_>, reply: Reply) -> Result<Sent, Code> {
+        self.send_event(emit, Wants::Answers(reply))
+    }
+
+    fn send_event(&mut self, emit: &Emit<'_>, wants: Wants) -> Result<Sent, Code> {
+        let limits = &self.state.config.limits;
+        if emit.args.attachments().len() > limits.attachments_max {
+            return Err(Code::TooMany);
+        }
+        if socket::is_reserved(emit.event) || !emit.args.is_sound() {
+            return Err(Code::BadEvent);
+        }
+        let mut name = Vec::with_capacity(emit.event.len() + 2);
+        json::push_string(&mut name, emit.event);
+        let name = String::from_utf8(name).unwrap_or_default();
+        let attachments = emit.args.attachments();
+        let envelope = Envelope { namespace: emit.namespace, ack: None, attachments: attachments.len() };
+        let args = Some(emit.args.as_json()).filter(|json| !json.is_empty());
+        let frame = socket::packet::event(envelope, &name, args.into_iter());
+        let message = Message::new(frame, attachments.to_vec());
+        let outgoing = Outgoing { sender: emit.except, targets: emit.targets, message, source: None, wants };
+        self.send(emit.namespace, &outgoing)
+    }
+
+    /// Sends an encoded message to others in a namespace, on whichever node they are.
+    ///
+    /// # Errors
+    /// [`Code::BadTarget`] for a namespace that is not there; [`Code::TooMany`] at a limit; [`Code::NotMember`] when the
+    /// socket that waits for an answer is gone.
+    pub fn send(&mut self, namespace: &str, outgoing: &Outgoing<'_>) -> Result<Sent, Code> {
+        let space = self.state.find_space(namespace).ok_or(Code::BadTarget)?;
+        self.state.send(space, outgoing)
+    }
+
+    /// Answers an acknowledgement. Nothing happens when the socket is gone.
+    pub fn reply(&mut self, reply: Reply, args: &Args) {
+        debug_assert!(args.is_sound(), "an answer whose placeholders fit");
+        self.state.reply(reply, args);
+    }
+
+    /// Ends a socket once the hook has returned; its client is told and does not come back by itself.
+    pub fn disconnect(&mut self, socket: SocketId) {
+        self.state.expelled.push(socket);
+    }
+
+    /// Sends a message to a session that speaks Engine.IO alone. Nothing happens when it has ended.
+    pub fn send_message(&mut self, session: SessionId, data: Data<'_>) {
+        let frame = match data {
+            Data::Text(text) => moorline_protocol::engine::message(text),
+            Data::Binary(bytes) => Frame::binary(bytes),
+        };
+        if let Some(key) = self.state.find_session_id(session)
+            && self.state.enqueue(key, &frame.into())
+        {
+            self.state.stats.events_out += 1;
+        }
     }
 
     /// Puts an event onto the stream that backends read. If the client wants an answer, it comes from a backend, or as a

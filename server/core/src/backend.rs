@@ -11,6 +11,8 @@
 //! | `event` and `ack` | an event whose recipients are asked to acknowledge; their answers come onto the stream with this number |
 
 use crate::{
+    answers::Asker,
+    args::Args,
     config::Limits,
     delivery::Target,
     ids::SocketId,
@@ -60,29 +62,36 @@ impl State {
         };
         let targets: Vec<Target<'_>> = message.targets.iter().map(|target| Target::parse(target)).collect();
         let recipients = self.resolve(space, &targets, None);
-        if recipients.is_empty() {
-            return;
-        }
-        let ack = match message.ack {
-            None => None,
-            Some(number) => {
-                let sockets = recipients.iter().map(|key| self.sockets[*key].id).collect();
-                let Some(id) = self.await_answers(number, sockets) else {
-                    return self.stats.drop("too_many_asks");
-                };
-                Some(id)
-            }
-        };
         for space in 0..self.spaces.len() {
             let is_inside = |key: &usize| self.sockets[*key].space == space;
             let group: Vec<usize> = recipients.iter().copied().filter(is_inside).collect();
             if !group.is_empty() {
-                let attachments = message.attachments.len();
-                let envelope = Envelope { namespace: &self.spaces[space].name, ack, attachments };
-                let frame = socket::packet::event(envelope, name, message.args.iter().map(|arg| &**arg));
-                let count = self.deliver(&group, &Message::new(frame, message.attachments.clone()));
-                self.stats.deliveries_remote += count;
+                self.deliver_backend_group(message, name, space, group);
             }
+        }
+    }
+
+    /// Delivers to the recipients in one namespace.
+    fn deliver_backend_group(
+        &mut self,
+        message: &BackendMessage<'_>,
+        name: &str,
+        space: usize,
+        mut group: Vec<usize>,
+    ) {
+        let attachments = message.attachments.len();
+        let envelope = Envelope { namespace: &self.spaces[space].name, ack: None, attachments };
+        let frame = socket::packet::event(envelope, name, message.args.iter().map(|arg| &**arg));
+        let event = Message::new(frame, message.attachments.clone());
+        let count = match message.ack {
+            None => Some(self.deliver(&mut group, &event)),
+            Some(number) => {
+                self.deliver_asking(Asker::Backend(number), group, &event).map(|(count, _)| count)
+            }
+        };
+        match count {
+            Some(count) => self.stats.deliveries_remote += count,
+            None => self.stats.drop("too_many_asks"),
         }
     }
 
@@ -93,7 +102,7 @@ impl State {
                 self.stats.drop("unknown_backend_ack");
                 continue;
             };
-            self.reply(reply, &message.args.join(","), message.attachments.clone());
+            self.reply(reply, &Args::from_parts(message.args.join(","), message.attachments.clone()));
         }
     }
 

@@ -1,7 +1,6 @@
-//! Questions between clients and backends: what a backend still owes a client, and a client a backend.
+//! What backends read and what they owe: entries for the stream, and answers that clients wait for.
 //!
-//! A client's acknowledgement waits here until a backend answers through the public channel. A backend's question is
-//! sent to clients with an acknowledgement id of this node; the answers go onto the stream.
+//! A client's acknowledgement waits here until a backend answers through the public channel.
 //!
 //! Invariant: every question ends exactly once, by its answer, by the time, by the bus going away, or with its socket.
 
@@ -11,18 +10,13 @@ use crate::{
     ids::SocketId,
     output::{Outlet, Output, Publication},
     placeholder::with_inline_binary,
-    state::State,
+    state::{Socket, State},
     time::Time,
     timer::TimerKind,
 };
-use alloc::{collections::BTreeMap, collections::BTreeSet, format, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use moorline_protocol::{Frame, json};
 use serde_json::value::RawValue;
-
-/// The largest acknowledgement id this node gives out: some clients keep them in 31 bits.
-const ACK_ID_MAX: u32 = (1 << 31) - 1;
-/// How many answers of clients may be awaited for backends at a time.
-const ANSWERS_MAX: usize = 65_536;
 
 #[derive(Debug, Default)]
 pub(crate) struct Asks {
@@ -30,24 +24,11 @@ pub(crate) struct Asks {
     owed: BTreeMap<u64, Owed>,
     /// The same by who waits and under which id, as a backend names it.
     tickets: BTreeMap<(SocketId, u64), u64>,
-    /// Answers that clients owe, by the id they were asked under.
-    awaited: BTreeMap<u32, Awaited>,
-    last_id: u32,
 }
 
 #[derive(Debug)]
 struct Owed {
     reply: Reply,
-    timer: Option<Time>,
-}
-
-/// A backend's question to the clients here.
-#[derive(Debug)]
-struct Awaited {
-    /// The backend's own number for it.
-    number: u64,
-    /// Who has not answered yet.
-    sockets: BTreeSet<SocketId>,
     timer: Option<Time>,
 }
 
@@ -159,71 +140,26 @@ impl State {
         }
     }
 
-    /// Gives out the id under which clients are asked a backend's question; `None` at the limit.
-    pub(crate) fn await_answers(&mut self, number: u64, sockets: BTreeSet<SocketId>) -> Option<u64> {
-        if self.asks.awaited.len() >= ANSWERS_MAX {
-            return None;
-        }
-        let id = loop {
-            self.asks.last_id = if self.asks.last_id >= ACK_ID_MAX { 1 } else { self.asks.last_id + 1 };
-            if !self.asks.awaited.contains_key(&self.asks.last_id) {
-                break self.asks.last_id;
-            }
-        };
-        let mut awaited = Awaited { number, sockets, timer: None };
-        let by = self.now + self.config.limits.ack_timeout;
-        self.timers.set(TimerKind::Answer(id), &mut awaited.timer, Some(by));
-        self.asks.awaited.insert(id, awaited);
-        Some(u64::from(id))
-    }
-
-    /// A client answered. An answer that nobody waits for, or not from this client, is counted and dropped.
-    pub(crate) fn client_answered(
+    /// A client's answer to a backend's question. Errors are counted where they arise; nobody waits here for more.
+    pub(crate) fn append_answer(
         &mut self,
         socket: usize,
-        id: u64,
+        number: u64,
         args: &[&RawValue],
         attachments: &[Frame],
     ) {
-        let (address, space) = (self.sockets[socket].id, self.sockets[socket].space);
-        let awaited = u32::try_from(id).ok().and_then(|id| self.asks.awaited.get_mut(&id).map(|it| (id, it)));
-        let found = awaited.and_then(|(id, awaited)| {
-            let is_waiting = awaited.sockets.remove(&address);
-            is_waiting.then_some((id, awaited.number, awaited.sockets.is_empty()))
-        });
-        let Some((id, number, is_last)) = found else { return self.stats.drop("unknown_ack") };
-        if is_last {
-            self.take_awaited(id);
-        }
-        let args = joined(args, attachments);
-        self.append_answer(address, space, number, &args);
+        self.append_answer_json(socket, number, &joined(args, attachments));
     }
 
-    /// Errors are counted where they arise; nobody waits here for more.
-    fn append_answer(&mut self, socket: SocketId, space: usize, number: u64, args: &str) {
-        let entry = Entry { kind: "ack", socket, space, event: None, args, ack: Some(number) };
+    /// A client did not answer a backend's question in time.
+    pub(crate) fn append_no_answer(&mut self, socket: usize, number: u64) {
+        self.append_answer_json(socket, number, "{\"error\":\"timeout\"}");
+    }
+
+    fn append_answer_json(&mut self, socket: usize, number: u64, args: &str) {
+        let Socket { id, space, .. } = self.sockets[socket];
+        let entry = Entry { kind: "ack", socket: id, space, event: None, args, ack: Some(number) };
         let _ = self.append(&entry, None);
-    }
-
-    fn take_awaited(&mut self, id: u32) -> Option<Awaited> {
-        let mut awaited = self.asks.awaited.remove(&id)?;
-        self.timers.set(TimerKind::Answer(id), &mut awaited.timer, None);
-        Some(awaited)
-    }
-
-    /// Who has not answered in time is reported so.
-    pub(crate) fn answer_due(&mut self, id: u32) {
-        let Some(awaited) = self.take_awaited(id) else { return };
-        for socket in awaited.sockets {
-            if let Some(key) = self.find_socket(socket) {
-                self.append_answer(
-                    socket,
-                    self.sockets[key].space,
-                    awaited.number,
-                    "{\"error\":\"timeout\"}",
-                );
-            }
-        }
     }
 
     /// A socket is gone: a backend's answer would find nobody.

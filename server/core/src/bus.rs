@@ -1,13 +1,11 @@
-//! The node's side of the bus: what it is subscribed to, what it hears there, and the counts it waits for.
+//! The node's side of the bus: what it is subscribed to, and what it hears there.
 //!
 //! A message goes to the channel of the one node that owns a socket, or to the channel of a room. A node that hears one
 //! message on two channels delivers it once: the messages of one node are numbered and arrive in order, so a number not
 //! above the last one was heard before. Nobody publishes again what it heard.
-//!
-//! Counting: Redis says how many subscribers got each publication, and each of them answers each hearing, the sender's
-//! own echo included. The count is complete when as many answers came as there were receivers.
 
 use crate::{
+    answers::Asker,
     app::{Completion, CountOutcome, Reply},
     code::Code,
     delivery::Target,
@@ -16,7 +14,7 @@ use crate::{
     legacy::Legacy,
     message::Message,
     output::{Outlet, Output, Publication},
-    parcel::{self, Parcel},
+    parcel::{self, Parcel, Wanted},
     state::State,
     time::Time,
     timer::TimerKind,
@@ -45,7 +43,6 @@ pub(crate) struct Bus {
     pub(crate) heard: BTreeMap<Tag, Heard>,
     /// Messages sent to each node alone.
     sent: BTreeMap<Tag, u64>,
-    counts: BTreeMap<u64, Count>,
     /// Messages that go to the old cluster if no node of this one has their target.
     pub(crate) legacy: Legacy,
     beat: Option<Time>,
@@ -61,26 +58,6 @@ pub(crate) struct Heard {
     /// The number of its last message on this node's own channel.
     direct: u64,
     at: Time,
-}
-
-/// A count in the making.
-#[derive(Debug)]
-struct Count {
-    reply: Reply,
-    expected: u64,
-    /// Publications whose receivers Redis has not named yet.
-    unconfirmed: usize,
-    receivers: u64,
-    answers: u64,
-    /// Whether it went to single nodes only, so that no receiver means an id that nobody has.
-    is_unicast: bool,
-    timer: Option<Time>,
-}
-
-impl Count {
-    fn is_complete(&self) -> bool {
-        self.unconfirmed == 0 && self.answers >= self.receivers
-    }
 }
 
 impl State {
@@ -114,10 +91,7 @@ impl State {
         self.bus.is_up = false;
         self.stats.bus_lag = None;
         self.timers.set(TimerKind::Beat, &mut self.bus.beat, None);
-        let tickets: Vec<u64> = self.bus.counts.keys().copied().collect();
-        for ticket in tickets {
-            self.finish_count(ticket, CountOutcome::BusDown);
-        }
+        self.bus_left_counts();
         self.bus_left_legacy();
         self.bus_left_asks();
         self.bus_left_rooms();
@@ -132,6 +106,11 @@ impl State {
         match parcel::parse(payload) {
             Some(Parcel::Message(message)) => self.hear(channel, &message),
             Some(Parcel::Count { ticket, count }) => self.count_answered(ticket, count),
+            Some(Parcel::Answer { ticket, json, attachments }) => {
+                let attachments: Vec<Frame> = attachments.into_iter().map(Frame::binary).collect();
+                self.response(ticket, json, &attachments);
+            }
+            Some(Parcel::Left { ticket, count }) => self.recipients_left(ticket, count),
             Some(Parcel::Beat { sent }) => self.stats.bus_lag = Some(self.now - sent),
             None => self.stats.drop("malformed_parcel"),
         }
@@ -140,7 +119,7 @@ impl State {
     /// A message of another node, or the echo of our own.
     fn hear(&mut self, channel: &str, message: &parcel::Message<'_>) {
         if message.origin == self.tag {
-            if message.is_counted {
+            if message.wants != Wanted::Nothing {
                 self.count_answered(message.sequence, 0);
             }
             return;
@@ -148,7 +127,7 @@ impl State {
         let is_new = self.remember(message.origin, message.sequence);
         self.note_gap(channel, message);
         let count = if is_new { self.deliver_parcel(message) } else { 0 };
-        if message.is_counted && self.bus.is_up {
+        if message.wants != Wanted::Nothing && self.bus.is_up {
             let payload = parcel::write_count(message.sequence, count);
             self.publish_to_node(message.origin, payload);
         }
@@ -163,8 +142,18 @@ impl State {
         self.count_unknown(space, &targets);
         let frame = moorline_protocol::engine::message(message.packet);
         let attachments = message.attachments.iter().map(|bytes| Frame::binary(bytes)).collect();
-        let recipients = self.resolve(Some(space), &targets, None);
-        let count = self.deliver(&recipients, &Message::new(frame, attachments));
+        let mut recipients = self.resolve(Some(space), &targets, None);
+        let delivered = Message::new(frame, attachments);
+        let count = if message.wants == Wanted::Answers {
+            let asker = Asker::Node(message.origin, message.sequence);
+            self.deliver_asking(asker, recipients, &delivered).map(|(count, _)| count)
+        } else {
+            Some(self.deliver(&mut recipients, &delivered))
+        };
+        let Some(count) = count else {
+            self.stats.drop("too_many_asks");
+            return 0;
+        };
         self.stats.deliveries_remote += count;
         count
     }
@@ -220,7 +209,7 @@ impl State {
         self.bus.sequence
     }
 
-    fn publish_to_node(&mut self, tag: Tag, payload: Vec<u8>) {
+    pub(crate) fn publish_to_node(&mut self, tag: Tag, payload: Vec<u8>) {
         if let Some(channel) = self.node_channel(tag) {
             self.publish(channel, payload, None);
         }
@@ -237,49 +226,6 @@ impl State {
         self.outputs.push_back(Output::Publish(Publication { outlet, payload, ticket }));
     }
 
-    /// Waits for the receivers of `publications` publications to count.
-    pub(crate) fn await_count(
-        &mut self,
-        ticket: u64,
-        reply: Reply,
-        expected: u64,
-        publications: usize,
-        is_unicast: bool,
-    ) {
-        let (unconfirmed, receivers, answers) = (publications, 0, 0);
-        let mut count = Count { reply, expected, unconfirmed, receivers, answers, is_unicast, timer: None };
-        let by = self.now + self.config.limits.ack_timeout;
-        self.timers.set(TimerKind::Count(ticket), &mut count.timer, Some(by));
-        self.bus.counts.insert(ticket, count);
-        if let Some(key) = self.find_socket(reply.socket) {
-            self.sockets[key].pending += 1;
-        }
-    }
-
-    fn receivers_known(&mut self, ticket: u64, receivers: u32) {
-        self.legacy_receivers_known(ticket, receivers);
-        let Some(count) = self.bus.counts.get_mut(&ticket) else { return };
-        count.unconfirmed = count.unconfirmed.saturating_sub(1);
-        count.receivers += u64::from(receivers);
-        if receivers == 0 && count.is_unicast {
-            self.stats.drop("unknown_target");
-        }
-        self.finish_if_complete(ticket);
-    }
-
-    fn count_answered(&mut self, ticket: u64, answer: u64) {
-        let Some(count) = self.bus.counts.get_mut(&ticket) else { return };
-        count.answers += 1;
-        count.expected = count.expected.saturating_add(answer);
-        self.finish_if_complete(ticket);
-    }
-
-    fn finish_if_complete(&mut self, ticket: u64) {
-        if self.bus.counts.get(&ticket).is_some_and(Count::is_complete) {
-            self.finish_count(ticket, CountOutcome::Complete);
-        }
-    }
-
     fn publication_lost(&mut self, ticket: Option<u64>) {
         self.stats.drop("bus_lost");
         if let Some(ticket) = ticket {
@@ -287,17 +233,6 @@ impl State {
             self.finish_count(ticket, CountOutcome::BusDown);
             self.finish_ask(ticket, Code::BusDown);
         }
-    }
-
-    pub(crate) fn count_due(&mut self, ticket: u64) {
-        self.finish_count(ticket, CountOutcome::Timeout);
-    }
-
-    fn finish_count(&mut self, ticket: u64, outcome: CountOutcome) {
-        let Some(mut count) = self.bus.counts.remove(&ticket) else { return };
-        self.timers.set(TimerKind::Count(ticket), &mut count.timer, None);
-        let (reply, expected) = (count.reply, count.expected);
-        self.complete(reply, Completion::Counted { reply, expected, outcome });
     }
 
     /// Hands an answer to the application, unless the socket that waits for it is gone.

@@ -57,6 +57,8 @@ pub struct Limits {
     /// Whether the first heartbeat comes at a random point in the second half of the interval, so that clients which
     /// connected together do not beat together for ever.
     pub ping_jitter: bool,
+    /// Time a client may take to move from polling to a WebSocket it opened. Engine.IO's own.
+    pub upgrade_timeout: Duration,
     /// Time from an open transport to the first CONNECT: what a half-open client may cost.
     pub connect_timeout: Duration,
     /// Time other nodes have to count or answer.
@@ -81,6 +83,10 @@ pub struct Limits {
     pub rooms_max: usize,
     /// Acknowledgements one socket may be waiting for.
     pub pending_acks_max: usize,
+    /// Answers gathered for one question; more are only counted, since the answer must stay under the largest message.
+    pub responses_max: usize,
+    /// Answers of clients this node may await at a time, over all questions: each costs memory until it comes.
+    pub awaited_answers_max: usize,
     /// Messages one socket may send to sockets of an old cluster, per second: every node of it hears each.
     pub legacy_per_second_max: usize,
     /// Targets of one `@to`: amplification.
@@ -99,6 +105,11 @@ pub struct Limits {
     pub headers_max: usize,
     /// Time a request head may take in total: a slow client holds a connection no longer.
     pub head_timeout: Duration,
+    /// Time a request body may take in total. Not a timer of inactivity: a trickle is no progress.
+    pub body_timeout: Duration,
+    /// Time a connection may rest between two requests. Longer than a proxy lets it rest before it (30 s here), so that
+    /// the proxy never sends a request into a connection we are closing.
+    pub keep_alive_timeout: Duration,
     /// Time a connection that is being closed may take to read what is left and say goodbye.
     pub close_timeout: Duration,
     /// Bytes waiting to be published, for a slow live link.
@@ -113,6 +124,7 @@ impl Default for Limits {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             ping_jitter: true,
+            upgrade_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(10),
             room_linger: Duration::from_secs(2),
@@ -125,6 +137,8 @@ impl Default for Limits {
             namespaces_max: 16,
             rooms_max: 256,
             pending_acks_max: 1024,
+            responses_max: 256,
+            awaited_answers_max: 262_144,
             legacy_per_second_max: 10,
             targets_max: 64,
             fanout_bytes_max: 4 << 20,
@@ -133,6 +147,8 @@ impl Default for Limits {
             head_bytes_max: 15 * 1024,
             headers_max: 64,
             head_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(65),
             close_timeout: Duration::from_secs(2),
             publish_queue_bytes_max: 64 << 20,
             connections_max: 0,

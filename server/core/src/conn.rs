@@ -15,11 +15,17 @@ pub struct ConnId {
     pub generation: u32,
 }
 
-/// What a connection carries.
+/// What a connection carries. Sessions are named by their slots.
 #[derive(Debug)]
 pub(crate) enum Carried {
-    /// A live session, by its slot.
+    /// A live session, on a WebSocket.
     Session(usize),
+    /// A session's GET that is held.
+    Poll(usize),
+    /// A session's POST whose packets are coming in.
+    Post(usize),
+    /// A WebSocket that a session may move to.
+    Probe(usize),
     /// What an ended session still has to say.
     Farewell(Outbox),
 }
@@ -45,17 +51,15 @@ impl Conns {
         }
     }
 
-    /// The live session on this connection.
-    pub(crate) fn session(&self, conn: ConnId) -> Option<usize> {
+    pub(crate) fn get(&self, conn: ConnId) -> Option<&Carried> {
         match self.slots.get(conn.slot as usize) {
-            Some(Some((generation, Carried::Session(key)))) if *generation == conn.generation => Some(*key),
+            Some(Some((generation, carried))) if *generation == conn.generation => Some(carried),
             _ => None,
         }
     }
 
-    pub(crate) fn remove(&mut self, conn: ConnId) {
-        if self.get_mut(conn).is_some() {
-            self.slots[conn.slot as usize] = None;
-        }
+    pub(crate) fn remove(&mut self, conn: ConnId) -> Option<Carried> {
+        self.get(conn)?;
+        self.slots[conn.slot as usize].take().map(|(_, carried)| carried)
     }
 }

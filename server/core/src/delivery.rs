@@ -4,15 +4,17 @@
 //! delivery never waits for the bus.
 
 use crate::{
+    answers::Asker,
     app::Reply,
     code::Code,
+    counts::{Count, Gather},
     ids::{SocketId, Tag},
     legacy::Source,
     message::Message,
-    parcel::{self, Head},
+    parcel::{self, Head, Wanted},
     state::State,
 };
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
 /// One name a message is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,19 +32,47 @@ impl<'a> Target<'a> {
     }
 }
 
-/// A message of a socket on this node.
+/// A message that goes out from this node.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
-    /// Who sends it.
-    pub sender: SocketId,
+    /// Who sends it and does not hear it; `None` for the application itself.
+    pub sender: Option<SocketId>,
     /// Whom it is for.
     pub targets: &'a [Target<'a>],
     /// The encoded event with its attachments.
     pub message: Message,
-    /// What it was encoded from, for servers that read another form.
-    pub source: Source<'a>,
-    /// The acknowledgement that wants to know the number of recipients.
-    pub reply: Option<Reply>,
+    /// What it was encoded from, for servers that read another form; `None` if those are not to have it.
+    pub source: Option<Source<'a>>,
+    /// What is to be told of it, and to whom.
+    pub wants: Wants,
+}
+
+/// What the sender of a message wants to know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing.
+    Nothing,
+    /// How many recipients there are.
+    Count(Reply),
+    /// That, and what each of them answers. The message must carry no acknowledgement id yet.
+    Answers(Reply),
+}
+
+impl Wants {
+    fn reply(self) -> Option<Reply> {
+        match self {
+            Wants::Nothing => None,
+            Wants::Count(reply) | Wants::Answers(reply) => Some(reply),
+        }
+    }
+
+    fn wanted(self) -> Wanted {
+        match self {
+            Wants::Nothing => Wanted::Nothing,
+            Wants::Count(_) => Wanted::Count,
+            Wants::Answers(_) => Wanted::Answers,
+        }
+    }
 }
 
 /// What became of an [`Outgoing`] message.
@@ -53,8 +83,8 @@ pub enum Sent {
         /// How many there are.
         expected: u64,
     },
-    /// Other nodes are counting; the number comes as a completion.
-    Counting,
+    /// Others are counting or answering; the outcome comes as a completion.
+    Waiting,
     /// Other nodes cannot be reached; the recipients on this node were.
     BusDown {
         /// How many those are.
@@ -63,22 +93,29 @@ pub enum Sent {
 }
 
 impl State {
-    /// Sends a message of one socket to others.
-    pub(crate) fn send(&mut self, sender: usize, outgoing: &Outgoing<'_>) -> Result<Sent, Code> {
-        let socket = &self.sockets[sender];
-        if outgoing.reply.is_some() && socket.pending >= self.config.limits.pending_acks_max {
-            return Err(Code::TooMany);
+    /// Sends a message to others in a namespace.
+    pub(crate) fn send(&mut self, space: usize, outgoing: &Outgoing<'_>) -> Result<Sent, Code> {
+        if let Some(reply) = outgoing.wants.reply() {
+            let waiting = self.find_socket(reply.socket).ok_or(Code::NotMember)?;
+            if self.sockets[waiting].pending >= self.config.limits.pending_acks_max {
+                return Err(Code::TooMany);
+            }
         }
-        let space = socket.space;
         let elsewhere = self.elsewhere(outgoing.targets);
         if outgoing.message.len_bytes() * elsewhere.len() > self.config.limits.fanout_bytes_max {
             return Err(Code::TooMany);
         }
-        let recipients = self.resolve(Some(space), outgoing.targets, Some(outgoing.sender));
-        let expected = self.deliver(&recipients, &outgoing.message);
+        let ticket = self.next_sequence();
+        let mut recipients = self.resolve(Some(space), outgoing.targets, outgoing.sender);
+        let (expected, asked_as) = match outgoing.wants {
+            Wants::Answers(_) => self
+                .deliver_asking(Asker::Node(self.tag, ticket), recipients, &outgoing.message)
+                .ok_or(Code::TooMany)?,
+            Wants::Nothing | Wants::Count(_) => (self.deliver(&mut recipients, &outgoing.message), None),
+        };
         self.stats.deliveries_local += expected;
         self.count_unknown(space, outgoing.targets);
-        Ok(self.send_remote(space, outgoing, &elsewhere, expected))
+        Ok(self.send_remote(space, outgoing, &elsewhere, Locally { ticket, expected, asked_as }))
     }
 
     fn send_remote(
@@ -86,21 +123,29 @@ impl State {
         space: usize,
         outgoing: &Outgoing<'_>,
         elsewhere: &BTreeSet<Elsewhere<'_>>,
-        expected: u64,
+        locally: Locally,
     ) -> Sent {
-        if elsewhere.is_empty() {
-            return Sent::Now { expected };
-        }
-        if !self.bus.is_up {
+        let Locally { ticket, expected, asked_as } = locally;
+        let is_cut = !elsewhere.is_empty() && !self.bus.is_up;
+        if is_cut {
             self.stats.drop("bus_down");
-            return Sent::BusDown { expected };
+        } else if !elsewhere.is_empty() {
+            self.publish_message(space, outgoing, ticket, elsewhere);
         }
-        let sequence = self.next_sequence();
-        self.publish_message(space, outgoing, sequence, elsewhere);
-        let Some(reply) = outgoing.reply else { return Sent::Now { expected } };
-        let is_unicast = elsewhere.iter().all(|channel| matches!(channel, Elsewhere::Node(_)));
-        self.await_count(sequence, reply, expected, elsewhere.len(), is_unicast);
-        Sent::Counting
+        let publications = if is_cut { 0 } else { elsewhere.len() };
+        let is_gathering = matches!(outgoing.wants, Wants::Answers(_));
+        match outgoing.wants.reply() {
+            Some(reply) if publications > 0 || is_gathering && expected > 0 => {
+                let is_unicast = elsewhere.iter().all(|channel| matches!(channel, Elsewhere::Node(_)));
+                let mut count = Count::new(reply, expected);
+                (count.unconfirmed, count.is_unicast, count.is_cut) = (publications, is_unicast, is_cut);
+                count.gather = is_gathering.then(|| Box::new(Gather::new(asked_as)));
+                self.await_count(ticket, count);
+                Sent::Waiting
+            }
+            _ if is_cut => Sent::BusDown { expected },
+            _ => Sent::Now { expected },
+        }
     }
 
     fn publish_message(
@@ -111,7 +156,7 @@ impl State {
         elsewhere: &BTreeSet<Elsewhere<'_>>,
     ) {
         let is_awaited = self.note_legacy(sequence, outgoing, elsewhere);
-        let ticket = (is_awaited || outgoing.reply.is_some()).then_some(sequence);
+        let ticket = (is_awaited || outgoing.wants != Wants::Nothing).then_some(sequence);
         for elsewhere in elsewhere {
             let (channel, number) = match *elsewhere {
                 Elsewhere::Node(tag) => (self.node_channel(tag), self.next_node_number(tag)),
@@ -121,7 +166,7 @@ impl State {
                 origin: self.tag,
                 sequence,
                 number,
-                is_counted: outgoing.reply.is_some(),
+                wants: outgoing.wants.wanted(),
                 namespace: &self.spaces[space].name,
                 targets: outgoing.targets,
             };
@@ -184,22 +229,29 @@ impl State {
             }
         }
         let (sockets, delivery) = (&mut self.sockets, self.delivery);
-        recipients.retain(|key| core::mem::replace(&mut sockets[*key].delivery, delivery) != delivery);
+        recipients.retain(|key| {
+            let is_new = core::mem::replace(&mut sockets[*key].delivery, delivery) != delivery;
+            is_new && sockets[*key].is_connected
+        });
         recipients
     }
 
-    /// Puts one message into the outbox of each recipient; returns how many could take it.
-    pub(crate) fn deliver(&mut self, recipients: &[usize], message: &Message) -> u64 {
-        let mut count = 0;
-        for &key in recipients {
-            let session = self.sockets[key].session;
-            if self.enqueue(session, message) {
-                count += 1;
-            }
-        }
+    /// Puts one message into the outbox of each recipient, and forgets those who could not take it; returns how many are
+    /// left.
+    pub(crate) fn deliver(&mut self, recipients: &mut Vec<usize>, message: &Message) -> u64 {
+        recipients.retain(|key| self.enqueue(self.sockets[*key].session, message));
+        let count = recipients.len() as u64;
         self.stats.events_out += count;
         count
     }
+}
+
+/// What became of a message on this node.
+struct Locally {
+    ticket: u64,
+    expected: u64,
+    /// The id its recipients were asked under.
+    asked_as: Option<u32>,
 }
 
 /// A channel that other nodes listen on.

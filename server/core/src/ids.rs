@@ -118,12 +118,25 @@ impl Secret {
         entropy.fill(&mut bytes);
         Secret(bytes)
     }
+
+    /// Whether both are the same, in a time that does not tell how far they agree.
+    pub(crate) fn equals(self, other: Secret) -> bool {
+        let difference = self.0.iter().zip(other.0).fold(0, |all, (ours, theirs)| all | (ours ^ theirs));
+        difference == 0
+    }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
+}
+
+/// An Engine.IO session, as an application names it. It addresses nobody once the session has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionId {
+    pub(crate) slot: u32,
+    pub(crate) secret: Secret,
 }
 
 /// Writes a session id: the node's name for the balancer, then the slot and the secret.

@@ -1,25 +1,55 @@
 //! What a node can be told.
 
-use crate::conn::ConnId;
+use crate::{conn::ConnId, transport::TransportKind};
 use core::time::Duration;
 use moorline_protocol::Reason;
 
 /// One thing that happened. Handling it never blocks, never fails and does bounded work.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
-    /// A client completed a WebSocket handshake without naming a session: it gets a new one.
+    /// A client named no session: it gets a new one. It completed a WebSocket handshake, or its GET is held from now on.
     Open {
         /// The connection.
         conn: ConnId,
+        /// What it came by.
+        transport: TransportKind,
+        /// What its messages are.
+        dialect: Dialect,
     },
-    /// A whole text message came in.
+    /// A GET that names a session. It is held until the node has something to say to it.
+    Poll {
+        /// The connection.
+        conn: ConnId,
+        /// The session's id.
+        sid: &'a str,
+    },
+    /// The head of a POST that names a session. Its packets follow as `Text` and `Binary`, then `Posted`.
+    Post {
+        /// The connection.
+        conn: ConnId,
+        /// The session's id.
+        sid: &'a str,
+    },
+    /// The last packet of a POST was handed over.
+    Posted {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A client completed a WebSocket handshake that names a session.
+    Upgrade {
+        /// The connection.
+        conn: ConnId,
+        /// The session's id.
+        sid: &'a str,
+    },
+    /// A whole text message came in, or a text packet of a POST.
     Text {
         /// The connection.
         conn: ConnId,
         /// The message.
         text: &'a str,
     },
-    /// A whole binary message came in.
+    /// A whole binary message came in, or a binary packet of a POST.
     Binary {
         /// The connection.
         conn: ConnId,
@@ -40,6 +70,15 @@ pub enum Input<'a> {
         /// The time until the last session is closed.
         over: Duration,
     },
+}
+
+/// What a session's messages are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Socket.IO packets.
+    SocketIo,
+    /// Whatever the application makes of them: Engine.IO alone.
+    EngineIo,
 }
 
 /// News from the bus. Sent only to a node that was configured with channels.

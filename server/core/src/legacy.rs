@@ -96,6 +96,7 @@ impl State {
         outgoing: &Outgoing<'_>,
         elsewhere: &BTreeSet<Elsewhere<'_>>,
     ) -> bool {
+        let (Some(source), Some(sender)) = (&outgoing.source, outgoing.sender) else { return false };
         if !self.config.has_legacy_peers {
             return false;
         }
@@ -113,9 +114,9 @@ impl State {
         if channels.iter().all(Vec::is_empty) {
             return false;
         }
-        let rest = outgoing.message.attachments().is_empty().then(|| write_rest(&outgoing.source));
+        let rest = outgoing.message.attachments().is_empty().then(|| write_rest(source));
         let bytes_left = self.config.limits.fanout_bytes_max;
-        let waiting = Waiting { sender: outgoing.sender, rest, channels, bytes_left };
+        let waiting = Waiting { sender, rest, channels, bytes_left };
         if !self.bus.legacy.has_room(waiting.len_bytes()) {
             self.stats.drop("legacy_busy");
             return false;

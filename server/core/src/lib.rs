@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod app;
+pub mod args;
 pub mod code;
 pub mod config;
 pub mod conn;
@@ -22,9 +23,11 @@ pub mod stats;
 pub mod time;
 pub mod timer;
 
+mod answers;
 mod backend;
 mod backend_asks;
 mod bus;
+mod counts;
 mod delivery;
 mod drain;
 mod legacy;
@@ -34,17 +37,21 @@ mod placeholder;
 mod rooms;
 mod session;
 mod state;
+mod transport;
 
 pub use app::{App, Context};
+pub use args::Args;
 pub use code::Code;
 pub use config::{Channels, Config, Limits};
 pub use conn::ConnId;
-pub use ids::{Entropy, SocketId, Tag};
-pub use input::{BusInput, Input};
+pub use delivery::{Outgoing, Sent, Target, Wants};
+pub use ids::{Entropy, SessionId, SocketId, Tag};
+pub use input::{BusInput, Dialect, Input};
 pub use message::Message;
 pub use node::Node;
-pub use output::{Outlet, Output, Publication, close_code};
+pub use output::{Answer, Outlet, Output, Publication, RequestError, close_code};
 pub use relay::Relay;
 pub use stats::Stats;
 pub use time::Time;
 pub use timer::TimerKind;
+pub use transport::TransportKind;

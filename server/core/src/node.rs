@@ -7,21 +7,22 @@
 //! else notices.
 
 use crate::{
-    app::{App, Connect, Context, Disconnect, Event, Reply},
+    app::{App, Connect, Context, Data, Disconnect, Event, Reply},
     backend::parse_string,
     code::Code,
     config::Config,
     conn::{Carried, ConnId},
-    ids::{Entropy, Tag},
-    input::Input,
+    ids::{Entropy, SessionId, Tag},
+    input::{Dialect, Input},
     message::Assembly,
     output::Output,
     placeholder::has_fitting_placeholders,
     session::Due,
-    state::{Ended, State},
+    state::{Ended, State, slot},
     stats::Stats,
     time::Time,
     timer::TimerKind,
+    transport::TransportKind,
 };
 use alloc::{borrow::Cow, boxed::Box, vec::Vec};
 use moorline_protocol::{
@@ -51,7 +52,11 @@ impl<A: App> Node<A> {
             Input::Text { conn, text } => self.text(conn, text),
             Input::Binary { conn, bytes } => self.binary(conn, bytes),
             Input::Bus(bus) => self.state.bus_input(bus),
-            Input::Open { conn } => self.state.open(conn),
+            Input::Open { conn, transport, dialect } => self.state.open(conn, transport, dialect),
+            Input::Poll { conn, sid } => self.state.poll(conn, sid),
+            Input::Post { conn, sid } => self.state.post(conn, sid),
+            Input::Posted { conn } => self.state.posted(conn),
+            Input::Upgrade { conn, sid } => self.state.upgrade(conn, sid),
             Input::Closed { conn, reason } => self.state.connection_closed(conn, reason),
             Input::Drain { over } => self.state.start_drain(over),
         }
@@ -81,6 +86,7 @@ impl<A: App> Node<A> {
     fn settle(&mut self) {
         let Node { app, state } = self;
         loop {
+            state.expel();
             state.close_doomed();
             if let Some(Ended { socket, space, reason }) = state.ended.pop() {
                 app.disconnect(&mut Context::new(state), &Disconnect { socket, reason, space });
@@ -95,19 +101,28 @@ impl<A: App> Node<A> {
     }
 
     fn text(&mut self, conn: ConnId, text: &str) {
-        let Some(session) = self.state.conns.session(conn) else { return };
-        let limits = &self.state.config.limits;
+        match self.state.conns.get(conn) {
+            Some(&Carried::Session(session) | &Carried::Post(session)) => self.packet(session, text),
+            Some(&Carried::Probe(session)) => self.state.probe_text(session, conn, text),
+            Some(Carried::Poll(_) | Carried::Farewell(_)) | None => {}
+        }
+    }
+
+    fn packet(&mut self, session: usize, text: &str) {
         match engine::decode(text) {
+            Ok(Packet::Message(text)) if self.state.sessions[session].dialect == Dialect::EngineIo => {
+                self.message(session, Data::Text(text));
+            }
             Ok(Packet::Message(_)) if self.state.sessions[session].assembly.is_some() => {
                 self.state.refuse_packet(session, "missing_attachment");
             }
             Ok(Packet::Message(packet)) => self.socket_packet(session, packet, &[]),
             Ok(Packet::Pong(_)) => {
-                let interval = limits.ping_interval;
+                let interval = self.state.config.limits.ping_interval;
                 self.state.sessions[session].take_pong(self.state.now, interval);
                 self.state.schedule(session);
             }
-            Ok(Packet::Close) => self.state.doom(session, Reason::TransportClose),
+            Ok(Packet::Close) => self.state.closed_by_client(session),
             Ok(Packet::Open(_) | Packet::Ping(_) | Packet::Upgrade | Packet::Noop) => {
                 self.state.refuse_packet(session, "unexpected_packet");
             }
@@ -115,9 +130,28 @@ impl<A: App> Node<A> {
         }
     }
 
-    /// The next attachment of a binary packet.
     fn binary(&mut self, conn: ConnId, bytes: &[u8]) {
-        let Some(session) = self.state.conns.session(conn) else { return };
+        match self.state.conns.get(conn) {
+            Some(&Carried::Session(session) | &Carried::Post(session)) => {
+                match self.state.sessions[session].dialect {
+                    Dialect::SocketIo => self.attachment(session, bytes),
+                    Dialect::EngineIo => self.message(session, Data::Binary(bytes)),
+                }
+            }
+            Some(&Carried::Probe(session)) => self.state.give_probe_up(session, Reason::ParseError),
+            Some(Carried::Poll(_) | Carried::Farewell(_)) | None => {}
+        }
+    }
+
+    /// A message of a session that speaks Engine.IO alone.
+    fn message(&mut self, key: usize, data: Data<'_>) {
+        self.state.stats.events_in += 1;
+        let session = SessionId { slot: slot(key), secret: self.state.sessions[key].secret };
+        self.app.message(&mut Context::new(&mut self.state), session, data);
+    }
+
+    /// The next attachment of a binary packet.
+    fn attachment(&mut self, session: usize, bytes: &[u8]) {
         let bytes_max = self.state.config.limits.payload_bytes_max;
         let Some(mut assembly) = self.state.sessions[session].assembly.take() else {
             return self.state.refuse_packet(session, "unexpected_binary");
@@ -183,10 +217,12 @@ impl<A: App> Node<A> {
                 socket::packet::connect_error(namespace, &refusal.message, &refusal.data)
             }
         };
-        if self.state.enqueue(session, &frame.into()) && !self.state.sessions[session].sockets.is_empty() {
-            self.state.sessions[session].connect_by = None;
-            self.state.schedule(session);
-        }
+        let is_told = self.state.enqueue(session, &frame.into());
+        let Some(socket) = self.state.find_socket(id).filter(|_| is_told) else { return };
+        self.state.sockets[socket].is_connected = true;
+        self.state.sessions[session].connect_by = None;
+        self.state.schedule(session);
+        self.app.connected(&mut Context::new(&mut self.state), &connect);
     }
 
     fn event(&mut self, session: usize, socket: usize, packet: &socket::Packet<'_>, attachments: &[Frame]) {
@@ -214,24 +250,33 @@ impl<A: App> Node<A> {
         self.state.timers.next()
     }
 
-    /// Moves about `bytes` of frames for this connection to `frames`. Returns whether more remain.
+    /// Moves about `bytes` of frames for this connection to `frames`. Returns whether more remain. For a held GET it is
+    /// everything at once, and if there was anything, that GET is answered with it.
     pub fn pull(&mut self, conn: ConnId, bytes: usize, frames: &mut Vec<Frame>) -> bool {
         let State { conns, sessions, .. } = &mut self.state;
         match conns.get_mut(conn) {
             Some(Carried::Session(key)) => sessions[*key].outbox.pull(bytes, frames),
             Some(Carried::Farewell(outbox)) => outbox.pull(bytes, frames),
-            None => false,
+            Some(&mut Carried::Poll(key)) => {
+                self.state.pull_poll(key, frames);
+                false
+            }
+            Some(Carried::Post(_) | Carried::Probe(_)) | None => false,
         }
     }
 
-    /// Whether `sid` names a live session of this node.
-    pub fn has_session(&self, sid: &str) -> bool {
-        self.state.find_session(sid).is_some()
+    /// The transport of the session that `sid` names, if it lives at `now`.
+    pub fn transport(&self, sid: &str, now: Time) -> Option<TransportKind> {
+        let key = self.state.find_session_at(sid, now)?;
+        Some(self.state.sessions[key].transport.kind())
     }
 
-    /// Whether this connection carries a live session.
+    /// Whether what comes in on this connection still reaches a session.
     pub fn carries(&self, conn: ConnId) -> bool {
-        self.state.conns.session(conn).is_some()
+        matches!(
+            self.state.conns.get(conn),
+            Some(Carried::Session(_) | Carried::Post(_) | Carried::Poll(_) | Carried::Probe(_))
+        )
     }
 
     /// Whether this node takes no new sessions.
@@ -324,6 +369,7 @@ impl State {
         match session.take_due(self.now, self.config.limits.ping_timeout) {
             Due::Nothing => {}
             Due::Ping => _ = self.enqueue(key, &engine::ping().into()),
+            Due::Probe => self.probe_due(key),
             Due::End(reason) => return self.doom(key, reason),
         }
         self.schedule(key);
@@ -331,8 +377,23 @@ impl State {
 
     /// The client left a namespace; its other sockets and the session go on.
     fn disconnect(&mut self, session: usize, socket: usize) {
+        self.take_socket(session, socket, Reason::ClientNamespaceDisconnect);
+    }
+
+    fn take_socket(&mut self, session: usize, socket: usize, reason: Reason) {
         self.sessions[session].sockets.retain(|(_, at)| *at != socket);
-        self.remove_socket(socket, Reason::ClientNamespaceDisconnect);
+        self.remove_socket(socket, reason);
+    }
+
+    /// Ends the sockets that the application wants gone. Their sessions go on.
+    fn expel(&mut self) {
+        for id in core::mem::take(&mut self.expelled) {
+            let Some(key) = self.find_socket(id) else { continue };
+            let (session, space) = (self.sockets[key].session, self.sockets[key].space);
+            let frame = socket::packet::disconnect(&self.spaces[space].name);
+            self.enqueue(session, &frame.into());
+            self.take_socket(session, key, Reason::ServerNamespaceDisconnect);
+        }
     }
 
     /// Undoes a socket that the application refused: it never was, so nobody hears of its end.

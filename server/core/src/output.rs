@@ -7,8 +7,16 @@ use moorline_protocol::Reason;
 /// One thing to do, in the order given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// The outbox of this connection is no longer empty: pull from it until it is.
+    /// The outbox of this connection is no longer empty: pull from it until it is. A held GET is answered with what one
+    /// pull gives.
     Flush(ConnId),
+    /// Answer a request, or a test of a WebSocket, with something that is in no outbox.
+    Answer {
+        /// The connection.
+        conn: ConnId,
+        /// The answer.
+        answer: Answer,
+    },
     /// Send what the outbox still holds, then close.
     Close {
         /// The connection.
@@ -24,6 +32,28 @@ pub enum Output {
     Publish(Publication),
     /// The bus is silent though it seems to be there: give its links up and make new ones. It counts as down.
     ResetBus,
+}
+
+/// An answer that comes from no outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// To a POST: it was taken.
+    Taken,
+    /// To a held GET: nothing, ask again.
+    Noop,
+    /// To the ping that tests a WebSocket: `3probe`, on that WebSocket.
+    Probed,
+    /// To a GET or POST: no.
+    Refused(RequestError),
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestError {
+    /// No live session of this node has that id.
+    SessionUnknown,
+    /// The session does not take such a request now.
+    BadRequest,
 }
 
 /// A message for the bus.
@@ -53,7 +83,7 @@ pub fn close_code(reason: Reason) -> u16 {
             1000
         }
         Reason::TransportError | Reason::ParseError => 1002,
-        Reason::PingTimeout | Reason::ConnectTimeout => 1008,
+        Reason::PingTimeout | Reason::ConnectTimeout | Reason::UpgradeTimeout => 1008,
         Reason::ServerShuttingDown => 1012,
         Reason::SlowConsumer => 1013,
     }

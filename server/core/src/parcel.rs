@@ -7,7 +7,7 @@
 
 use crate::{delivery::Target, ids::Tag, message, time::Time};
 use alloc::{format, string::String, string::ToString, vec::Vec};
-use moorline_protocol::json;
+use moorline_protocol::{Frame, json};
 
 /// A parsed message from the channel of this node or of a room.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,10 +18,31 @@ pub(crate) enum Parcel<'a> {
         ticket: u64,
         count: u64,
     },
+    /// A recipient's answer; empty JSON for one that only counts.
+    Answer {
+        ticket: u64,
+        json: &'a str,
+        attachments: Vec<&'a [u8]>,
+    },
+    /// So many recipients went away before they answered.
+    Left {
+        ticket: u64,
+        count: u64,
+    },
     /// Our own message, to see how long it took.
     Beat {
         sent: Time,
     },
+}
+
+/// What the origin of a message wants to hear of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Nothing,
+    /// How many recipients there are.
+    Count,
+    /// That, and what each of them answers.
+    Answers,
 }
 
 /// A message for sockets.
@@ -32,7 +53,7 @@ pub(crate) struct Message<'a> {
     pub(crate) sequence: u64,
     /// The origin's number for it on this channel, so that a gap shows; 0 for a message that has none.
     pub(crate) number: u64,
-    pub(crate) is_counted: bool,
+    pub(crate) wants: Wanted,
     pub(crate) namespace: String,
     pub(crate) targets: Vec<String>,
     /// The Socket.IO packet.
@@ -45,7 +66,7 @@ pub(crate) struct Head<'a> {
     pub(crate) origin: Tag,
     pub(crate) sequence: u64,
     pub(crate) number: u64,
-    pub(crate) is_counted: bool,
+    pub(crate) wants: Wanted,
     pub(crate) namespace: &'a str,
     pub(crate) targets: &'a [Target<'a>],
 }
@@ -54,13 +75,13 @@ pub(crate) struct Head<'a> {
 pub(crate) fn write_message(head: &Head<'_>, message: &message::Message) -> Vec<u8> {
     let packet = message.frame().as_packet().get(1..).unwrap_or_default();
     let mut out = Vec::with_capacity(96 + message.len_bytes() + head.targets.len() * 24);
-    out.extend_from_slice(b"to1 [\"");
+    out.extend_from_slice(if head.wants == Wanted::Answers { b"ask1 [\"" } else { b"to1 [\"" });
     out.extend_from_slice(head.origin.to_string().as_bytes());
     out.extend_from_slice(b"\",");
     json::push_number(&mut out, head.sequence);
     out.push(b',');
     json::push_number(&mut out, head.number);
-    out.extend_from_slice(if head.is_counted { b",true," } else { b",false," });
+    out.extend_from_slice(if head.wants == Wanted::Nothing { b",false," } else { b",true," });
     json::push_string(&mut out, head.namespace);
     out.push(b',');
     push_list(&mut out, head.targets, |out, target| match target {
@@ -68,15 +89,20 @@ pub(crate) fn write_message(head: &Head<'_>, message: &message::Message) -> Vec<
         Target::Room(name) => json::push_string(out, name),
     });
     out.push(b',');
-    push_list(&mut out, message.attachments(), |out, attachment| {
+    push_body(&mut out, packet, message.attachments());
+    out
+}
+
+/// The sizes of the attachments end the head; then comes the text, then they.
+fn push_body(out: &mut Vec<u8>, text: &[u8], attachments: &[Frame]) {
+    push_list(out, attachments, |out, attachment| {
         json::push_number(out, attachment.as_packet().len() as u64);
     });
     out.extend_from_slice(b"]\n");
-    out.extend_from_slice(packet);
-    for attachment in message.attachments() {
+    out.extend_from_slice(text);
+    for attachment in attachments {
         out.extend_from_slice(attachment.as_packet());
     }
-    out
 }
 
 fn push_list<T>(out: &mut Vec<u8>, items: &[T], mut push: impl FnMut(&mut Vec<u8>, &T)) {
@@ -94,6 +120,19 @@ pub(crate) fn write_count(ticket: u64, count: u64) -> Vec<u8> {
     format!("count1 [{ticket},{count}]\n").into_bytes()
 }
 
+pub(crate) fn write_answer(ticket: u64, json: &str, attachments: &[Frame]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(48 + json.len());
+    out.extend_from_slice(b"answer1 [");
+    json::push_number(&mut out, ticket);
+    out.push(b',');
+    push_body(&mut out, json.as_bytes(), attachments);
+    out
+}
+
+pub(crate) fn write_left(ticket: u64, count: u64) -> Vec<u8> {
+    format!("left1 [{ticket},{count}]\n").into_bytes()
+}
+
 pub(crate) fn write_beat(sent: Time) -> Vec<u8> {
     format!("beat1 {}\n", sent.as_micros()).into_bytes()
 }
@@ -104,9 +143,22 @@ pub(crate) fn parse(payload: &[u8]) -> Option<Parcel<'_>> {
     let (word, head) = core::str::from_utf8(&payload[..end]).ok()?.split_once(' ')?;
     match word {
         "to1" => parse_message(head, &payload[end + 1..]).map(Parcel::Message),
+        "ask1" => {
+            let message = parse_message(head, &payload[end + 1..])?;
+            Some(Parcel::Message(Message { wants: Wanted::Answers, ..message }))
+        }
         "count1" => {
             let (ticket, count) = serde_json::from_str(head).ok()?;
             Some(Parcel::Count { ticket, count })
+        }
+        "answer1" => {
+            let (ticket, sizes): (u64, Vec<usize>) = serde_json::from_str(head).ok()?;
+            let (json, attachments) = split_body(&payload[end + 1..], &sizes)?;
+            Some(Parcel::Answer { ticket, json, attachments })
+        }
+        "left1" => {
+            let (ticket, count) = serde_json::from_str(head).ok()?;
+            Some(Parcel::Left { ticket, count })
         }
         "beat1" => Some(Parcel::Beat { sent: Time::from_micros(head.parse().ok()?) }),
         _ => None,
@@ -119,12 +171,18 @@ type JsonHead<'a> = (&'a str, u64, u64, bool, String, Vec<String>, Vec<usize>);
 fn parse_message<'a>(head: &str, body: &'a [u8]) -> Option<Message<'a>> {
     let (origin, sequence, number, is_counted, namespace, targets, sizes): JsonHead<'_> =
         serde_json::from_str(head).ok()?;
-    let attachment_bytes = sizes.iter().try_fold(0usize, |sum, size| sum.checked_add(*size))?;
-    let (packet, mut rest) = body.split_at_checked(body.len().checked_sub(attachment_bytes)?)?;
-    let attachments = sizes.iter().map(|size| rest.split_off(..*size)).collect::<Option<_>>()?;
-    let packet = core::str::from_utf8(packet).ok()?;
+    let (packet, attachments) = split_body(body, &sizes)?;
     let origin = Tag::parse(origin)?;
-    Some(Message { origin, sequence, number, is_counted, namespace, targets, packet, attachments })
+    let wants = if is_counted { Wanted::Count } else { Wanted::Nothing };
+    Some(Message { origin, sequence, number, wants, namespace, targets, packet, attachments })
+}
+
+/// The text of a body, and the attachments of these sizes behind it.
+fn split_body<'a>(body: &'a [u8], sizes: &[usize]) -> Option<(&'a str, Vec<&'a [u8]>)> {
+    let attachment_bytes = sizes.iter().try_fold(0usize, |sum, size| sum.checked_add(*size))?;
+    let (text, mut rest) = body.split_at_checked(body.len().checked_sub(attachment_bytes)?)?;
+    let attachments = sizes.iter().map(|size| rest.split_off(..*size)).collect::<Option<_>>()?;
+    Some((core::str::from_utf8(text).ok()?, attachments))
 }
 
 #[cfg(test)]
@@ -132,14 +190,14 @@ mod tests {
     use super::*;
     use crate::ids::SocketId;
     use alloc::vec;
-    use moorline_protocol::{Frame, engine};
+    use moorline_protocol::engine;
 
     fn sample(targets: &[Target<'_>]) -> Vec<u8> {
         let head = Head {
             origin: Tag::parse("00c0ffee").unwrap(),
             sequence: 7,
             number: 3,
-            is_counted: true,
+            wants: Wanted::Count,
             namespace: "/admin",
             targets,
         };
@@ -159,7 +217,7 @@ mod tests {
             (message.origin.to_string().as_str(), message.sequence, message.number),
             ("00c0ffee", 7, 3)
         );
-        assert_eq!((message.is_counted, message.namespace.as_str()), (true, "/admin"));
+        assert_eq!((message.wants, message.namespace.as_str()), (Wanted::Count, "/admin"));
         assert_eq!(message.targets, ["abcdefghijABCDEF-_09", "a \"b\"\n,c"]);
         assert_eq!(message.packet, "2/admin,[\"e\",\"a\\nb\"]");
         assert_eq!(message.attachments, [&b"\n\xff"[..], b""]);
@@ -167,7 +225,24 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_beats_read_back() {
+    fn a_question_reads_back_as_one() {
+        let text = String::from_utf8_lossy(&sample(&[])).into_owned();
+        let question = [b"ask", &sample(&[])[2..]].concat();
+        assert!(text.starts_with("to1 ["));
+        let Some(Parcel::Message(message)) = parse(&question) else { panic!("not a message") };
+        assert_eq!(message.wants, Wanted::Answers);
+    }
+
+    #[test]
+    fn answers_counts_and_beats_read_back() {
+        let attachments = [Frame::binary(b"a"), Frame::binary(b"\n")];
+        assert_eq!(
+            parse(&write_answer(7, "{}", &attachments)),
+            Some(Parcel::Answer { ticket: 7, json: "{}", attachments: vec![b"a", b"\n"] })
+        );
+        let bare = Some(Parcel::Answer { ticket: 7, json: "", attachments: Vec::new() });
+        assert_eq!(parse(&write_answer(7, "", &[])), bare);
+        assert_eq!(parse(&write_left(7, 3)), Some(Parcel::Left { ticket: 7, count: 3 }));
         assert_eq!(parse(&write_count(7, 3)), Some(Parcel::Count { ticket: 7, count: 3 }));
         let sent = Time::from_micros(99);
         assert_eq!(parse(&write_beat(sent)), Some(Parcel::Beat { sent }));
@@ -187,6 +262,9 @@ mod tests {
             "to1 []\n",
             "to2 [\"00c0ffee\",1,1,true,\"/\",[]]\n2",
             "count1 [1]\n",
+            "left1 [1]\n",
+            "answer1 [1]\n",
+            "answer1 [1,[9]]\n12345678",
             "\u{0}",
         ] {
             assert_eq!(parse(text.as_bytes()), None, "{text:?}");

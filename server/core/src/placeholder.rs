@@ -33,16 +33,38 @@ pub(crate) fn has_fitting_placeholders(json: &str, attachments: usize) -> bool {
 
 /// Writes an argument the way backends read it: attachments in place, as base64.
 pub(crate) fn with_inline_binary(json: &str, attachments: &[Frame]) -> String {
-    let inline = |members: &Members<'_>| {
-        let number = members.number.and_then(|number| number.parse::<usize>().ok());
-        match (members.mark, number.and_then(|number| attachments.get(number))) {
-            (Mark::True, Some(bytes)) => {
-                Verdict::Replace(format!("{{\"$binary\":\"{}\"}}", STANDARD.encode(bytes.as_packet())))
-            }
-            _ => Verdict::Keep,
+    let inline = |members: &Members<'_>| match (members.mark, members.attachment(attachments)) {
+        (Mark::True, Some(bytes)) => {
+            Verdict::Replace(format!("{{\"$binary\":\"{}\"}}", STANDARD.encode(bytes.as_packet())))
         }
+        _ => Verdict::Keep,
     };
     rewrite(json, inline).unwrap_or_else(|| String::from("null"))
+}
+
+/// Whether an argument that came without attachments looks as if it pointed at some. Put beside others that have them, it
+/// would point at theirs, or at nothing.
+pub(crate) fn has_stray_placeholder(json: &str) -> bool {
+    (json.contains("_placeholder") || json.contains("\\u")) && !has_fitting_placeholders(json, 0)
+}
+
+/// Writes an argument with its placeholders pointing into `into`, where the attachments they point at are added.
+pub(crate) fn move_binary(json: &str, attachments: &[Frame], into: &mut Vec<Frame>) -> String {
+    if attachments.is_empty() {
+        return String::from(json);
+    }
+    let moved = rewrite(json, |members| match (members.mark, members.attachment(attachments)) {
+        (Mark::True, Some(bytes)) => {
+            into.push(bytes.clone());
+            Verdict::Replace(placeholder(into.len() - 1))
+        }
+        _ => Verdict::Keep,
+    });
+    moved.unwrap_or_else(|| String::from("null"))
+}
+
+fn placeholder(number: usize) -> String {
+    format!("{{\"_placeholder\":true,\"num\":{number}}}")
 }
 
 /// Takes the binary data out of an argument that a backend wrote, and puts placeholders in its place. `None` when its
@@ -55,7 +77,7 @@ pub(crate) fn extract_binary(json: &str, attachments: &mut Vec<Frame>) -> Option
             let bytes = parse_string(binary).and_then(|text| STANDARD.decode(&*text).ok());
             let Some(bytes) = bytes else { return Verdict::Refuse };
             attachments.push(Frame::binary(&bytes));
-            Verdict::Replace(format!("{{\"_placeholder\":true,\"num\":{}}}", attachments.len() - 1))
+            Verdict::Replace(placeholder(attachments.len() - 1))
         }
         _ => Verdict::Keep,
     })
@@ -97,6 +119,11 @@ enum Verdict {
 }
 
 impl<'a> Members<'a> {
+    /// The attachment that it points at, if it is a placeholder.
+    fn attachment<'f>(&self, attachments: &'f [Frame]) -> Option<&'f Frame> {
+        attachments.get(self.number?.parse::<usize>().ok()?)
+    }
+
     fn note(&mut self, key: &str, value: &'a str) {
         self.count += 1;
         match parse_string(key).as_deref() {
@@ -267,6 +294,23 @@ mod tests {
         {
             assert_eq!(extract_binary(json, &mut extracted), None, "{json}");
         }
+    }
+
+    #[test]
+    fn answers_with_binary_data_are_put_together() {
+        let (first, second) = ([Frame::binary(b"a")], [Frame::binary(b"b"), Frame::binary(b"c")]);
+        let mut all = Vec::new();
+        assert_eq!(
+            move_binary(r#"[{"num":0,"_placeholder":true}]"#, &first, &mut all),
+            r#"[{"_placeholder":true,"num":0}]"#
+        );
+        assert_eq!(
+            move_binary(r#"{"_placeholder":true,"num":1}"#, &second, &mut all),
+            r#"{"_placeholder":true,"num":1}"#
+        );
+        let plain = r#"{"_placeholder":true,"num":0}"#;
+        assert_eq!(move_binary(plain, &[], &mut all), plain);
+        assert_eq!(all, [Frame::binary(b"a"), Frame::binary(b"c")]);
     }
 
     #[test]

@@ -7,19 +7,21 @@
 
 use crate::{
     app::{App, Completion, Connect, Context, CountOutcome, Disconnect, Event, JoinOutcome, Refusal},
+    args::Args,
     backend::{may_reach_clients, parse_string, parse_targets},
     code::Code,
-    delivery::{Outgoing, Sent, Target},
+    delivery::{Outgoing, Sent, Target, Wants},
     legacy::Source,
     message::Message,
     rooms::Joined,
 };
-use alloc::{borrow::Cow, format, string::String, string::ToString, vec::Vec};
+use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use moorline_protocol::{
     json,
     socket::{self, packet::Envelope},
 };
 
+const OK: &str = "{\"ok\":true}";
 const RESERVED_ROOM_HINT: &str = "room names of exactly 20 URL-safe characters are reserved for socket ids: put a prefix before yours, such as doc:";
 
 /// The built-in application.
@@ -34,10 +36,11 @@ impl App for Relay {
 
     fn event(&mut self, context: &mut Context<'_>, event: &Event<'_>) {
         let answer = match &*event.name {
-            "@to" => to(context, event),
+            "@to" => to(context, event, event.reply.map_or(Wants::Nothing, Wants::Count)),
+            "@ask" => to(context, event, event.reply.map_or(Wants::Nothing, Wants::Answers)),
             "@join" => join(context, event),
             "@leave" => leave(context, event),
-            "@whoami" => Ok(Some(whoami(context, event))),
+            "@whoami" => Ok(Some(Args::new().json(&whoami(context, event)))),
             name if name.starts_with('@') || is_long_name(context, name) => Err(Code::BadEvent),
             _ => context.ask_backend(event).map(|()| None),
         };
@@ -46,7 +49,7 @@ impl App for Relay {
         }
         let Some(reply) = event.reply else { return };
         match answer {
-            Ok(Some(json)) => context.reply(reply, &json),
+            Ok(Some(answer)) => context.reply(reply, &answer),
             Ok(None) => {}
             Err(code) => context.reply(reply, &refusal(code, event)),
         }
@@ -57,36 +60,41 @@ impl App for Relay {
     }
 
     fn completed(&mut self, context: &mut Context<'_>, completion: &Completion) {
-        match *completion {
+        let (reply, code, answer) = match completion {
             Completion::Joined { reply, outcome } => {
-                if outcome == JoinOutcome::Unconfirmed {
-                    context.count_refusal(Code::Timeout);
-                }
-                context.reply(reply, join_answer(outcome));
+                let code = (*outcome == JoinOutcome::Unconfirmed).then_some(Code::Timeout);
+                (reply, code, join_answer(*outcome))
             }
-            Completion::Unanswered { reply, code } => {
-                context.count_refusal(code);
-                context.reply(reply, &error_answer(code));
-            }
+            Completion::Unanswered { reply, code } => (reply, Some(*code), error_answer(*code)),
             Completion::Counted { reply, expected, outcome } => {
-                let error = match outcome {
-                    CountOutcome::Complete => None,
-                    CountOutcome::BusDown => Some(Code::BusDown),
-                    CountOutcome::Timeout => Some(Code::Timeout),
-                };
-                if let Some(code) = error {
-                    context.count_refusal(code);
-                }
-                context.reply(reply, &expected_answer(error, expected));
+                let code = code_of(*outcome);
+                (reply, code, expected_answer(code, *expected))
             }
+            Completion::Gathered { reply, expected, responses, more, outcome } => {
+                let code = code_of(*outcome);
+                (reply, code, gathered_answer(code, *expected, responses, *more))
+            }
+        };
+        if let Some(code) = code {
+            context.count_refusal(code);
         }
+        context.reply(*reply, &answer);
     }
 }
 
-/// The JSON to answer with now; `None` when a completion will bring the answer.
-type Answer = Result<Option<String>, Code>;
+fn code_of(outcome: CountOutcome) -> Option<Code> {
+    match outcome {
+        CountOutcome::Complete => None,
+        CountOutcome::BusDown => Some(Code::BusDown),
+        CountOutcome::Timeout => Some(Code::Timeout),
+    }
+}
 
-fn to(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
+/// The answer to give now; `None` when a completion will bring it.
+type Answer = Result<Option<Args>, Code>;
+
+/// `@to` and `@ask`: the same message to the same recipients; they differ in what the sender hears of it.
+fn to(context: &mut Context<'_>, event: &Event<'_>, wants: Wants) -> Answer {
     let texts = event.args.first().and_then(|targets| parse_targets(targets.get())).ok_or(Code::BadTarget)?;
     let targets = permitted_targets(context, event, &texts)?;
     let name = event.args.get(1).ok_or(Code::BadEvent)?;
@@ -95,15 +103,20 @@ fn to(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
     let from = ["{\"from\":\"", event.socket.text().as_str(), "\"}"].concat();
     let source = Source { name: name.get(), from: &from, args: &event.args[2..] };
     let message = encode(event, &source);
-    let outgoing = Outgoing { sender: event.socket, targets: &targets, message, source, reply: event.reply };
-    match context.send(&outgoing)? {
-        Sent::Now { expected } => Ok(Some(expected_answer(None, expected))),
-        Sent::Counting => Ok(None),
+    let (sender, source) = (Some(event.socket), Some(source));
+    let outgoing = Outgoing { sender, targets: &targets, message, source, wants };
+    let (code, expected) = match context.send(event.namespace, &outgoing)? {
+        Sent::Waiting => return Ok(None),
+        Sent::Now { expected } => (None, expected),
         Sent::BusDown { expected } => {
             context.count_refusal(Code::BusDown);
-            Ok(Some(expected_answer(Some(Code::BusDown), expected)))
+            (Some(Code::BusDown), expected)
         }
-    }
+    };
+    Ok(Some(match wants {
+        Wants::Answers(_) => gathered_answer(code, expected, &Args::new(), 0),
+        Wants::Nothing | Wants::Count(_) => expected_answer(code, expected),
+    }))
 }
 
 /// One refused target refuses the whole message.
@@ -146,7 +159,7 @@ fn join(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
     let room = room_name(event)?;
     check_room_name(context, &room)?;
     match context.join(event.socket, &room, event.reply)? {
-        Joined::Now(outcome) => Ok(Some(join_answer(outcome).to_string())),
+        Joined::Now(outcome) => Ok(Some(join_answer(outcome))),
         Joined::Waiting => Ok(None),
     }
 }
@@ -155,7 +168,7 @@ fn leave(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
     let room = room_name(event)?;
     check_room_name(context, &room)?;
     context.leave(event.socket, &room);
-    Ok(Some(String::from("{\"ok\":true}")))
+    Ok(Some(Args::new().json(OK)))
 }
 
 fn room_name<'a>(event: &Event<'a>) -> Result<Cow<'a, str>, Code> {
@@ -175,29 +188,40 @@ fn whoami(context: &Context<'_>, event: &Event<'_>) -> String {
     String::from_utf8(answer).unwrap_or_default()
 }
 
-fn join_answer(outcome: JoinOutcome) -> &'static str {
+fn join_answer(outcome: JoinOutcome) -> Args {
     match outcome {
-        JoinOutcome::Everywhere => "{\"ok\":true}",
-        JoinOutcome::HereOnly => "{\"ok\":true,\"local\":true}",
-        JoinOutcome::Unconfirmed => "{\"error\":\"timeout\"}",
+        JoinOutcome::Everywhere => Args::new().json(OK),
+        JoinOutcome::HereOnly => Args::new().json("{\"ok\":true,\"local\":true}"),
+        JoinOutcome::Unconfirmed => error_answer(Code::Timeout),
     }
 }
 
-fn expected_answer(error: Option<Code>, expected: u64) -> String {
-    error.map_or_else(
-        || format!("{{\"expected\":{expected}}}"),
-        |code| format!("{{\"error\":\"{}\",\"expected\":{expected}}}", code.as_str()),
-    )
+fn expected_answer(error: Option<Code>, expected: u64) -> Args {
+    Args::new().json(&format!("{{{}\"expected\":{expected}}}", error_member(error)))
 }
 
-fn refusal(code: Code, event: &Event<'_>) -> String {
+/// `more` is there only when more answered than the responses hold.
+fn gathered_answer(error: Option<Code>, expected: u64, responses: &Args, more: u64) -> Args {
+    let more = if more == 0 { String::new() } else { format!(",\"more\":{more}") };
+    let (error, responses_json) = (error_member(error), responses.as_json());
+    let json = format!("{{{error}\"expected\":{expected},\"responses\":[{responses_json}]{more}}}");
+    Args::from_parts(json, responses.attachments().to_vec())
+}
+
+fn error_member(error: Option<Code>) -> String {
+    error.map_or_else(String::new, |code| format!("\"error\":\"{}\",", code.as_str()))
+}
+
+fn refusal(code: Code, event: &Event<'_>) -> Args {
     let is_reserved = room_name(event).is_ok_and(|room| socket::is_socket_id(&room));
     if code == Code::BadRoom && is_reserved {
-        return format!("{{\"error\":\"{}\",\"message\":\"{RESERVED_ROOM_HINT}\"}}", code.as_str());
+        let code = code.as_str();
+        let json = format!("{{\"error\":\"{code}\",\"message\":\"{RESERVED_ROOM_HINT}\"}}");
+        return Args::new().json(&json);
     }
     error_answer(code)
 }
 
-fn error_answer(code: Code) -> String {
-    format!("{{\"error\":\"{}\"}}", code.as_str())
+fn error_answer(code: Code) -> Args {
+    Args::new().json(&format!("{{\"error\":\"{}\"}}", code.as_str()))
 }

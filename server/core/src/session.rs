@@ -1,18 +1,25 @@
-//! One Engine.IO session: its transport, its heartbeat and what it still has to send.
+//! One Engine.IO session: its heartbeat and what it still has to send.
 //!
 //! A session is not a TCP connection: it holds a transport, and everything else in the core speaks to the session.
 //!
 //! Invariant: a live session always has exactly one deadline registered, so a silent client is always noticed.
 
-use crate::{config::Limits, conn::ConnId, ids::Secret, message::Assembly, outbox::Outbox, time::Time};
+use crate::{
+    config::Limits, ids::Secret, input::Dialect, message::Assembly, outbox::Outbox, time::Time,
+    transport::Transport,
+};
 use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 use moorline_protocol::Reason;
+
+/// A loop wakes up to a millisecond late, and clients count from when the ping was due: that much is not given to them.
+const CLOCK_TICK: Duration = Duration::from_millis(2);
 
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) secret: Secret,
     pub(crate) transport: Transport,
+    pub(crate) dialect: Dialect,
     pub(crate) outbox: Outbox,
     /// The session's sockets: namespace index and slot in the socket table.
     pub(crate) sockets: Vec<(usize, usize)>,
@@ -25,13 +32,6 @@ pub(crate) struct Session {
     pub(crate) timer: Option<Time>,
     /// Set once the session will be closed at the end of this input.
     pub(crate) doom: Option<Reason>,
-}
-
-/// How a session's packets travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transport {
-    /// Over this WebSocket connection.
-    WebSocket(ConnId),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub(crate) enum Heartbeat {
 pub(crate) enum Due {
     Nothing,
     Ping,
+    /// The upgrade under way wants attention.
+    Probe,
     End(Reason),
 }
 
@@ -54,6 +56,7 @@ impl Session {
     pub(crate) fn new(
         secret: Secret,
         transport: Transport,
+        dialect: Dialect,
         now: Time,
         limits: &Limits,
         random: u8,
@@ -61,10 +64,11 @@ impl Session {
         Session {
             secret,
             transport,
+            dialect,
             outbox: Outbox::default(),
             sockets: Vec::new(),
             assembly: None,
-            connect_by: Some(now + limits.connect_timeout),
+            connect_by: (dialect == Dialect::SocketIo).then_some(now + limits.connect_timeout),
             heartbeat: Heartbeat::PingAt(now + first_ping_after(limits, random)),
             timer: None,
             doom: None,
@@ -80,23 +84,40 @@ impl Session {
     pub(crate) fn deadline(&self) -> Time {
         let (Heartbeat::PingAt(beat) | Heartbeat::PongBy(beat)) = self.heartbeat;
         let assembled_by = self.assembly.as_ref().map(|assembly| assembly.due);
-        [self.connect_by, assembled_by].into_iter().flatten().fold(beat, Time::min)
+        let others = [self.connect_by, assembled_by, self.transport.deadline()];
+        others.into_iter().flatten().fold(beat, Time::min)
+    }
+
+    /// Whether this session has ended at `now`, whoever has noticed.
+    pub(crate) fn is_over(&self, now: Time) -> bool {
+        self.end_due(now).is_some()
+    }
+
+    fn end_due(&self, now: Time) -> Option<Reason> {
+        if self.connect_by.is_some_and(|by| by <= now) {
+            return Some(Reason::ConnectTimeout);
+        }
+        if self.assembly.as_ref().is_some_and(|assembly| assembly.due <= now) {
+            return Some(Reason::ParseError);
+        }
+        match self.heartbeat {
+            Heartbeat::PongBy(by) if by <= now => Some(Reason::PingTimeout),
+            _ => None,
+        }
     }
 
     /// What is due at `now`; a due ping is taken to be sent.
     pub(crate) fn take_due(&mut self, now: Time, ping_timeout: Duration) -> Due {
-        if self.connect_by.is_some_and(|by| by <= now) {
-            return Due::End(Reason::ConnectTimeout);
-        }
-        if self.assembly.as_ref().is_some_and(|assembly| assembly.due <= now) {
-            return Due::End(Reason::ParseError);
+        if let Some(reason) = self.end_due(now) {
+            return Due::End(reason);
         }
         match self.heartbeat {
-            Heartbeat::PongBy(by) if by <= now => Due::End(Reason::PingTimeout),
             Heartbeat::PingAt(at) if at <= now => {
-                self.heartbeat = Heartbeat::PongBy(now + ping_timeout);
+                let from = if now - at <= CLOCK_TICK { at } else { now };
+                self.heartbeat = Heartbeat::PongBy(from + ping_timeout);
                 Due::Ping
             }
+            _ if self.transport.deadline().is_some_and(|at| at <= now) => Due::Probe,
             _ => Due::Nothing,
         }
     }

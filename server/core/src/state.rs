@@ -1,27 +1,31 @@
-//! The tables of a node and the few moves every part of it shares: open, enqueue, doom, close.
+//! The tables of a node and the few moves every part of it shares: insert, enqueue, doom, close.
 //!
 //! Invariants: a slot of a table is only ever reached through its own index or through an id that is compared whole;
 //! closing happens at the end of an input, never in the middle of a delivery.
 
 use crate::{
+    answers::Answers,
     app::{Completion, Reply},
+    args::Args,
     backend_asks::Asks,
     bus::Bus,
     config::Config,
-    conn::{Carried, ConnId, Conns},
-    ids::{self, Entropy, Secret, SocketId, Tag},
+    conn::Conns,
+    counts::Counts,
+    ids::{self, Entropy, Secret, SessionId, SocketId, Tag},
+    input::Dialect,
     message::Message,
     output::Output,
     rooms::Room,
-    session::{Session, Transport},
+    session::Session,
     stats::Stats,
     time::Time,
     timer::{TimerKind, Timers},
+    transport::Transport,
 };
-use alloc::{boxed::Box, collections::BTreeMap, collections::VecDeque, rc::Rc, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, collections::VecDeque, rc::Rc, vec::Vec};
 use moorline_protocol::{
-    Frame, Reason,
-    engine::Handshake,
+    Reason,
     socket::packet::{self, Envelope},
 };
 use slab::Slab;
@@ -39,11 +43,15 @@ pub(crate) struct State {
     pub(crate) rooms: Slab<Room>,
     pub(crate) timers: Timers,
     pub(crate) bus: Bus,
+    pub(crate) counts: Counts,
     pub(crate) asks: Asks,
+    pub(crate) answers: Answers,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) stats: Stats,
     /// Set while draining: until when the last session is to be closed, and the next batch.
     pub(crate) drain: Option<crate::drain::Drain>,
+    /// Sockets to end at the end of this input.
+    pub(crate) expelled: Vec<SocketId>,
     /// Sessions to close at the end of this input.
     pub(crate) doomed: Vec<usize>,
     /// Sockets whose end the application has not heard of.
@@ -61,6 +69,8 @@ pub(crate) struct Socket {
     pub(crate) session: usize,
     pub(crate) space: usize,
     pub(crate) rooms: Vec<usize>,
+    /// Whether its client was told that it is connected; before that it receives nothing.
+    pub(crate) is_connected: bool,
     /// Answers this socket waits for.
     pub(crate) pending: usize,
     /// The last delivery this socket was named in.
@@ -102,10 +112,13 @@ impl State {
             rooms: Slab::new(),
             timers: Timers::default(),
             bus: Bus::default(),
+            counts: Counts::default(),
             asks: Asks::default(),
+            answers: Answers::default(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
             drain: None,
+            expelled: Vec::new(),
             doomed: Vec::new(),
             ended: Vec::new(),
             completions: Vec::new(),
@@ -115,42 +128,38 @@ impl State {
         state
     }
 
-    /// Gives a new session to a WebSocket connection.
-    pub(crate) fn open(&mut self, conn: ConnId) {
+    pub(crate) fn insert_session(&mut self, transport: Transport, dialect: Dialect) -> usize {
         let secret = Secret::random(&mut *self.entropy);
         let mut random = [0];
         self.entropy.fill(&mut random);
-        let session =
-            Session::new(secret, Transport::WebSocket(conn), self.now, &self.config.limits, random[0]);
-        let key = self.sessions.insert(session);
-        self.conns.insert(conn, Carried::Session(key));
         self.stats.sessions_opened += 1;
-        let sid = self.session_id(key);
-        let limits = &self.config.limits;
-        let handshake = Handshake {
-            sid: &sid,
-            upgrades: &[],
-            ping_interval_ms: millis(limits.ping_interval),
-            ping_timeout_ms: millis(limits.ping_timeout),
-            payload_bytes_max: limits.payload_bytes_max as u64,
-        };
-        let frame = handshake.encode();
-        self.enqueue(key, &frame.into());
-        self.schedule(key);
-        if self.drain.is_some() {
-            self.doom(key, Reason::ServerShuttingDown);
-        }
+        self.sessions.insert(Session::new(
+            secret,
+            transport,
+            dialect,
+            self.now,
+            &self.config.limits,
+            random[0],
+        ))
     }
 
-    fn session_id(&self, key: usize) -> String {
-        ids::session_id(&self.config.name, slot(key), self.sessions[key].secret)
-    }
-
-    /// The live session that `sid` names.
+    /// The live session that `sid` names. One whose time is over is none, even before its deadline was handled.
     pub(crate) fn find_session(&self, sid: &str) -> Option<usize> {
+        self.find_session_at(sid, self.now)
+    }
+
+    /// The same at another time than that of the input being handled.
+    pub(crate) fn find_session_at(&self, sid: &str, now: Time) -> Option<usize> {
         let (slot, secret) = ids::parse_session_id(&self.config.name, sid)?;
         let session = self.sessions.get(slot as usize)?;
-        (session.secret == secret).then_some(slot as usize)
+        let is_alive = session.secret.equals(secret) && session.doom.is_none() && !session.is_over(now);
+        is_alive.then_some(slot as usize)
+    }
+
+    /// The live session that an application names.
+    pub(crate) fn find_session_id(&self, id: SessionId) -> Option<usize> {
+        let key = id.slot as usize;
+        self.sessions.get(key).filter(|session| session.secret == id.secret).map(|_| key)
     }
 
     /// The index of the namespace with this name.
@@ -177,19 +186,19 @@ impl State {
             return false;
         }
         if was_empty {
-            let Transport::WebSocket(conn) = session.transport;
-            self.outputs.push_back(Output::Flush(conn));
+            self.outputs.extend(session.transport.outlet().map(Output::Flush));
         }
         true
     }
 
     /// Answers an acknowledgement, unless the socket that waits for it is gone.
-    pub(crate) fn reply(&mut self, reply: Reply, args: &str, attachments: Vec<Frame>) {
+    pub(crate) fn reply(&mut self, reply: Reply, args: &Args) {
         let Some(key) = self.find_socket(reply.socket) else { return };
         let (session, space) = (self.sockets[key].session, self.sockets[key].space);
         let (namespace, ack) = (&*self.spaces[space].name, Some(reply.id));
-        let frame = packet::ack(Envelope { namespace, ack, attachments: attachments.len() }, args);
-        if self.enqueue(session, &Message::new(frame, attachments)) {
+        let attachments = args.attachments();
+        let frame = packet::ack(Envelope { namespace, ack, attachments: attachments.len() }, args.as_json());
+        if self.enqueue(session, &Message::new(frame, attachments.to_vec())) {
             self.stats.events_out += 1;
         }
     }
@@ -205,36 +214,29 @@ impl State {
 
     pub(crate) fn close_doomed(&mut self) {
         while let Some(key) = self.doomed.pop() {
-            let reason = self.sessions[key].doom.unwrap_or(Reason::TransportClose);
-            let conn = self.remove_session(key, reason);
-            self.outputs.push_back(Output::Close { conn, reason });
+            // It may have gone with its connection meanwhile.
+            let doom = self.sessions.get(key).and_then(|session| session.doom);
+            if let Some(reason) = doom {
+                self.remove_session(key, reason);
+            }
         }
     }
 
-    /// The connection is gone: nothing is said to it any more.
-    pub(crate) fn connection_closed(&mut self, conn: ConnId, reason: Reason) {
-        if let Some(key) = self.conns.session(conn) {
-            self.remove_session(key, reason);
-        }
-        self.conns.remove(conn);
-    }
-
-    fn remove_session(&mut self, key: usize, reason: Reason) -> ConnId {
+    pub(crate) fn remove_session(&mut self, key: usize, reason: Reason) {
         let mut session = self.sessions.remove(key);
         self.timers.set(TimerKind::Session(key), &mut session.timer, None);
         for &(_, socket) in &session.sockets {
             self.remove_socket(socket, reason);
         }
         *self.stats.sessions_closed.entry(reason.as_str()).or_default() += 1;
-        let Transport::WebSocket(conn) = session.transport;
-        self.conns.insert(conn, Carried::Farewell(session.outbox));
-        conn
+        self.release(session.transport, session.outbox, reason);
     }
 
     pub(crate) fn insert_socket(&mut self, session: usize, space: usize) -> SocketId {
         let entry = self.sockets.vacant_entry();
         let id = SocketId::new(self.tag, slot(entry.key()), &mut *self.entropy);
-        let socket = Socket { id, session, space, rooms: Vec::new(), pending: 0, delivery: 0 };
+        let socket =
+            Socket { id, session, space, rooms: Vec::new(), is_connected: false, pending: 0, delivery: 0 };
         self.sessions[session].sockets.push((space, entry.key()));
         entry.insert(socket);
         id
@@ -248,6 +250,8 @@ impl State {
         }
         self.ended.push(Ended { socket: socket.id, space: socket.space, reason });
         self.forget_asks(socket.id);
+        self.forget_counts(socket.id);
+        self.forget_answers(socket.id);
     }
 
     /// Registers the session's next deadline.
@@ -259,11 +263,7 @@ impl State {
 }
 
 /// A table index as the 32 bits an id holds. The tables are bounded by file descriptors, far below that.
-fn slot(key: usize) -> u32 {
+pub(crate) fn slot(key: usize) -> u32 {
     debug_assert!(u32::try_from(key).is_ok(), "a table outgrew its ids");
     u32::try_from(key).unwrap_or(u32::MAX)
-}
-
-fn millis(duration: core::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -17,6 +17,8 @@ pub struct Stats {
     pub deliveries_remote: u64,
     /// Sessions opened.
     pub sessions_opened: u64,
+    /// Sessions that moved from polling to a WebSocket.
+    pub upgrades: u64,
     /// Sessions ended, by reason.
     pub sessions_closed: BTreeMap<&'static str, u64>,
     /// What was not delivered or not understood, by cause.

@@ -17,6 +17,8 @@ pub enum Reason {
     ParseError,
     /// The client opened a session and joined no namespace in time.
     ConnectTimeout,
+    /// The client opened a second transport and did not move to it in time.
+    UpgradeTimeout,
     /// The client read too slowly and its outbox was full.
     SlowConsumer,
     /// This node is draining.
@@ -25,7 +27,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for metrics that list them all from the start.
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 10] = [
         Reason::ClientNamespaceDisconnect,
         Reason::ServerNamespaceDisconnect,
         Reason::TransportClose,
@@ -33,6 +35,7 @@ impl Reason {
         Reason::PingTimeout,
         Reason::ParseError,
         Reason::ConnectTimeout,
+        Reason::UpgradeTimeout,
         Reason::SlowConsumer,
         Reason::ServerShuttingDown,
     ];
@@ -47,6 +50,7 @@ impl Reason {
             Reason::PingTimeout => "ping timeout",
             Reason::ParseError => "parse error",
             Reason::ConnectTimeout => "connect timeout",
+            Reason::UpgradeTimeout => "upgrade timeout",
             Reason::SlowConsumer => "slow consumer",
             Reason::ServerShuttingDown => "server shutting down",
         }

@@ -1,0 +1,108 @@
+//! Arguments of an event or an acknowledgement, as an application gives them: JSON with its binary attachments.
+//!
+//! Invariant: the JSON is valid, since it is only built from values that are.
+
+use crate::{app::Event, placeholder::has_fitting_placeholders};
+use alloc::{format, string::String, string::ToString, vec::Vec};
+use moorline_protocol::{Frame, json};
+use serde_json::{Value, value::RawValue};
+
+/// A list of arguments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// Joined by commas.
+    json: String,
+    attachments: Vec<Frame>,
+}
+
+impl Args {
+    /// No arguments.
+    pub fn new() -> Args {
+        Args::default()
+    }
+
+    /// What an event came with, as it came.
+    pub fn of(event: &Event<'_>) -> Args {
+        let args = event.args.iter().fold(Args::new(), |args, arg| args.raw(arg));
+        Args { attachments: event.attachments.to_vec(), ..args }
+    }
+
+    /// One more argument, as JSON that was parsed.
+    #[must_use]
+    pub fn raw(self, value: &RawValue) -> Args {
+        self.json(value.get())
+    }
+
+    /// One more argument, from a tree.
+    #[must_use]
+    pub fn value(self, value: &Value) -> Args {
+        self.json(&value.to_string())
+    }
+
+    /// One more argument, a string.
+    #[must_use]
+    pub fn text(self, text: &str) -> Args {
+        let mut quoted = Vec::with_capacity(text.len() + 2);
+        json::push_string(&mut quoted, text);
+        self.json(&String::from_utf8(quoted).unwrap_or_default())
+    }
+
+    /// One more argument, binary data.
+    #[must_use]
+    pub fn binary(mut self, bytes: &[u8]) -> Args {
+        let number = self.attachments.len();
+        self.attachments.push(Frame::binary(bytes));
+        self.json(&format!("{{\"_placeholder\":true,\"num\":{number}}}"))
+    }
+
+    /// One more argument, written by this crate.
+    pub(crate) fn json(mut self, json: &str) -> Args {
+        if !self.json.is_empty() {
+            self.json.push(',');
+        }
+        self.json.push_str(json);
+        self
+    }
+
+    /// Arguments that this crate wrote itself.
+    pub(crate) fn from_parts(json: String, attachments: Vec<Frame>) -> Args {
+        Args { json, attachments }
+    }
+
+    /// The JSON of the arguments, joined by commas, with placeholders where binary data stands.
+    pub fn as_json(&self) -> &str {
+        &self.json
+    }
+
+    /// The binary data that the placeholders point at.
+    pub fn attachments(&self) -> &[Frame] {
+        &self.attachments
+    }
+
+    /// Whether a client can take these. Values that came from a client may look like placeholders and point beyond.
+    pub(crate) fn is_sound(&self) -> bool {
+        let attachments = self.attachments.len();
+        attachments == 0 || has_fitting_placeholders(&format!("[{}]", self.json), attachments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::boxed::Box;
+
+    #[test]
+    fn arguments_are_joined_and_binary_ones_are_attachments() {
+        let raw: Box<RawValue> = serde_json::from_str("[1, 2]").unwrap();
+        let args = Args::new().text("a\"b").raw(&raw).binary(&[1]).value(&Value::from(0.5)).binary(&[2]);
+        assert_eq!(
+            args.as_json(),
+            r#""a\"b",[1, 2],{"_placeholder":true,"num":0},0.5,{"_placeholder":true,"num":1}"#
+        );
+        assert_eq!(args.attachments()[1].as_packet(), [2]);
+        assert!(args.is_sound());
+        let hostile: Box<RawValue> = serde_json::from_str(r#"{"_placeholder":true,"num":9}"#).unwrap();
+        assert!(!args.raw(&hostile).is_sound());
+        assert!(Args::new().raw(&hostile).is_sound(), "without attachments it is an object like any other");
+    }
+}
