@@ -7,10 +7,12 @@
 use crate::{
     listener::Audience,
     wire::{
-        http::HeadScanner, send_queue::Progress, send_queue::SendQueue, tls::Stream, websocket::WebSocket,
+        http::Body, http::HeadScanner, send_queue::Progress, send_queue::SendQueue, tls::Stream,
+        websocket::WebSocket,
     },
 };
 use moorline_core::Time;
+use moorline_protocol::engine::Payload;
 use std::{io, io::Write, net::IpAddr, net::Shutdown};
 
 pub(crate) struct Connection {
@@ -30,12 +32,24 @@ pub(crate) struct Connection {
     pub(crate) has_peer_ended: bool,
     /// Noted in this turn's list of connections to flush.
     pub(crate) is_dirty: bool,
+    /// The request under way may be followed by another.
+    pub(crate) is_kept: bool,
+    /// The origin of the page that may read the answer to the request under way.
+    pub(crate) origin: Option<String>,
+    /// What came after the request under way.
+    pub(crate) early: Vec<u8>,
 }
 
 /// What a connection is in the middle of.
 pub(crate) enum Phase {
-    /// Reading a request head.
+    /// Reading a request head, or waiting for one.
     Head(PartialHead),
+    /// Holding a GET until there is something to say.
+    Poll,
+    /// Reading the body of a POST.
+    Body(Body),
+    /// Handing over the packets of a body.
+    Packets(Payload),
     /// Carrying a session.
     WebSocket(WebSocket),
     /// Saying its last words; what it still receives is discarded.
@@ -65,6 +79,9 @@ impl Connection {
             is_blocked: false,
             has_peer_ended: false,
             is_dirty: false,
+            is_kept: false,
+            origin: None,
+            early: Vec::new(),
         }
     }
 
@@ -87,8 +104,8 @@ impl Connection {
     /// Whether it still has something to say before the process may end.
     pub(crate) fn is_busy(&self) -> bool {
         match self.phase {
-            Phase::Head(_) => false,
-            Phase::WebSocket(_) => true,
+            Phase::Head(_) => !self.out.is_empty(),
+            Phase::Poll | Phase::Body(_) | Phase::Packets(_) | Phase::WebSocket(_) => true,
             Phase::Closing { is_shut } => !is_shut,
         }
     }

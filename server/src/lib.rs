@@ -6,6 +6,7 @@
 pub mod bus;
 pub mod cli;
 pub mod clock;
+pub mod embed;
 pub mod log;
 pub mod probe;
 pub mod settings;
@@ -15,14 +16,16 @@ mod admin;
 mod assets;
 mod connection;
 mod connections;
+mod cors;
 mod listener;
 mod metrics;
 mod page;
+mod polling;
 mod reactor;
 mod route;
 mod serve;
 mod signal;
 mod traffic;
 
-pub use serve::serve;
+pub use serve::{serve, serve_app};
 pub use settings::Settings;

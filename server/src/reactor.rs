@@ -22,7 +22,7 @@ use crate::{
     wire::{http::Response, origin::OriginRule, tls::Stream},
 };
 use mio::{Events, Interest, Poll, Token, event::Event};
-use moorline_core::{BusInput, ConnId, Input, Node, Output, Publication, Relay, Time, close_code};
+use moorline_core::{App, BusInput, ConnId, Input, Node, Output, Publication, Time, close_code};
 use moorline_protocol::{Frame, Reason};
 use rustls::ServerConfig;
 use std::{io, io::Write, mem, net::IpAddr, sync::Arc, time::Duration};
@@ -46,11 +46,11 @@ const PUBLISH_BYTES: usize = 1 << 20;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The loop and everything it serves.
-pub(crate) struct Reactor {
+pub(crate) struct Reactor<A> {
     pub(crate) poll: Poll,
     pub(crate) clock: Clock,
     pub(crate) now: Time,
-    pub(crate) node: Node<Relay>,
+    pub(crate) node: Node<A>,
     pub(crate) bus: Option<RedisBus>,
     pub(crate) settings: Settings,
     pub(crate) origins: OriginRule,
@@ -65,6 +65,8 @@ pub(crate) struct Reactor {
     pub(crate) accept_again: Option<Time>,
     /// Connections whose reading a budget cut short.
     pub(crate) readable: Vec<ConnId>,
+    /// Connections whose body a budget cut short.
+    pub(crate) unfinished: Vec<ConnId>,
     /// Connections to flush this turn.
     pub(crate) dirty: Vec<ConnId>,
     pub(crate) has_bus_events: bool,
@@ -79,7 +81,7 @@ pub(crate) struct Reactor {
     pub(crate) bus_events: Vec<BusEvent>,
 }
 
-impl Reactor {
+impl<A: App> Reactor<A> {
     /// Runs until a signal ends it; returns the process's exit code.
     pub(crate) fn run(&mut self) -> io::Result<u8> {
         let mut events = Events::with_capacity(1024);
@@ -106,7 +108,8 @@ impl Reactor {
         let is_waiting =
             self.accept_again.is_none() && self.listeners.iter().any(|listener| listener.is_waiting);
         let is_eager = is_waiting || self.has_bus_events || self.has_timeouts;
-        if is_eager || !self.readable.is_empty() || !self.dirty.is_empty() {
+        let lists = [&self.readable, &self.unfinished, &self.dirty];
+        if is_eager || lists.into_iter().any(|list| !list.is_empty()) {
             return Some(Duration::ZERO);
         }
         let node = self.node.poll_timeout().map(|(at, _)| at);
@@ -138,6 +141,10 @@ impl Reactor {
     fn turn(&mut self) {
         for id in mem::take(&mut self.readable) {
             self.read(id);
+        }
+        for id in mem::take(&mut self.unfinished) {
+            self.take_packets(id);
+            self.settle();
         }
         self.accept();
         self.take_bus_events();
@@ -200,7 +207,7 @@ impl Reactor {
     fn turn_away(&mut self, mut stream: mio::net::TcpStream) {
         self.shell.overloaded += 1;
         if self.tls.is_none() {
-            let _ = stream.write(&route::overloaded().to_bytes());
+            let _ = stream.write(&route::overloaded().to_bytes(false));
         }
     }
 
@@ -248,15 +255,15 @@ impl Reactor {
     /// Connections that took too long: a head that never ended, a goodbye that nobody read.
     fn expire(&mut self) {
         while let Some(id) = self.connections.pop_due(self.now) {
-            let is_head = self.connections.get_mut(id).is_some_and(|connection| match &connection.phase {
-                Phase::Head(head) => !head.bytes.is_empty(),
-                _ => false,
-            });
-            if is_head {
-                *self.shell.violations.entry("head_timeout").or_default() += 1;
-                self.respond(id, &Response::text(408, "The request head took too long."));
-            } else {
-                self.forget(id);
+            match self.connections.get_mut(id).map(|connection| &connection.phase) {
+                Some(Phase::Head(head)) if !head.bytes.is_empty() => {
+                    *self.shell.violations.entry("head_timeout").or_default() += 1;
+                    self.respond(id, &Response::text(408, "The request head took too long."));
+                }
+                Some(Phase::Body(_)) => {
+                    self.refuse_body(id, "body_timeout", &Response::text(408, "The body took too long."));
+                }
+                _ => self.forget(id),
             }
         }
     }
@@ -270,6 +277,7 @@ impl Reactor {
                         self.mark_dirty(id);
                     }
                 }
+                Output::Answer { conn, answer } => self.answer(conn, answer),
                 Output::Close { conn, reason } => self.end_session(conn, reason),
                 Output::Publish(publication) => self.publish(publication),
                 Output::ResetBus => self.reset_bus(),
@@ -282,12 +290,16 @@ impl Reactor {
     /// The core ended a session: what its outbox holds goes out first, then the reason.
     fn end_session(&mut self, id: ConnId, reason: Reason) {
         tracing::debug!(conn = id.slot, reason = reason.as_str(), "session ended");
-        if let Some(connection) = self.connections.get_mut(id) {
-            self.node.pull(id, usize::MAX, &mut self.frames);
-            self.frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
+        match self.connections.get_mut(id) {
+            Some(connection) if matches!(connection.phase, Phase::WebSocket(_)) => {
+                self.node.pull(id, usize::MAX, &mut self.frames);
+                self.frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
+                self.say_goodbye(id, close_code(reason), reason.as_str());
+            }
+            Some(connection) if matches!(connection.phase, Phase::Poll) => self.end_poll(id),
+            Some(_) | None => {}
         }
         self.node.handle(self.now, Input::Closed { conn: id, reason });
-        self.say_goodbye(id, close_code(reason), reason.as_str());
     }
 
     fn reset_bus(&self) {

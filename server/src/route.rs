@@ -8,69 +8,139 @@
 
 use crate::{
     assets::Assets,
-    page,
+    cors, page,
     wire::{
-        http::{Method, Refusal, RequestHead, Response},
+        http::{Method, Refusal, RequestHead, Response, WebSocketKey},
         origin::OriginRule,
     },
 };
+use moorline_core::{Dialect, RequestError, TransportKind};
 use std::net::IpAddr;
 
 /// What to do with a request.
 pub(crate) enum Action {
     /// Send this and close.
     Respond(Response),
-    /// The request breaks a rule: count it by kind, answer and close.
+    /// Send this; the connection may take another request.
+    Answer(Response),
+    /// The request breaks a rule of HTTP: count it by kind, answer and close.
     Refuse(Refusal),
-    /// Answer 101 with this `Sec-WebSocket-Accept` and open a session.
-    Upgrade(String),
+    /// The request breaks a rule of Engine.IO: count it, send this and close.
+    RefuseEngine(EngineRefusal, Response),
+    /// Give it to the core.
+    Engine(EngineRequest),
+}
+
+/// A request of the Engine.IO path that passed every check.
+pub(crate) struct EngineRequest {
+    pub(crate) kind: EngineKind,
+    /// The origin of the page that asks, which may read the answer.
+    pub(crate) origin: Option<String>,
+}
+
+/// What a client wants of the Engine.IO path.
+pub(crate) enum EngineKind {
+    /// A new session, this GET its first poll.
+    Open(Dialect),
+    /// The next messages of a session.
+    Poll { sid: String },
+    /// To send messages in a session.
+    Post {
+        sid: String,
+        /// A body that is not text, which this version of the protocol has no use for.
+        is_binary: bool,
+    },
+    /// A WebSocket, answered 101 with this `Sec-WebSocket-Accept`: for a new session, or for one that polls.
+    WebSocket { accept: String, dialect: Dialect, sid: Option<String> },
 }
 
 /// What the router knows of the node it answers for.
 pub(crate) struct Site<'a> {
-    /// The Engine.IO path, with a slash at both ends.
+    /// The Engine.IO path of Socket.IO, with a slash at both ends.
     pub(crate) path: &'a str,
+    /// The path of Engine.IO alone, if there is one.
+    pub(crate) engine_path: Option<&'a str>,
     pub(crate) origins: &'a OriginRule,
     pub(crate) assets: Option<&'a Assets>,
     pub(crate) node: page::NodeFacts<'a>,
     pub(crate) is_draining: bool,
-    /// Whether the session id of the request is one of ours.
-    pub(crate) is_session_known: &'a dyn Fn(&str) -> bool,
+    /// The transport of the session with this id, if it is one of ours.
+    pub(crate) transport_of: &'a dyn Fn(&str) -> Option<TransportKind>,
 }
 
 /// The refusals of the Engine.IO path, with the codes and words of the reference.
-#[derive(Clone, Copy)]
-enum Refused {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EngineRefusal {
     TransportUnknown,
     SessionUnknown,
     BadMethod,
     BadRequest,
+    Forbidden,
     Version,
 }
 
-impl Refused {
+impl EngineRefusal {
     fn code_and_message(self) -> (u8, &'static str) {
         match self {
-            Refused::TransportUnknown => (0, "Transport unknown"),
-            Refused::SessionUnknown => (1, "Session ID unknown"),
-            Refused::BadMethod => (2, "Bad handshake method"),
-            Refused::BadRequest => (3, "Bad request"),
-            Refused::Version => (5, "Unsupported protocol version"),
+            EngineRefusal::TransportUnknown => (0, "Transport unknown"),
+            EngineRefusal::SessionUnknown => (1, "Session ID unknown"),
+            EngineRefusal::BadMethod => (2, "Bad handshake method"),
+            EngineRefusal::BadRequest => (3, "Bad request"),
+            EngineRefusal::Forbidden => (4, "Forbidden"),
+            EngineRefusal::Version => (5, "Unsupported protocol version"),
+        }
+    }
+
+    /// The name under which a metric counts it.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            EngineRefusal::TransportUnknown => "transport_unknown",
+            EngineRefusal::SessionUnknown => "session_unknown",
+            EngineRefusal::BadMethod => "bad_handshake_method",
+            EngineRefusal::BadRequest => "bad_request",
+            EngineRefusal::Forbidden => "forbidden_origin",
+            EngineRefusal::Version => "protocol_version",
+        }
+    }
+
+    /// The answer. A WebSocket client shows its user the status and nothing else, so it gets a plain sentence.
+    fn response(self, is_upgrade: bool, origin: Option<&str>) -> Response {
+        let (code, message) = self.code_and_message();
+        if is_upgrade {
+            return Response::text(400, message);
+        }
+        let body = format!("{{\"code\":{code},\"message\":\"{message}\"}}");
+        cors::grant(Response::new(400).body("application/json", body.into_bytes()), origin)
+    }
+}
+
+impl From<RequestError> for EngineRefusal {
+    fn from(error: RequestError) -> EngineRefusal {
+        match error {
+            RequestError::SessionUnknown => EngineRefusal::SessionUnknown,
+            RequestError::BadRequest => EngineRefusal::BadRequest,
         }
     }
 }
 
+/// The answer to a request that the core refused.
+pub(crate) fn refused_by_core(error: RequestError, origin: Option<&str>) -> (EngineRefusal, Response) {
+    let refusal = EngineRefusal::from(error);
+    (refusal, refusal.response(false, origin))
+}
+
 /// Routes a request from a client at `client`, where that is known.
 pub(crate) fn route(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>) -> Action {
-    let is_engine = head.path.starts_with(site.path) || head.path == site.path.trim_end_matches('/');
+    let dialect = site.dialect(&head.path);
     // The reference takes an empty sid as none.
-    let sid = is_engine.then(|| head.query_param("sid")).flatten().filter(|sid| !sid.is_empty());
-    let is_session_known = sid.as_deref().is_some_and(site.is_session_known);
-    if site.is_draining && !is_session_known {
-        return Action::Respond(draining());
+    let sid = dialect.and_then(|_| head.query_param("sid")).filter(|sid| !sid.is_empty());
+    let transport = sid.as_deref().and_then(site.transport_of);
+    if site.is_draining && transport.is_none() {
+        let allowed = head.header("origin").filter(|_| dialect.is_some() && is_allowed(head, site));
+        return Action::Respond(cors::grant(draining(), allowed));
     }
-    if is_engine {
-        return engine(head, site, sid.is_some(), is_session_known);
+    if let Some(dialect) = dialect {
+        return engine(head, site, &Session { dialect, sid: sid.as_deref(), transport });
     }
     let response = match head.method {
         Method::Get | Method::Head => file(head, site, client),
@@ -79,42 +149,119 @@ pub(crate) fn route(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>)
     Action::Respond(if head.method == Method::Head { response.without_body() } else { response })
 }
 
-/// The checks come in the order of the reference: transport, Origin, session, method, version.
-fn engine(head: &RequestHead, site: &Site<'_>, has_sid: bool, is_session_known: bool) -> Action {
+impl Site<'_> {
+    /// What is spoken on a path, if it is one of Engine.IO's.
+    fn dialect(&self, path: &str) -> Option<Dialect> {
+        let is_below = |root: &str| path.starts_with(root) || path == root.trim_end_matches('/');
+        if is_below(self.path) {
+            return Some(Dialect::SocketIo);
+        }
+        self.engine_path.is_some_and(is_below).then_some(Dialect::EngineIo)
+    }
+}
+
+/// Whether the page that sent the request, if it was one, may speak to this node.
+fn is_allowed(head: &RequestHead, site: &Site<'_>) -> bool {
+    site.origins.check(head.header("origin"), head.host.as_deref()).is_ok()
+}
+
+/// The session a request names, or the one it asks for.
+struct Session<'a> {
+    dialect: Dialect,
+    sid: Option<&'a str>,
+    transport: Option<TransportKind>,
+}
+
+/// The checks come in the order of the reference: transport, Origin, session, its transport, method, version. A
+/// preflight comes before them all, as it names no method of its own.
+fn engine(head: &RequestHead, site: &Site<'_>, session: &Session<'_>) -> Action {
     let key = match head.wants_websocket() {
         Ok(key) => key,
         Err(refusal) => return Action::Refuse(refusal),
     };
-    let refuse = |refused| Action::Respond(engine_refusal(refused, key.is_some()));
-    if head.query_param("transport").as_deref() != Some("websocket") {
-        return refuse(Refused::TransportUnknown);
+    let origin = head.header("origin");
+    let verdict = site.origins.check(origin, head.host.as_deref());
+    if head.method == Method::Options && verdict.is_ok() {
+        return Action::Answer(cors::grant(cors::preflight(head), origin));
     }
-    if let Err(refused) = site.origins.check(head.header("origin"), head.host.as_deref()) {
-        return Action::Respond(forbidden(&refused.to_string(), key.is_some()));
+    let wanted = match head.query_param("transport").as_deref() {
+        Some("polling") => TransportKind::Polling,
+        Some("websocket") => TransportKind::WebSocket,
+        _ => {
+            let allowed = origin.filter(|_| verdict.is_ok());
+            return refuse(head, EngineRefusal::TransportUnknown, key.is_some(), allowed);
+        }
+    };
+    if let Err(refused) = verdict {
+        let response = forbidden(&refused.to_string(), key.is_some());
+        return Action::RefuseEngine(EngineRefusal::Forbidden, response);
     }
-    if has_sid {
-        // A session that started on WebSocket has its transport already.
-        return refuse(if is_session_known { Refused::BadRequest } else { Refused::SessionUnknown });
-    }
-    if head.method != Method::Get {
-        return refuse(Refused::BadMethod);
-    }
-    if head.query_param("EIO").as_deref() != Some("4") {
-        return refuse(Refused::Version);
-    }
-    match key {
-        Some(key) => Action::Upgrade(key.accept()),
-        None => refuse(Refused::BadRequest),
+    let is_upgrade = key.is_some();
+    match kind(head, session, wanted, key) {
+        Ok(kind) => Action::Engine(EngineRequest { kind, origin: origin.map(str::to_owned) }),
+        Err(refusal) => refuse(head, refusal, is_upgrade, origin),
     }
 }
 
-fn engine_refusal(refused: Refused, is_upgrade: bool) -> Response {
-    let (code, message) = refused.code_and_message();
-    if is_upgrade {
-        return Response::text(400, message);
+fn refuse(head: &RequestHead, refusal: EngineRefusal, is_upgrade: bool, origin: Option<&str>) -> Action {
+    let response = refusal.response(is_upgrade, origin);
+    let response = if head.method == Method::Head { response.without_body() } else { response };
+    Action::RefuseEngine(refusal, response)
+}
+
+fn kind(
+    head: &RequestHead,
+    session: &Session<'_>,
+    wanted: TransportKind,
+    key: Option<WebSocketKey<'_>>,
+) -> Result<EngineKind, EngineRefusal> {
+    let accept = key.map(|key| key.accept());
+    let Session { dialect, sid, transport } = *session;
+    if let Some(sid) = sid {
+        return continued(head, sid, transport, wanted, accept);
     }
-    Response::new(400)
-        .body("application/json", format!("{{\"code\":{code},\"message\":\"{message}\"}}").into_bytes())
+    if head.method != Method::Get {
+        return Err(EngineRefusal::BadMethod);
+    }
+    if (wanted == TransportKind::WebSocket) != accept.is_some() {
+        return Err(EngineRefusal::BadRequest);
+    }
+    if head.query_param("EIO").as_deref() != Some("4") {
+        return Err(EngineRefusal::Version);
+    }
+    Ok(match accept {
+        Some(accept) => EngineKind::WebSocket { accept, dialect, sid: None },
+        None => EngineKind::Open(dialect),
+    })
+}
+
+/// A request that names a session. A WebSocket is welcome whatever the session's transport: the core closes one too
+/// many, since clients expect that and not a refused handshake.
+fn continued(
+    head: &RequestHead,
+    sid: &str,
+    transport: Option<TransportKind>,
+    wanted: TransportKind,
+    accept: Option<String>,
+) -> Result<EngineKind, EngineRefusal> {
+    let transport = transport.ok_or(EngineRefusal::SessionUnknown)?;
+    let sid = sid.to_owned();
+    match (wanted, accept, head.method) {
+        (TransportKind::WebSocket, Some(accept), _) => {
+            Ok(EngineKind::WebSocket { accept, dialect: Dialect::SocketIo, sid: Some(sid) })
+        }
+        (TransportKind::Polling, None, Method::Get) if transport == wanted => Ok(EngineKind::Poll { sid }),
+        (TransportKind::Polling, None, Method::Post) if transport == wanted => {
+            let is_binary = head.header("content-type").is_some_and(is_octet_stream);
+            Ok(EngineKind::Post { sid, is_binary })
+        }
+        _ => Err(EngineRefusal::BadRequest),
+    }
+}
+
+fn is_octet_stream(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/octet-stream")
 }
 
 fn forbidden(sentence: &str, is_upgrade: bool) -> Response {

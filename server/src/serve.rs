@@ -13,7 +13,7 @@ use crate::{
     wire::{origin::OriginRule, tls},
 };
 use mio::{Poll, Registry, Waker};
-use moorline_core::{Config, Entropy, Limits, Node, Relay};
+use moorline_core::{App, Config, Entropy, Limits, Node, Relay};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 /// File descriptors kept back for listeners, the bus, the admin port and the standard streams.
@@ -26,7 +26,15 @@ const BUS_GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// One sentence that says what could not be had and which flag asked for it.
 pub fn serve(settings: Settings) -> Result<u8, String> {
-    let mut reactor = prepare(settings)?;
+    serve_app(settings, Relay)
+}
+
+/// The same with an application in the place of the built-in one.
+///
+/// # Errors
+/// As for [`serve`].
+pub fn serve_app<A: App>(settings: Settings, app: A) -> Result<u8, String> {
+    let mut reactor = prepare(settings, app)?;
     announce(&reactor);
     let outcome = reactor.run().map_err(|error| format!("the event loop failed: {error}"));
     if let Some(bus) = reactor.bus.take() {
@@ -38,7 +46,7 @@ pub fn serve(settings: Settings) -> Result<u8, String> {
     outcome
 }
 
-fn prepare(settings: Settings) -> Result<Reactor, String> {
+fn prepare<A: App>(settings: Settings, app: A) -> Result<Reactor<A>, String> {
     let tls = settings.tls.as_ref().map(|files| tls::server_config(&files.cert, &files.key)).transpose()?;
     let assets = settings.assets.as_deref().map(Assets::read).transpose()?;
     let connections_max = connections_max(&settings.limits)?;
@@ -53,7 +61,7 @@ fn prepare(settings: Settings) -> Result<Reactor, String> {
     Ok(Reactor {
         poll,
         now: clock.time(),
-        node: Node::new(config, Relay, Box::new(entropy), clock.time()),
+        node: Node::new(config, app, Box::new(entropy), clock.time()),
         clock,
         bus,
         origins: OriginRule::new(settings.allow_origins.clone()),
@@ -67,6 +75,7 @@ fn prepare(settings: Settings) -> Result<Reactor, String> {
         shell: ShellStats::default(),
         accept_again: None,
         readable: Vec::new(),
+        unfinished: Vec::new(),
         dirty: Vec::new(),
         has_bus_events: false,
         has_timeouts: false,
@@ -79,7 +88,7 @@ fn prepare(settings: Settings) -> Result<Reactor, String> {
     })
 }
 
-fn announce(reactor: &Reactor) {
+fn announce<A: App>(reactor: &Reactor<A>) {
     let addresses: Vec<Option<SocketAddr>> =
         reactor.listeners.iter().map(|listener| listener.local_addr().ok()).collect();
     tracing::info!(

@@ -46,6 +46,9 @@ pub struct Settings {
     pub drain: Duration,
     /// The Engine.IO path; begins and ends with `/`.
     pub path: String,
+    /// A second path, whose sessions speak Engine.IO alone, to an application of one's own; the built-in one is silent
+    /// there.
+    pub engine_path: Option<String>,
     /// The namespaces clients may join; `/` is always among them.
     pub namespaces: Vec<String>,
     /// What is logged.

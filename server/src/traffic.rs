@@ -8,14 +8,14 @@ use crate::{
     connection::{PartialHead, Phase},
     listener::Audience,
     reactor::{CHUNK_BYTES, Reactor},
-    route::{self, Action, Site},
+    route::{self, Action, EngineKind, EngineRequest, Site},
     wire::{
         http::{HeadLimits, Parsed, Refusal, RequestHead, Response, switching_protocols},
         send_queue::Progress,
         websocket::{Message, Status, WebSocket, close_frame},
     },
 };
-use moorline_core::{ConnId, Input};
+use moorline_core::{App, ConnId, Dialect, Input, TransportKind};
 use moorline_protocol::Reason;
 use std::{io, io::Read, mem, net::IpAddr, ops::ControlFlow};
 
@@ -24,7 +24,7 @@ const READS_PER_TURN: usize = 4;
 /// Writes of one connection per round of flushing.
 const WRITES_PER_ROUND: usize = 4;
 
-impl Reactor {
+impl<A: App> Reactor<A> {
     /// The end of a stream that was announced together with its last bytes is not announced again.
     pub(crate) fn note_end(&mut self, id: ConnId, has_ended: bool) {
         if let Some(connection) = self.connections.get_mut(id) {
@@ -34,6 +34,7 @@ impl Reactor {
 
     pub(crate) fn read(&mut self, id: ConnId) {
         let mut buffer = mem::take(&mut self.buffer);
+        self.take_early(id);
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.connections.get_mut(id) else { break };
             match connection.stream.read(&mut buffer) {
@@ -75,8 +76,29 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(id) else { return };
         match &mut connection.phase {
             Phase::Head(_) => self.take_head(id, bytes),
+            Phase::Body(_) => self.take_body(id, bytes),
             Phase::WebSocket(_) => self.take_frames(id, bytes),
+            Phase::Poll | Phase::Packets(_) => self.keep_early(id, bytes),
             Phase::Closing { .. } => {}
+        }
+    }
+
+    /// What comes before the request under way was answered waits for its turn, within the bound of one head.
+    fn keep_early(&mut self, id: ConnId, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.early.extend_from_slice(bytes);
+        if connection.early.len() > self.settings.limits.head_bytes_max {
+            *self.shell.violations.entry("pipelined").or_default() += 1;
+            self.lose(id, Reason::TransportError);
+        }
+    }
+
+    /// The next request had begun before the last one was answered.
+    fn take_early(&mut self, id: ConnId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if matches!(connection.phase, Phase::Head(_)) && !connection.early.is_empty() {
+            let early = mem::take(&mut connection.early);
+            self.take_bytes(id, &early);
         }
     }
 
@@ -85,20 +107,27 @@ impl Reactor {
         let limits = HeadLimits { head_bytes_max: limits.head_bytes_max, headers_max: limits.headers_max };
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Phase::Head(PartialHead { bytes: head, scanner }) = &mut connection.phase else { return };
+        let is_first = head.is_empty() && !bytes.is_empty();
         head.extend_from_slice(bytes);
         match scanner.parse(head, limits) {
+            Ok(Parsed::Incomplete) if is_first && connection.is_kept => {
+                let by = self.now + self.settings.limits.head_timeout;
+                self.connections.set_deadline(id, Some(by));
+            }
             Ok(Parsed::Incomplete) => {}
             Ok(Parsed::Head { head: request, consumed }) => {
-                let has_more = consumed < head.len();
-                self.request(id, &request, has_more);
+                let rest = head.split_off(consumed);
+                self.request(id, &request, rest);
             }
             Err(refusal) => self.refuse(id, &refusal),
         }
     }
 
-    fn request(&mut self, id: ConnId, head: &RequestHead, has_more: bool) {
+    /// A whole head; `rest` is what came after it.
+    fn request(&mut self, id: ConnId, head: &RequestHead, rest: Vec<u8>) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let (peer, audience) = (connection.peer, connection.audience);
+        connection.is_kept = head.keeps_alive();
         if audience == Audience::Admin {
             let response = admin::route(head, &self.facts(), self.readiness(), || self.snapshot());
             return self.respond(id, &response);
@@ -109,34 +138,71 @@ impl Reactor {
         tracing::debug!(method = ?head.method, path = ?head.path, ?client, %peer, "request");
         let site = Site {
             path: &self.settings.path,
+            engine_path: self.settings.engine_path.as_deref(),
             origins: &self.origins,
             assets: self.assets.as_ref(),
             node: self.facts(),
             is_draining: self.node.is_draining(),
-            is_session_known: &|sid| self.node.has_session(sid),
+            transport_of: &|sid| self.node.transport(sid, self.now),
         };
         match route::route(head, &site, client) {
             Action::Respond(response) => self.respond(id, &response),
-            Action::Refuse(refusal) => self.refuse(id, &refusal),
-            Action::Upgrade(_) if has_more => {
-                *self.shell.violations.entry("early_bytes").or_default() += 1;
-                self.respond(
-                    id,
-                    &Response::text(400, "Nothing may follow the handshake before it is answered."),
-                );
+            Action::Answer(response) => {
+                self.keep_early(id, &rest);
+                self.answer_request(id, &response);
             }
-            Action::Upgrade(accept) => self.upgrade(id, &accept),
+            Action::Refuse(refusal) => self.refuse(id, &refusal),
+            Action::RefuseEngine(refusal, response) => {
+                *self.shell.violations.entry(refusal.kind()).or_default() += 1;
+                self.respond(id, &response);
+            }
+            Action::Engine(request) => self.engine_request(id, head, request, &rest),
         }
     }
 
-    fn upgrade(&mut self, id: ConnId, accept: &str) {
+    fn engine_request(&mut self, id: ConnId, head: &RequestHead, request: EngineRequest, rest: &[u8]) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.origin = request.origin;
+        }
+        match request.kind {
+            EngineKind::Open(dialect) => {
+                self.open_by_poll(id, dialect);
+                self.keep_early(id, rest);
+            }
+            EngineKind::Poll { sid } => {
+                self.poll_session(id, &sid);
+                self.keep_early(id, rest);
+            }
+            EngineKind::Post { sid, is_binary: false } => self.start_post(id, head, &sid, rest),
+            EngineKind::Post { sid, is_binary: true } => {
+                self.node.handle(self.now, Input::Post { conn: id, sid: &sid });
+                self.refuse_body(id, "binary_body", &Response::text(400, "The body must be text."));
+            }
+            EngineKind::WebSocket { .. } if !rest.is_empty() => {
+                *self.shell.violations.entry("early_bytes").or_default() += 1;
+                let sentence = "Nothing may follow the handshake before it is answered.";
+                self.respond(id, &Response::text(400, sentence));
+            }
+            EngineKind::WebSocket { accept, dialect, sid } => {
+                self.upgrade(id, &accept, dialect, sid.as_deref())
+            }
+        }
+    }
+
+    fn upgrade(&mut self, id: ConnId, accept: &str, dialect: Dialect, sid: Option<&str>) {
         self.connections.set_deadline(id, None);
         let limits = &self.settings.limits;
         let websocket = WebSocket::new(limits.payload_bytes_max, limits.fragments_max);
         let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.origin = None;
         connection.phase = Phase::WebSocket(websocket);
         connection.out.push_bytes(switching_protocols(accept));
-        self.node.handle(self.now, Input::Open { conn: id });
+        let transport = TransportKind::WebSocket;
+        let input = match sid {
+            Some(sid) => Input::Upgrade { conn: id, sid },
+            None => Input::Open { conn: id, transport, dialect },
+        };
+        self.node.handle(self.now, input);
         self.mark_dirty(id);
     }
 
@@ -148,7 +214,7 @@ impl Reactor {
     pub(crate) fn respond(&mut self, id: ConnId, response: &Response) {
         *self.shell.responses.entry(response.status()).or_default() += 1;
         let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.out.push_bytes(response.to_bytes());
+        connection.out.push_bytes(response.to_bytes(false));
         self.close(id);
     }
 
@@ -258,6 +324,10 @@ impl Reactor {
 
     /// Pulls and writes, a chunk at a time. What a full round leaves waits for the next one, or for the peer.
     fn flush(&mut self, id: ConnId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.has_frames && matches!(connection.phase, Phase::Poll) {
+            self.answer_poll(id);
+        }
         let Reactor { connections, node, frames, .. } = self;
         let Some(connection) = connections.get_mut(id) else { return };
         connection.is_dirty = false;

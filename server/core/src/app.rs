@@ -13,7 +13,7 @@ use crate::{
     rooms::Joined,
     state::State,
 };
-use alloc::{borrow::Cow, string::String, vec::Vec};
+use alloc::{borrow::Cow, rc::Rc, string::String, vec::Vec};
 use moorline_protocol::{
     Frame, Reason, json,
     socket::{self, packet::Envelope},
@@ -81,11 +81,20 @@ pub struct Emit<'a> {
     pub args: &'a Args,
 }
 
+impl<'a> Emit<'a> {
+    /// An event for everyone that `targets` names.
+    pub fn new(namespace: &'a str, targets: &'a [Target<'a>], event: &'a str, args: &'a Args) -> Emit<'a> {
+        Emit { namespace, targets, except: None, event, args }
+    }
+}
+
 /// A socket that has ended.
 #[derive(Debug)]
 pub struct Disconnect {
     /// The id it had.
     pub socket: SocketId,
+    /// The namespace it was in.
+    pub namespace: Rc<str>,
     /// Why it ended.
     pub reason: Reason,
     pub(crate) space: usize,
@@ -98,6 +107,13 @@ pub struct Refusal {
     pub message: String,
     /// JSON for the client's `err.data`, or empty.
     pub data: String,
+}
+
+impl Refusal {
+    /// A refusal with nothing but its message.
+    pub fn new(message: &str) -> Refusal {
+        Refusal { message: message.into(), data: String::new() }
+    }
 }
 
 /// An event from a client.

@@ -2,7 +2,10 @@
 //!
 //! Invariant: the JSON is valid, since it is only built from values that are.
 
-use crate::{app::Event, placeholder::has_fitting_placeholders};
+use crate::{
+    app::Event,
+    placeholder::{has_fitting_placeholders, move_binary},
+};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use moorline_protocol::{Frame, json};
 use serde_json::{Value, value::RawValue};
@@ -55,6 +58,18 @@ impl Args {
         self.json(&format!("{{\"_placeholder\":true,\"num\":{number}}}"))
     }
 
+    /// These and then others. Binary data keeps its place: the placeholders of the others are moved on.
+    #[must_use]
+    pub fn and(mut self, others: &Args) -> Args {
+        if others.json.is_empty() {
+            return self;
+        }
+        let list = format!("[{}]", others.json);
+        let moved = move_binary(&list, &others.attachments, &mut self.attachments);
+        let items = moved.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        self.json(items.unwrap_or("null"))
+    }
+
     /// One more argument, written by this crate.
     pub(crate) fn json(mut self, json: &str) -> Args {
         if !self.json.is_empty() {
@@ -90,6 +105,15 @@ impl Args {
 mod tests {
     use super::*;
     use alloc::boxed::Box;
+
+    #[test]
+    fn two_lists_become_one_and_each_attachment_keeps_its_place() {
+        let others = Args::new().text("x").binary(&[2]);
+        let both = Args::new().binary(&[1]).and(&others).and(&Args::new());
+        assert_eq!(both.as_json(), r#"{"_placeholder":true,"num":0},"x",{"_placeholder":true,"num":1}"#);
+        let bytes: Vec<&[u8]> = both.attachments().iter().map(Frame::as_packet).collect();
+        assert_eq!(bytes, [&[1], &[2]]);
+    }
 
     #[test]
     fn arguments_are_joined_and_binary_ones_are_attachments() {

@@ -89,7 +89,8 @@ impl<A: App> Node<A> {
             state.expel();
             state.close_doomed();
             if let Some(Ended { socket, space, reason }) = state.ended.pop() {
-                app.disconnect(&mut Context::new(state), &Disconnect { socket, reason, space });
+                let namespace = state.spaces[space].name.clone();
+                app.disconnect(&mut Context::new(state), &Disconnect { socket, namespace, reason, space });
             } else if !state.completions.is_empty() {
                 for completion in core::mem::take(&mut state.completions) {
                     app.completed(&mut Context::new(state), &completion);

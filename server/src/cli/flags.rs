@@ -202,6 +202,7 @@ impl ServeFlags {
             trusted_proxies: self.trusted_proxy,
             drain: self.drain,
             path: self.path,
+            engine_path: None,
             log: self.log,
         })
     }

@@ -36,9 +36,11 @@ enum Range {
 
 const MIB: usize = 1 << 20;
 
-const RANGES: [(&str, Range); 21] = [
+const RANGES: [(&str, Range); 26] = [
     ("assembly_timeout", Range::SpanMs(|limits| &mut limits.assembly_timeout, 1..=600_000)),
     ("attachments_max", Range::Count(|limits| &mut limits.attachments_max, 0..=1024)),
+    ("awaited_answers_max", Range::Count(|limits| &mut limits.awaited_answers_max, 1..=100_000_000)),
+    ("body_timeout", Range::SpanMs(|limits| &mut limits.body_timeout, 1..=600_000)),
     ("close_timeout", Range::SpanMs(|limits| &mut limits.close_timeout, 1..=60_000)),
     ("connections_max", Range::Count(|limits| &mut limits.connections_max, 0..=1 << 24)),
     ("event_name_bytes_max", Range::Count(|limits| &mut limits.event_name_bytes_max, 16..=65_536)),
@@ -48,6 +50,7 @@ const RANGES: [(&str, Range); 21] = [
     ("head_timeout", Range::SpanMs(|limits| &mut limits.head_timeout, 1..=60_000)),
     ("headers_max", Range::Count(|limits| &mut limits.headers_max, 16..=1024)),
     ("json_depth_max", Range::Count(|limits| &mut limits.json_depth_max, 2..=1024)),
+    ("keep_alive_timeout", Range::SpanMs(|limits| &mut limits.keep_alive_timeout, 1..=3_600_000)),
     ("legacy_per_second_max", Range::Count(|limits| &mut limits.legacy_per_second_max, 0..=1_000_000)),
     ("namespaces_max", Range::Count(|limits| &mut limits.namespaces_max, 1..=65_536)),
     ("outbox_bytes_max", Range::Count(|limits| &mut limits.outbox_bytes_max, 65_536..=1024 * MIB)),
@@ -57,10 +60,12 @@ const RANGES: [(&str, Range); 21] = [
         "publish_queue_bytes_max",
         Range::Count(|limits| &mut limits.publish_queue_bytes_max, 65_536..=1024 * MIB),
     ),
+    ("responses_max", Range::Count(|limits| &mut limits.responses_max, 0..=65_536)),
     ("room_linger", Range::SpanMs(|limits| &mut limits.room_linger, 0..=5_000)),
     ("room_name_bytes_max", Range::Count(|limits| &mut limits.room_name_bytes_max, 16..=65_536)),
     ("rooms_max", Range::Count(|limits| &mut limits.rooms_max, 1..=1_000_000)),
     ("targets_max", Range::Count(|limits| &mut limits.targets_max, 1..=65_536)),
+    ("upgrade_timeout", Range::SpanMs(|limits| &mut limits.upgrade_timeout, 1..=600_000)),
 ];
 
 /// Reads one `NAME=VALUE`.
@@ -96,9 +101,10 @@ mod tests {
             head_timeout: _, headers_max: _, json_depth_max: _, namespaces_max: _, outbox_bytes_max: _,
             pending_acks_max: _, ping_jitter: _, publish_queue_bytes_max: _, room_linger: _, room_name_bytes_max: _,
             rooms_max: _, targets_max: _, fanout_bytes_max: _,
+            responses_max: _, awaited_answers_max: _, upgrade_timeout: _, body_timeout: _, keep_alive_timeout: _,
             attachments_max: _, assembly_timeout: _, legacy_per_second_max: _,
         } = Limits::default();
-        assert_eq!(RANGES.len(), 21);
+        assert_eq!(RANGES.len(), 26);
         assert!(RANGES.is_sorted_by_key(|(name, _)| *name), "the list an operator reads is sorted");
     }
 

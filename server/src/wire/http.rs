@@ -1,16 +1,18 @@
-//! HTTP/1.1 as the node needs it: strict request heads in, small whole answers out.
+//! HTTP/1.1 as the node needs it: strict request heads and bodies in, small whole answers out.
 //!
-//! Owns the grammar of a request head and the framing rules between the proxy and the node. It never reads a body,
-//! never keeps a connection for a second request and never guesses: what two parsers could read differently is refused.
+//! Owns the grammar of a request head and the framing rules between the proxy and the node. It never guesses: what two
+//! parsers could read differently is refused.
 //!
 //! Invariant: a [`RequestHead`] is unambiguous about where its body ends, and no answer carries a line break that a
 //! client sent.
 
+pub mod body;
 pub mod request;
 pub mod response;
 #[cfg(test)]
 mod tests;
 
+pub use body::Body;
 pub use request::{BodyKind, HeadLimits, HeadScanner, Method, Parsed, RequestHead, WebSocketKey};
 pub use response::{Response, switching_protocols};
 

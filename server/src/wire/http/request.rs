@@ -270,6 +270,17 @@ impl RequestHead {
         last.parse().ok().or_else(|| last.parse().ok().map(|address: SocketAddr| address.ip()))
     }
 
+    /// Whether the connection may take another request after this one.
+    pub fn keeps_alive(&self) -> bool {
+        self.version_minor == 1 && !self.has_token("connection", "close")
+    }
+
+    /// Whether the client waits for a word before it sends its body.
+    pub fn expects_continue(&self) -> bool {
+        let expected = self.header("expect");
+        self.version_minor == 1 && expected.is_some_and(|what| what.eq_ignore_ascii_case("100-continue"))
+    }
+
     /// The key of a WebSocket handshake, or `None` for any other request.
     ///
     /// # Errors

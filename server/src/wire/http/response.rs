@@ -1,8 +1,9 @@
 //! Whole answers: a status, a few headers and a body, as the bytes to write.
 //!
-//! Owns the shape of an answer. It never streams and never keeps the connection open.
+//! Owns the shape of an answer. It never streams.
 //!
-//! Invariant: every answer but the 101 says `Connection: close`, and no header value contains a control byte.
+//! Invariant: an answer after which the connection is closed says `Connection: close`, and no header value contains a
+//! control byte.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -70,16 +71,16 @@ impl Response {
         self.status
     }
 
-    /// The bytes to write.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.head().into_bytes();
+    /// The bytes to write; `is_kept` when the connection will take another request.
+    pub fn to_bytes(&self, is_kept: bool) -> Vec<u8> {
+        let mut bytes = self.head(is_kept).into_bytes();
         if !self.is_head_only && self.may_have_body() {
             bytes.extend_from_slice(&self.body);
         }
         bytes
     }
 
-    fn head(&self) -> String {
+    fn head(&self, is_kept: bool) -> String {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
         let mut line = |name: &str, value: &dyn std::fmt::Display| {
             // Writing to a String cannot fail.
@@ -94,7 +95,9 @@ impl Response {
         for (name, value) in &self.headers {
             line(name, value);
         }
-        line("Connection", &"close");
+        if !is_kept {
+            line("Connection", &"close");
+        }
         head.push_str("\r\n");
         head
     }

@@ -226,7 +226,7 @@ fn the_last_forwarded_address_counts() {
 #[test]
 fn a_refusal_becomes_an_answer() {
     let refusal = Refusal { status: 426, reason: "The WebSocket version is 13.", kind: "websocket_version" };
-    let answer = String::from_utf8(refusal.response().to_bytes()).unwrap();
+    let answer = String::from_utf8(refusal.response().to_bytes(false)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{answer}");
     assert!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{answer}");
     assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
@@ -236,7 +236,7 @@ fn a_refusal_becomes_an_answer() {
 #[test]
 fn an_answer_is_complete() {
     let answer =
-        Response::new(200).body("application/json", &b"{}"[..]).header("Retry-After", "1").to_bytes();
+        Response::new(200).body("application/json", &b"{}"[..]).header("Retry-After", "1").to_bytes(false);
     assert_eq!(
         String::from_utf8(answer).unwrap(),
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
@@ -247,22 +247,23 @@ fn an_answer_is_complete() {
 
 #[test]
 fn the_answer_to_head_has_the_length_and_not_the_body() {
-    let answer = String::from_utf8(Response::text(200, "hello").without_body().to_bytes()).unwrap();
+    let answer = String::from_utf8(Response::text(200, "hello").without_body().to_bytes(false)).unwrap();
     assert!(answer.contains("Content-Length: 6\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
 #[test]
 fn an_answer_without_content_has_no_length() {
-    let answer = String::from_utf8(Response::new(204).to_bytes()).unwrap();
+    let answer = String::from_utf8(Response::new(204).to_bytes(false)).unwrap();
     assert!(!answer.contains("Content-"), "{answer}");
-    let kept = String::from_utf8(Response::new(200).cache_control("max-age=60").to_bytes()).unwrap();
+    let kept = String::from_utf8(Response::new(200).cache_control("max-age=60").to_bytes(false)).unwrap();
     assert!(kept.contains("Cache-Control: max-age=60\r\n") && !kept.contains("no-store"), "{kept}");
 }
 
 #[test]
 fn a_clients_bytes_cannot_start_a_header_line() {
-    let answer =
-        Response::new(200).header("Access-Control-Allow-Origin", "x\r\nSet-Cookie: a=b\u{85}").to_bytes();
+    let answer = Response::new(200)
+        .header("Access-Control-Allow-Origin", "x\r\nSet-Cookie: a=b\u{85}")
+        .to_bytes(false);
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.contains("Access-Control-Allow-Origin: xSet-Cookie: a=b\r\n"), "{answer}");
 }
