@@ -14,9 +14,9 @@ fn the_open_packet_has_the_five_keys_and_nothing_else() {
         r#"0{{"sid":"s1.{sid}","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}}"#
     );
     assert_eq!(heard, [expected]);
-    assert!(world.node(0).has_session(&format!("s1.{sid}")));
+    assert!(world.node(0).transport(&format!("s1.{sid}"), world.now()).is_some());
     world.leave(client);
-    assert!(!world.node(0).has_session(&format!("s1.{sid}")));
+    assert!(!world.node(0).transport(&format!("s1.{sid}"), world.now()).is_some());
 }
 
 #[test]

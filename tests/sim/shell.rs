@@ -17,6 +17,7 @@ impl World {
             }
             match output {
                 Output::Flush(conn) => self.flush(node, conn),
+                Output::Answer { answer, .. } => panic!("{answer:?} to a WebSocket that tested nothing"),
                 Output::Close { conn, reason } => self.close(node, conn, reason),
                 Output::Subscribe(channel) => self.redis.subscribe(self.now, node, channel),
                 Output::Unsubscribe(channel) => self.redis.unsubscribe(self.now, node, channel),

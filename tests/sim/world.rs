@@ -5,7 +5,10 @@ use super::{
     entropy::Seeded,
     redis::{News, Redis},
 };
-use moorline_core::{BusInput, Channels, Config, ConnId, Input, Node, Relay, Stats, Time, node::Population};
+use moorline_core::{
+    BusInput, Channels, Config, ConnId, Dialect, Input, Node, Relay, Stats, Time, TransportKind,
+    node::Population,
+};
 use moorline_protocol::Reason;
 use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
 
@@ -121,7 +124,8 @@ impl World {
         });
         station.conns.insert(conn, client);
         self.clients.push(Record::new(node, conn));
-        self.tell(node, Input::Open { conn });
+        let (transport, dialect) = (TransportKind::WebSocket, Dialect::SocketIo);
+        self.tell(node, Input::Open { conn, transport, dialect });
         client
     }
 
