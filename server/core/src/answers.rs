@@ -51,25 +51,27 @@ pub(crate) enum Asker {
 }
 
 impl State {
-    /// Delivers an event that its recipients are to acknowledge. Returns how many there are and the id they were asked
-    /// under, if there are any; `None` when too many answers are awaited already, and then nobody received it.
+    /// Delivers an event that its recipients are to acknowledge, encoded for each group of them. Returns how many there
+    /// are and the id they were asked under, if there are any; `None` when too many answers are awaited already, and then
+    /// nobody received it.
     pub(crate) fn deliver_asking(
         &mut self,
         asker: Asker,
-        mut recipients: Vec<usize>,
-        message: &Message,
+        groups: Vec<(Vec<usize>, Message)>,
     ) -> Option<(u64, Option<u32>)> {
-        if self.answers.by_socket.len() + recipients.len() > self.config.limits.awaited_answers_max {
+        let wanted: usize = groups.iter().map(|(recipients, _)| recipients.len()).sum();
+        if self.answers.by_socket.len() + wanted > self.config.limits.awaited_answers_max {
             return None;
         }
-        if recipients.is_empty() {
+        if wanted == 0 {
             return Some((0, None));
         }
         let id = self.next_ack_id();
-        let bare = message.frame().as_packet().get(1..).unwrap_or_default();
-        let frame = packet::with_ack(core::str::from_utf8(bare).unwrap_or_default(), u64::from(id));
-        let count = self.deliver(&mut recipients, &Message::new(frame, message.attachments().to_vec()));
-        let sockets: BTreeSet<SocketId> = recipients.iter().map(|key| self.sockets[*key].id).collect();
+        let (mut count, mut sockets) = (0, BTreeSet::new());
+        for (mut recipients, message) in groups {
+            count += self.deliver(&mut recipients, &asking(&message, id));
+            sockets.extend(recipients.iter().map(|key| self.sockets[*key].id));
+        }
         self.answers.by_socket.extend(sockets.iter().map(|socket| (*socket, id)));
         let mut question = Question { asker, sockets, sent: 0, sent_bytes: 0, timer: None };
         let by = self.now + self.config.limits.ack_timeout;
@@ -172,4 +174,11 @@ impl State {
             }
         }
     }
+}
+
+/// An event as it asks for an acknowledgement under this id.
+fn asking(event: &Message, id: u32) -> Message {
+    let bare = event.frame().as_packet().get(1..).unwrap_or_default();
+    let frame = packet::with_ack(core::str::from_utf8(bare).unwrap_or_default(), u64::from(id));
+    Message::new(frame, event.attachments().to_vec())
 }

@@ -62,37 +62,29 @@ impl State {
         };
         let targets: Vec<Target<'_>> = message.targets.iter().map(|target| Target::parse(target)).collect();
         let recipients = self.resolve(space, &targets, None);
-        for space in 0..self.spaces.len() {
-            let is_inside = |key: &usize| self.sockets[*key].space == space;
-            let group: Vec<usize> = recipients.iter().copied().filter(is_inside).collect();
-            if !group.is_empty() {
-                self.deliver_backend_group(message, name, space, group);
-            }
-        }
-    }
-
-    /// Delivers to the recipients in one namespace.
-    fn deliver_backend_group(
-        &mut self,
-        message: &BackendMessage<'_>,
-        name: &str,
-        space: usize,
-        mut group: Vec<usize>,
-    ) {
-        let attachments = message.attachments.len();
-        let envelope = Envelope { namespace: &self.spaces[space].name, ack: None, attachments };
-        let frame = socket::packet::event(envelope, name, message.args.iter().map(|arg| &**arg));
-        let event = Message::new(frame, message.attachments.clone());
+        let mut groups: Vec<(Vec<usize>, Message)> = (0..self.spaces.len())
+            .filter_map(|space| {
+                let is_inside = |key: &usize| self.sockets[*key].space == space;
+                let group: Vec<usize> = recipients.iter().copied().filter(is_inside).collect();
+                (!group.is_empty()).then(|| (group, self.encode_backend_event(message, name, space)))
+            })
+            .collect();
         let count = match message.ack {
-            None => Some(self.deliver(&mut group, &event)),
-            Some(number) => {
-                self.deliver_asking(Asker::Backend(number), group, &event).map(|(count, _)| count)
-            }
+            None => Some(groups.iter_mut().map(|(group, event)| self.deliver(group, event)).sum()),
+            Some(number) => self.deliver_asking(Asker::Backend(number), groups).map(|(count, _)| count),
         };
         match count {
             Some(count) => self.stats.deliveries_remote += count,
             None => self.stats.drop("too_many_asks"),
         }
+    }
+
+    /// The event as the sockets of one namespace get it.
+    fn encode_backend_event(&self, message: &BackendMessage<'_>, name: &str, space: usize) -> Message {
+        let attachments = message.attachments.len();
+        let envelope = Envelope { namespace: &self.spaces[space].name, ack: None, attachments };
+        let frame = socket::packet::event(envelope, name, message.args.iter().map(|arg| &**arg));
+        Message::new(frame, message.attachments.clone())
     }
 
     fn deliver_backend_answer(&mut self, message: &BackendMessage<'_>, id: u64) {

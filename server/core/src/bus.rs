@@ -19,7 +19,7 @@ use crate::{
     time::Time,
     timer::TimerKind,
 };
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
 use core::time::Duration;
 use moorline_protocol::Frame;
 
@@ -146,7 +146,7 @@ impl State {
         let delivered = Message::new(frame, attachments);
         let count = if message.wants == Wanted::Answers {
             let asker = Asker::Node(message.origin, message.sequence);
-            self.deliver_asking(asker, recipients, &delivered).map(|(count, _)| count)
+            self.deliver_asking(asker, vec![(recipients, delivered)]).map(|(count, _)| count)
         } else {
             Some(self.deliver(&mut recipients, &delivered))
         };

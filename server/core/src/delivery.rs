@@ -14,7 +14,7 @@ use crate::{
     parcel::{self, Head, Wanted},
     state::State,
 };
-use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec, vec::Vec};
 
 /// One name a message is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,9 +108,11 @@ impl State {
         let ticket = self.next_sequence();
         let mut recipients = self.resolve(Some(space), outgoing.targets, outgoing.sender);
         let (expected, asked_as) = match outgoing.wants {
-            Wants::Answers(_) => self
-                .deliver_asking(Asker::Node(self.tag, ticket), recipients, &outgoing.message)
-                .ok_or(Code::TooMany)?,
+            Wants::Answers(_) => {
+                let asker = Asker::Node(self.tag, ticket);
+                let everyone = vec![(recipients, outgoing.message.clone())];
+                self.deliver_asking(asker, everyone).ok_or(Code::TooMany)?
+            }
             Wants::Nothing | Wants::Count(_) => (self.deliver(&mut recipients, &outgoing.message), None),
         };
         self.stats.deliveries_local += expected;
