@@ -1,0 +1,145 @@
+//! A plain echo server over exactly the product's WebSocket layer, so that the Autobahn suite can judge that layer.
+//!
+//! Owns what stands around `moorline::wire`: blocking sockets, a thread for each connection, and the echo. It never
+//! parses, frames or judges a byte itself, and knows nothing of Engine.IO: what the suite finds is the layer's doing.
+//!
+//! Invariant: bytes go out through one send queue, and nothing follows a close frame.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::ops::ControlFlow;
+use std::{env, mem, thread};
+
+use moorline::wire::http::{HeadLimits, HeadScanner, Parsed, RequestHead, Response, switching_protocols};
+use moorline::wire::send_queue::SendQueue;
+use moorline::wire::websocket::{Message, Status, WebSocket, close_frame};
+use moorline_core::config::Limits;
+use moorline_protocol::Frame;
+
+/// Where the suite's own examples look for a server.
+const LISTEN: &str = "127.0.0.1:9001";
+/// The suite sends up to 16 MiB in one message, 16 times what the product takes.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// It sends up to 65,536 fragments, 64 times what the product takes.
+const FRAGMENTS_MAX: usize = 1_000_000;
+/// What is read at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+fn main() -> io::Result<()> {
+    let listen = env::args().nth(1).unwrap_or_else(|| LISTEN.to_owned());
+    let listener = TcpListener::bind(listen)?;
+    writeln!(io::stdout(), "{}", listener.local_addr()?)?;
+    for stream in listener.incoming() {
+        let stream = stream?;
+        thread::spawn(move || {
+            if let Err(error) = Connection::new(stream).serve() {
+                eprintln!("echo    | lost a connection: {error}");
+            }
+        });
+    }
+    Ok(())
+}
+
+struct Connection {
+    stream: TcpStream,
+    chunk: Vec<u8>,
+    out: SendQueue,
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> Connection {
+        Connection { stream, chunk: vec![0; CHUNK_BYTES], out: SendQueue::default() }
+    }
+
+    fn serve(mut self) -> io::Result<()> {
+        self.stream.set_nodelay(true)?;
+        if self.shake_hands()? {
+            self.echo()?;
+        }
+        self.leave()
+    }
+
+    /// Answers the request; whether that made the connection a WebSocket.
+    fn shake_hands(&mut self) -> io::Result<bool> {
+        let Limits { head_bytes_max, headers_max, .. } = Limits::default();
+        let (mut scanner, mut head) = (HeadScanner::default(), Vec::new());
+        loop {
+            let read_bytes = self.stream.read(&mut self.chunk)?;
+            head.extend_from_slice(&self.chunk[..read_bytes]);
+            let accept = match scanner.parse(&head, HeadLimits { head_bytes_max, headers_max }) {
+                Ok(Parsed::Incomplete) if read_bytes == 0 => return Ok(false),
+                Ok(Parsed::Incomplete) => continue,
+                Ok(Parsed::Head { head: request, consumed }) => judge(&request, consumed < head.len()),
+                Err(refusal) => Err(refusal.response()),
+            };
+            let is_websocket = accept.is_ok();
+            self.out.push_bytes(match accept {
+                Ok(accept) => switching_protocols(&accept),
+                Err(response) => response.to_bytes(),
+            });
+            self.out.write_to(&mut self.stream)?;
+            return Ok(is_websocket);
+        }
+    }
+
+    /// Sends every message back as it came, until either side ends the conversation.
+    fn echo(&mut self) -> io::Result<()> {
+        let mut websocket = WebSocket::new(MESSAGE_BYTES_MAX, FRAGMENTS_MAX);
+        let mut is_open = true;
+        while is_open {
+            let read_bytes = self.stream.read(&mut self.chunk)?;
+            if read_bytes == 0 {
+                return Ok(());
+            }
+            is_open = self.take_frames(&mut websocket, read_bytes);
+            self.out.write_to(&mut self.stream)?;
+        }
+        Ok(())
+    }
+
+    /// Queues what a read is answered with; whether more may come. A ping may stand between the fragments of a message,
+    /// so its pong goes before the echo, as in the product. The close frame goes last.
+    fn take_frames(&mut self, websocket: &mut WebSocket, read_bytes: usize) -> bool {
+        let (mut reply, mut echoes) = (Vec::new(), Vec::new());
+        let outcome = websocket.feed(&self.chunk[..read_bytes], &mut reply, &mut |message| {
+            echoes.push(frame(message));
+            ControlFlow::Continue(())
+        });
+        let close = match outcome {
+            Ok(Status::Closed) => mem::take(&mut reply),
+            Err(violation) => close_frame(violation.code, violation.kind),
+            Ok(_) => Vec::new(),
+        };
+        self.out.push_bytes(reply);
+        echoes.into_iter().for_each(|echo| self.out.push_frame(echo));
+        self.out.push_bytes(close);
+        outcome == Ok(Status::Open)
+    }
+
+    /// Closes our half and reads to the end: closing with bytes unread would reset the connection, and the peer could
+    /// lose our last words.
+    fn leave(mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)?;
+        self.stream.set_read_timeout(Some(Limits::default().close_timeout))?;
+        io::copy(&mut self.stream, &mut io::sink()).map(|_| ())
+    }
+}
+
+/// The `Sec-WebSocket-Accept` to agree with, or the answer that refuses.
+fn judge(request: &RequestHead, has_more: bool) -> Result<String, Response> {
+    match request.wants_websocket() {
+        Ok(Some(_)) if has_more => {
+            Err(Response::text(400, "Nothing may follow the handshake before it is answered."))
+        }
+        Ok(Some(key)) => Ok(key.accept()),
+        Ok(None) => Err(Response::text(400, "Only WebSockets are served here.")),
+        Err(refusal) => Err(refusal.response()),
+    }
+}
+
+fn frame(message: Message<'_>) -> Frame {
+    match message {
+        Message::Text(text) => Frame::text(text.len(), |out| out.extend_from_slice(text.as_bytes())),
+        Message::Binary(bytes) => Frame::binary(bytes),
+    }
+}
