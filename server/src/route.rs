@@ -181,7 +181,7 @@ fn engine(head: &RequestHead, site: &Site<'_>, session: &Session<'_>) -> Action 
     };
     let origin = head.header("origin");
     let verdict = site.origins.check(origin, head.host.as_deref());
-    if head.method == Method::Options && verdict.is_ok() {
+    if head.method == Method::Options && origin.is_some() && verdict.is_ok() {
         return Action::Answer(cors::grant(cors::preflight(head), origin));
     }
     let wanted = match head.query_param("transport").as_deref() {
@@ -223,11 +223,11 @@ fn kind(
     if head.method != Method::Get {
         return Err(EngineRefusal::BadMethod);
     }
-    if (wanted == TransportKind::WebSocket) != accept.is_some() {
-        return Err(EngineRefusal::BadRequest);
-    }
     if head.query_param("EIO").as_deref() != Some("4") {
         return Err(EngineRefusal::Version);
+    }
+    if (wanted == TransportKind::WebSocket) != accept.is_some() {
+        return Err(EngineRefusal::BadRequest);
     }
     Ok(match accept {
         Some(accept) => EngineKind::WebSocket { accept, dialect, sid: None },

@@ -75,7 +75,7 @@ impl Connection {
             let is_websocket = accept.is_ok();
             self.out.push_bytes(match accept {
                 Ok(accept) => switching_protocols(&accept),
-                Err(response) => response.to_bytes(),
+                Err(response) => response.to_bytes(false),
             });
             self.out.write_to(&mut self.stream)?;
             return Ok(is_websocket);

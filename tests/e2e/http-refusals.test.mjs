@@ -165,11 +165,11 @@ describe("the Engine.IO path", { timeout: 100_000 }, () => {
   }
 
   it("does not know other transports", async () => {
-    for (const query of ["EIO=4&transport=polling", "EIO=4", "EIO=4&transport=", "transport=webtransport&EIO=4", ""]) {
+    for (const query of ["EIO=4&transport=flash", "EIO=4", "EIO=4&transport=", "transport=webtransport&EIO=4", ""]) {
       assertJson(await asked(query), 0);
       assertText(await upgraded(query), 0);
     }
-    assertJson(await exchange(node.port, head("/socket.io/?EIO=4&transport=polling", undefined, "POST")), 0);
+    assertJson(await exchange(node.port, head("/socket.io/?EIO=4&transport=flash", undefined, "POST")), 0);
   });
 
   it("does not know a session that is not there", async () => {
@@ -184,7 +184,9 @@ describe("the Engine.IO path", { timeout: 100_000 }, () => {
     const socket = await connectRaw(node.wsUrl);
     const query = `EIO=4&transport=websocket&sid=${socket.sid}`;
     assertJson(await asked(query), 3);
-    assertText(await upgraded(query), 3);
+    const { status, socket: second } = await handshake(`${node.wsUrl}&sid=${socket.sid}`);
+    assert.equal(status, 101, "clients expect a WebSocket that is closed, not a refused handshake");
+    assert.equal(await second.closeCode(), 1000);
     assert.ok(await socket.isAlive());
   });
 
@@ -200,6 +202,7 @@ describe("the Engine.IO path", { timeout: 100_000 }, () => {
     assertJson(await exchange(node.port, head(ENGINE, ["Host: a", "Content-Length: 5"], "POST") + "hello"), 2);
     assertJson(await exchange(node.port, head(ENGINE, undefined, "OPTIONS")), 2);
     assertJson(await asked("EIO=4&transport=websocket"), 3);
+    assertText(await upgraded("EIO=4&transport=polling"), 3);
   });
 
   it("is one path: 404 beside it, 405 for what is neither GET nor HEAD", async () => {

@@ -1,5 +1,6 @@
 //! Stories about moorline, told in a simulated world; each file is named for a behaviour.
 
+mod asking;
 mod backend_channel;
 mod backend_questions;
 mod backend_stream;

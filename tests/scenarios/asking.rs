@@ -1,0 +1,470 @@
+//! `@ask`: a question to clients on any node, and their answers gathered for who asked.
+
+use moorline_core::Config;
+use moorline_tests::sim::{Client, Heard, World};
+use std::time::Duration;
+
+const ACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The items of an `@ask`: `targets` is JSON, a string or an array; `rest` is the JSON of the event's name and arguments.
+fn question(targets: &str, rest: &str) -> String {
+    format!(r#"["@ask",{targets},{rest}]"#)
+}
+
+/// The event a client was sent since the last look, and the number it was asked under.
+fn asked(world: &mut World, client: Client) -> (u64, String) {
+    let heard = world.heard(client);
+    let [event] = heard.as_slice() else { panic!("one event, not {heard:?}") };
+    let at = event.find('[').expect("an event");
+    let head = event[2..at].rsplit(',').next().unwrap_or_default();
+    (head.parse().expect("a question has a number"), event[at..].into())
+}
+
+/// A client answers what it was asked last; `args` is the JSON of its arguments.
+fn answer(world: &mut World, client: Client, args: &str) {
+    let (id, _) = asked(world, client);
+    world.say(client, &format!("43{id}[{args}]"));
+}
+
+/// Members of the room `r` on these nodes.
+fn members<const N: usize>(world: &mut World, nodes: [usize; N]) -> [Client; N] {
+    nodes.map(|node| {
+        let client = world.client(node);
+        world.join(client, "r");
+        client
+    })
+}
+
+#[test]
+fn one_client_asks_another_on_its_node_and_on_another() {
+    for nodes in [1, 2] {
+        let mut world = World::cluster(nodes);
+        let (alice, alice_id) = world.client_with_id(0);
+        let (bob, bob_id) = world.client_with_id(nodes - 1);
+        let ack = world.request(alice, &question(&format!("\"{bob_id}\""), r#""q",1,[2]"#));
+        world.settle();
+        assert_eq!(world.answer(alice, ack), None, "bob has not answered");
+        let (id, event) = asked(&mut world, bob);
+        assert_eq!(event, format!(r#"["q",{{"from":"{alice_id}"}},1,[2]]"#));
+        assert!((1..1 << 31).contains(&id));
+        world.say(bob, &format!(r#"43{id}[{{"yes":[1]}},"only the first argument counts"]"#));
+        world.settle();
+        assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":1,"responses":[{"yes":[1]}]}"#);
+        (0..nodes).for_each(|node| assert_eq!(world.drops(node, "unknown_ack"), 0));
+    }
+}
+
+#[test]
+fn answers_come_in_the_order_they_arrived_from_all_nodes() {
+    let mut world = World::cluster(3);
+    let [alice, near, middle, far] = members(&mut world, [0, 0, 1, 2]);
+    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    for (client, args) in [(far, "3"), (near, ""), (middle, "\"é\"")] {
+        answer(&mut world, client, args);
+        world.settle();
+    }
+    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":3,"responses":[3,null,"é"]}"#);
+}
+
+#[test]
+fn who_does_not_answer_is_missing_and_that_is_no_error() {
+    let mut world = World::cluster(2);
+    let [alice, bob, _carol] = members(&mut world, [0, 1, 1]);
+    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    answer(&mut world, bob, "1");
+    world.advance(ACK_TIMEOUT - Duration::from_millis(500));
+    assert_eq!(world.answer(alice, ack), None);
+    world.advance(Duration::from_millis(500));
+    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":2,"responses":[1]}"#);
+    assert_eq!(world.stats(0).refusals.get("timeout"), None);
+}
+
+#[test]
+fn nobody_to_ask_is_answered_at_once() {
+    let mut world = World::cluster(2);
+    let alice = world.client(0);
+    world.join(alice, "r");
+    assert_eq!(world.ask(alice, &question("\"r\"", r#""q""#)), r#"{"expected":0,"responses":[]}"#);
+    let (gone, gone_id) = world.client_with_id(1);
+    world.leave(gone);
+    let items = question(&format!("\"{gone_id}\""), r#""q""#);
+    assert_eq!(world.ask(alice, &items), r#"{"expected":0,"responses":[]}"#);
+    let mut alone = World::alone();
+    let alice = alone.client(0);
+    alone.join(alice, "r");
+    assert_eq!(alone.ask(alice, &question("\"r\"", r#""q""#)), r#"{"expected":0,"responses":[]}"#);
+}
+
+#[test]
+fn a_question_that_wants_no_answer_is_a_message() {
+    let mut world = World::cluster(2);
+    let [alice, near, far] = members(&mut world, [0, 0, 1]);
+    world.emit(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    for client in [near, far] {
+        assert!(world.heard(client)[0].starts_with(r#"42["q",{"from":"#), "nobody is asked");
+    }
+}
+
+#[test]
+fn the_same_refusals_as_for_a_message() {
+    let mut world = World::cluster(1);
+    let alice = world.client(0);
+    for (items, code) in [
+        (r#"["@ask"]"#, "bad_target"),
+        (r#"["@ask","r"]"#, "not_member"),
+        (r#"["@ask",[],"q"]"#, "bad_target"),
+        (r#"["@ask","r","q"]"#, "not_member"),
+        (r#"["@ask","abcdefghijABCDEF-_09","@q"]"#, "bad_event"),
+        (r#"["@ask","abcdefghijABCDEF-_09","connect"]"#, "bad_event"),
+    ] {
+        assert_eq!(world.ask(alice, items), format!(r#"{{"error":"{code}"}}"#), "{items}");
+    }
+}
+
+#[test]
+fn binary_data_goes_out_with_the_question_and_comes_back_with_the_answers() {
+    let mut world = World::cluster(3);
+    let [alice, bob, carol] = members(&mut world, [0, 1, 2]);
+    world.say_all(alice, r#"451-77["@ask","r","q",{"_placeholder":true,"num":0}]"#, &[&[1, 2]]);
+    world.settle();
+    for (client, bytes) in [(bob, [&[7_u8][..], &[8]]), (carol, [&[9][..], &[]])] {
+        let heard = world.heard_all(client);
+        let Heard::Text(event) = &heard[0] else { panic!("the event comes first") };
+        let id = event.strip_prefix("451-").and_then(|rest| rest.split('[').next()).unwrap();
+        assert!(event.ends_with(r#"{"_placeholder":true,"num":0}]"#), "{event}");
+        assert_eq!(heard[1], Heard::Binary(vec![1, 2]));
+        let packet =
+            format!(r#"462-{id}[{{"b":{{"_placeholder":true,"num":1}}}},{{"_placeholder":true,"num":0}}]"#);
+        world.say_all(client, &packet, &bytes);
+        world.settle();
+    }
+    let heard = world.heard_all(alice);
+    let expected = r#"462-77[{"expected":2,"responses":[{"b":{"_placeholder":true,"num":0}},{"b":{"_placeholder":true,"num":1}}]}]"#;
+    assert_eq!(
+        heard,
+        [Heard::Text(expected.into()), Heard::Binary(vec![8]), Heard::Binary(vec![])],
+        "the first argument of each, and its attachments only"
+    );
+}
+
+#[test]
+fn an_answer_that_pretends_to_hold_binary_data_harms_nobody() {
+    let mut world = World::cluster(2);
+    let [alice, liar, honest] = members(&mut world, [0, 0, 1]);
+    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    answer(&mut world, liar, r#"{"_placeholder":true,"num":0}"#);
+    let (id, _) = asked(&mut world, honest);
+    world.say_all(honest, &format!(r#"461-{id}[{{"_placeholder":true,"num":0}}]"#), &[&[5]]);
+    world.settle();
+    let heard = world.heard_all(alice);
+    let expected =
+        format!(r#"461-{ack}[{{"expected":2,"responses":[{{"_placeholder":true,"num":0}}],"more":1}}]"#);
+    assert_eq!(heard, [Heard::Text(expected), Heard::Binary(vec![5])]);
+}
+
+#[test]
+fn more_attachments_than_one_answer_may_hold_are_only_counted() {
+    let mut world = World::cluster(2);
+    let alice = world.client(0);
+    world.join(alice, "r");
+    let others: Vec<Client> = (0..12).map(|at| members(&mut world, [at % 2])[0]).collect();
+    world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    for client in others {
+        let (id, _) = asked(&mut world, client);
+        world.say_all(client, &format!(r#"461-{id}[{{"_placeholder":true,"num":0}}]"#), &[&[5]]);
+    }
+    world.settle();
+    let heard = world.heard_all(alice);
+    let Heard::Text(text) = &heard[0] else { panic!("the answer comes first") };
+    assert!(text.starts_with("4610-") && text.contains(r#"{"expected":12,"responses":["#), "{text}");
+    assert!(text.ends_with(r#"],"more":2}]"#), "{text}");
+    assert_eq!(heard.len(), 11);
+}
+
+#[test]
+fn of_300_answers_256_are_held_and_the_others_counted() {
+    for nodes in [1, 2] {
+        let mut world = World::cluster(nodes);
+        let alice = world.client(0);
+        world.join(alice, "r");
+        let others: Vec<Client> = (0..300).map(|_| members(&mut world, [nodes - 1])[0]).collect();
+        let ack = world.request(alice, &question("\"r\"", r#""q""#));
+        world.settle();
+        for client in others {
+            answer(&mut world, client, "7");
+        }
+        world.settle();
+        let held = vec!["7"; 256].join(",");
+        let expected = format!(r#"{{"expected":300,"responses":[{held}],"more":44}}"#);
+        assert_eq!(world.answer(alice, ack).unwrap(), expected);
+    }
+}
+
+#[test]
+fn the_gathered_answer_stays_below_the_largest_message() {
+    let mut world = World::cluster(2);
+    let [alice, bob, carol, dave] = members(&mut world, [0, 0, 1, 1]);
+    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    let big = format!("\"{}\"", "x".repeat(600_000));
+    for (client, args) in [(bob, big.as_str()), (carol, &big), (dave, "1")] {
+        answer(&mut world, client, args);
+        world.settle();
+    }
+    let answer = world.answer(alice, ack).unwrap();
+    assert!(answer.len() < 1_000_000 && world.is_open(alice));
+    assert!(
+        answer.starts_with(r#"{"expected":3,"responses":["xxx"#) && answer.ends_with(r#"x",1],"more":1}"#)
+    );
+}
+
+#[test]
+fn one_node_sends_no_more_answers_on_than_one_message_may_hold() {
+    let mut world = World::cluster(2);
+    let alice = world.client(0);
+    world.join(alice, "r");
+    let others = members(&mut world, [1, 1, 1, 1]);
+    world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    world.redis().take_published();
+    let big = format!("\"{}\"", "x".repeat(400_000));
+    for client in others {
+        answer(&mut world, client, &big);
+    }
+    world.settle();
+    let published = world.redis().take_published();
+    let bytes: usize = published.iter().map(|parcel| parcel.text.len()).sum();
+    assert!(bytes < 1_000_000, "{bytes} bytes went through Redis");
+}
+
+#[test]
+fn who_leaves_without_an_answer_is_not_waited_for() {
+    let mut world = World::cluster(2);
+    let [alice, near, far, farther] = members(&mut world, [0, 0, 1, 1]);
+    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    answer(&mut world, farther, "1");
+    world.leave(near);
+    world.say(far, "41");
+    world.settle();
+    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":3,"responses":[1]}"#);
+}
+
+#[test]
+fn a_node_that_dies_costs_the_timeout_and_no_more() {
+    let mut world = World::cluster(3);
+    let [alice, bob, carol] = members(&mut world, [0, 1, 2]);
+    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    world.kill(2);
+    answer(&mut world, bob, "1");
+    world.advance(ACK_TIMEOUT);
+    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":2,"responses":[1]}"#);
+    assert!(!world.is_open(carol));
+    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    answer(&mut world, bob, "2");
+    world.settle();
+    assert_eq!(
+        world.answer(alice, ack).unwrap(),
+        r#"{"expected":1,"responses":[2]}"#,
+        "Redis knows that it is gone"
+    );
+}
+
+#[test]
+fn a_hung_node_is_an_error_with_what_is_known() {
+    let mut world = World::cluster(3);
+    let [alice, bob, _carol] = members(&mut world, [0, 1, 2]);
+    world.freeze(2);
+    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    answer(&mut world, bob, "1");
+    world.advance(ACK_TIMEOUT);
+    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"error":"timeout","expected":1,"responses":[1]}"#);
+    assert_eq!(world.stats(0).refusals["timeout"], 1);
+}
+
+#[test]
+fn who_asked_and_left_leaves_nothing_behind() {
+    let mut world = World::cluster(2);
+    let [alice, near, far] = members(&mut world, [0, 0, 1]);
+    world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    let (near_id, far_id) = (asked(&mut world, near).0, asked(&mut world, far).0);
+    world.leave(alice);
+    let successor = world.client(0);
+    world.say(near, &format!("43{near_id}[1]"));
+    world.say(far, &format!("43{far_id}[1]"));
+    world.settle();
+    assert_eq!(world.heard(successor), Vec::<String>::new(), "the slot's next tenant hears nothing of it");
+    for client in [successor, near, far] {
+        assert!(world.is_open(client));
+        world.leave(client);
+    }
+    world.advance(Duration::from_secs(3));
+    world.assert_empty(0);
+    world.assert_empty(1);
+}
+
+#[test]
+fn questions_of_many_leave_nothing_behind() {
+    let mut world = World::cluster(3);
+    let clients = members(&mut world, [0, 0, 1, 1, 2, 2]);
+    for round in 0..20 {
+        let acks = clients.map(|client| world.request(client, &question("\"r\"", &format!("\"q\",{round}"))));
+        world.settle();
+        for client in clients {
+            let questions = world.heard(client);
+            assert_eq!(questions.len(), 5);
+            for text in questions {
+                let at = text.find('[').unwrap();
+                world.say(client, &format!("43{}[{round}]", &text[2..at]));
+            }
+        }
+        world.settle();
+        for (client, ack) in clients.into_iter().zip(acks) {
+            let all = vec![round.to_string(); 5].join(",");
+            let expected = format!(r#"{{"expected":5,"responses":[{all}]}}"#);
+            assert_eq!(world.answer(client, ack).unwrap(), expected);
+        }
+    }
+    (0..3).for_each(|node| assert_eq!(world.drops(node, "unknown_ack"), 0));
+    clients.into_iter().for_each(|client| world.leave(client));
+    world.advance(Duration::from_secs(3));
+    (0..3).for_each(|node| world.assert_empty(node));
+}
+
+#[test]
+fn numbers_of_two_nodes_and_two_namespaces_do_not_collide() {
+    let mut world = World::cluster_with(1, 3, |config: &mut Config| {
+        config.namespaces = vec!["/".into(), "/admin".into()];
+    });
+    let askers = [world.client(0), world.client(1)];
+    let bob = world.open(2);
+    let (root, admin) = (world.connect(bob, "/"), world.connect(bob, "/admin"));
+    world.heard(bob);
+    let admin_asker = world.open(0);
+    world.connect(admin_asker, "/admin");
+    world.heard(admin_asker);
+    let acks = askers.map(|asker| world.request(asker, &question(&format!("\"{root}\""), r#""q""#)));
+    world.say(admin_asker, &format!(r#"42/admin,1["@ask","{admin}","q"]"#));
+    world.settle();
+    let heard = world.heard(bob);
+    assert_eq!(heard.len(), 3);
+    let mut numbers: Vec<&str> = Vec::new();
+    for text in &heard {
+        let (head, number) = match text.strip_prefix("42/admin,") {
+            Some(rest) => ("43/admin,", &rest[..rest.find('[').unwrap()]),
+            None => ("43", &text[2..text.find('[').unwrap()]),
+        };
+        assert!(!numbers.contains(&number), "{number} is used twice: {heard:?}");
+        numbers.push(number);
+        let answer = format!("{head}{number}[{number}]");
+        world.say(bob, &answer);
+    }
+    world.settle();
+    let mut answers: Vec<String> = Vec::new();
+    for (asker, ack) in askers.into_iter().zip(acks) {
+        answers.push(world.answer(asker, ack).unwrap());
+    }
+    let admin_answer = world.heard(admin_asker).remove(0);
+    answers.push(admin_answer.strip_prefix("43/admin,1[").unwrap().strip_suffix(']').unwrap().into());
+    let mut expected: Vec<String> =
+        numbers.iter().map(|number| format!(r#"{{"expected":1,"responses":[{number}]}}"#)).collect();
+    answers.sort();
+    expected.sort();
+    assert_eq!(answers, expected, "each heard the answer to its own question");
+}
+
+#[test]
+fn only_who_was_asked_may_answer_and_only_once() {
+    let mut world = World::cluster(2);
+    let [alice, bob, carol] = members(&mut world, [0, 1, 1]);
+    let stranger = world.client(1);
+    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    let id = asked(&mut world, bob).0;
+    for text in [format!("43{id}[\"stranger\"]"), format!("43{}[1]", id + 1)] {
+        world.say(stranger, &text);
+    }
+    world.say(bob, &format!("43{id}[1]"));
+    world.say(bob, &format!("43{id}[2]"));
+    world.settle();
+    assert_eq!(world.drops(1, "unknown_ack"), 3);
+    assert_eq!(world.answer(alice, ack), None, "carol is still waited for");
+    answer(&mut world, carol, "3");
+    world.settle();
+    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":2,"responses":[1,3]}"#);
+}
+
+#[test]
+fn while_the_bus_is_away_the_clients_here_answer() {
+    let mut world = World::cluster(2);
+    let [alice, near, far] = members(&mut world, [0, 0, 1]);
+    world.link_down(0);
+    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    answer(&mut world, near, "1");
+    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"error":"bus_down","expected":1,"responses":[1]}"#);
+    assert_eq!(world.heard(far), Vec::<String>::new());
+    world.leave(near);
+    assert_eq!(
+        world.ask(alice, &question("\"r\"", r#""q""#)),
+        r#"{"error":"bus_down","expected":0,"responses":[]}"#
+    );
+}
+
+#[test]
+fn a_bus_that_goes_away_meanwhile_ends_questions_to_others_only() {
+    let mut world = World::cluster(2);
+    let [alice, near, _far] = members(&mut world, [0, 0, 1]);
+    let (near_address, near_client) = {
+        let (client, id) = world.client_with_id(0);
+        (id, client)
+    };
+    let local = world.request(alice, &question(&format!("\"{near_address}\""), r#""q""#));
+    let wide = world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    answer(&mut world, near, "1");
+    world.link_down(0);
+    assert_eq!(world.answer(alice, wide).unwrap(), r#"{"error":"bus_down","expected":2,"responses":[1]}"#);
+    assert_eq!(world.answer(alice, local), None, "that one needs no bus");
+    answer(&mut world, near_client, "2");
+    assert_eq!(world.answer(alice, local).unwrap(), r#"{"expected":1,"responses":[2]}"#);
+}
+
+#[test]
+fn questions_are_bounded_by_socket_and_by_node() {
+    let mut world = World::cluster_with(1, 2, |config: &mut Config| {
+        config.limits.pending_acks_max = 3;
+        config.limits.awaited_answers_max = 4;
+    });
+    let [alice, bob, near, far] = members(&mut world, [0, 0, 0, 1]);
+    let items = question("\"r\"", r#""q""#);
+    let first = world.request(alice, &items);
+    let second = world.request(alice, &items);
+    assert_eq!(world.ask(alice, &items), r#"{"error":"too_many"}"#, "this node awaits four answers already");
+    world.settle();
+    assert_eq!(world.heard(bob).len(), 2, "what was refused reached nobody");
+    for client in [near, far] {
+        for text in world.heard(client) {
+            world.say(client, &format!("43{}[1]", &text[2..text.find('[').unwrap()]));
+        }
+    }
+    world.settle();
+    assert_eq!(world.answer(alice, first), None, "bob has not answered");
+    let address = format!("\"{}\"", world.client_with_id(1).1);
+    let third = world.request(alice, &question(&address, r#""q""#));
+    let fourth = world.request(alice, &question(&address, r#""q""#));
+    assert_eq!(world.answer(alice, fourth).unwrap(), r#"{"error":"too_many"}"#, "alice waits for three");
+    world.advance(ACK_TIMEOUT);
+    for ack in [first, second] {
+        assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":3,"responses":[1,1]}"#);
+    }
+    assert_eq!(world.answer(alice, third).unwrap(), r#"{"expected":1,"responses":[]}"#);
+}
