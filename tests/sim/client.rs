@@ -29,6 +29,15 @@ impl Heard {
     }
 }
 
+impl std::fmt::Display for Heard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Heard::Text(text) => f.write_str(text),
+            Heard::Binary(bytes) => write!(f, "b{bytes:?}"),
+        }
+    }
+}
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
@@ -86,7 +95,7 @@ impl Record {
 }
 
 /// Reads one unmasked, final frame, of text or binary.
-fn unframe(frame: &[u8]) -> Heard {
+pub(super) fn unframe(frame: &[u8]) -> Heard {
     let (length, start) = match frame[1] {
         126 => (usize::from(u16::from_be_bytes([frame[2], frame[3]])), 4),
         127 => {

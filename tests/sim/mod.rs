@@ -7,6 +7,7 @@
 //! Invariant: the same seed and the same calls give the same run.
 
 mod client;
+mod desk;
 mod entropy;
 mod redis;
 mod shell;
@@ -15,6 +16,7 @@ mod text;
 mod world;
 
 pub use client::{Client, Ending, Heard};
+pub use desk::{Conn, Desk, Outcome};
 pub use entropy::Seeded;
 pub use redis::{News, Published, Redis};
 pub use text::{heard_from, to, to_binary};

@@ -1,0 +1,255 @@
+//! A session that polls: GETs that are held, POSTs that are taken, and the ways it ends.
+
+use moorline_core::{RequestError, TransportKind};
+use moorline_tests::sim::{Desk, Outcome};
+use std::time::Duration;
+
+const REFUSED: Option<Outcome> = Some(Outcome::Refused(RequestError::BadRequest));
+const UNKNOWN: Option<Outcome> = Some(Outcome::Refused(RequestError::SessionUnknown));
+
+fn desk() -> Desk {
+    Desk::new(1, |_| {})
+}
+
+fn packets(packets: &[&str]) -> Option<Outcome> {
+    Some(Outcome::packets(packets))
+}
+
+#[test]
+fn a_poll_is_held_until_there_is_something_to_say() {
+    let mut desk = desk();
+    let (sid, id) = desk.connect_polling();
+    let (bob, bob_id) = desk.connect_websocket();
+    let poll = desk.poll(&sid);
+    assert_eq!(desk.outcome(poll), None);
+    desk.say(bob, &format!(r#"42["@to","{id}","hi",1]"#));
+    let event = format!(r#"42["hi",{{"from":"{bob_id}"}},1]"#);
+    assert_eq!(desk.outcome(poll), packets(&[&event]));
+}
+
+#[test]
+fn what_came_between_two_polls_is_one_answer_in_order() {
+    let mut desk = desk();
+    let (sid, id) = desk.connect_polling();
+    let (bob, _) = desk.connect_websocket();
+    for number in 1..=3 {
+        desk.say(bob, &format!(r#"42["@to","{id}","n",{number}]"#));
+    }
+    desk.say(bob, &format!(r#"451-["@to","{id}","n",{{"_placeholder":true,"num":0}}]"#));
+    desk.say_binary(bob, &[1, 2, 3, 4]);
+    let Some(Outcome::Packets(heard)) = desk.get(&sid) else { panic!("nothing came") };
+    let ends: Vec<&str> = heard.iter().map(|packet| packet.rsplit("},").next().unwrap()).collect();
+    assert_eq!(
+        ends,
+        ["1]", "2]", "3]", r#"{"_placeholder":true,"num":0}]"#, "bAQIDBA=="],
+        "an attachment follows its packet"
+    );
+    assert_eq!(desk.get(&sid), None, "everything was said");
+}
+
+#[test]
+fn packets_of_a_post_are_taken_in_order_before_it_is_answered() {
+    let mut desk = desk();
+    let (sid, id) = desk.connect_polling();
+    let (bob, bob_id) = desk.connect_websocket();
+    let body = format!(
+        "42[\"@to\",\"{bob_id}\",\"a\"]\x1e451-[\"@to\",\"{bob_id}\",\"b\",{{\"_placeholder\":true,\"num\":0}}]\x1ebAQI=\x1e421[\"@whoami\"]"
+    );
+    assert_eq!(desk.post(&sid, &body), Some(Outcome::Taken));
+    let from = format!(r#"{{"from":"{id}"}}"#);
+    assert_eq!(
+        desk.heard(bob),
+        [
+            format!(r#"42["a",{from}]"#),
+            format!(r#"451-["b",{from},{{"_placeholder":true,"num":0}}]"#),
+            "b[1, 2]".into()
+        ]
+    );
+    let whoami = format!(r#"431[{{"id":"{id}","node":"s1","user":null}}]"#);
+    assert_eq!(desk.get(&sid), packets(&[&whoami]));
+}
+
+#[test]
+fn a_packet_and_its_attachments_may_come_in_two_posts() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    let (bob, bob_id) = desk.connect_websocket();
+    let packet = format!("452-[\"@to\",\"{bob_id}\",\"b\",{{\"_placeholder\":true,\"num\":1}}]");
+    assert_eq!(desk.post(&sid, &packet), Some(Outcome::Taken));
+    assert_eq!(desk.post(&sid, "bAQ=="), Some(Outcome::Taken));
+    assert_eq!(desk.heard(bob), Vec::<String>::new());
+    assert_eq!(desk.post(&sid, "bAg=="), Some(Outcome::Taken));
+    assert_eq!(desk.heard(bob).len(), 3);
+}
+
+#[test]
+fn a_second_poll_ends_the_session() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    let first = desk.poll(&sid);
+    assert_eq!(desk.get(&sid), REFUSED);
+    assert_eq!(desk.outcome(first), packets(&["1"]));
+    assert_eq!(desk.get(&sid), UNKNOWN);
+    assert_eq!(desk.drops("second_poll"), 1);
+}
+
+#[test]
+fn a_second_post_ends_the_session() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    let poll = desk.poll(&sid);
+    let first = desk.start_post(&sid);
+    assert_eq!(desk.post(&sid, "3"), REFUSED);
+    assert_eq!((desk.outcome(first), desk.outcome(poll)), (REFUSED, packets(&["1"])));
+    assert!(!desk.is_alive(&sid));
+    assert_eq!(desk.drops("second_post"), 1);
+}
+
+#[test]
+fn a_poll_whose_connection_goes_away_ends_the_session() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    let poll = desk.poll(&sid);
+    desk.drop_connection(poll);
+    assert_eq!(desk.get(&sid), UNKNOWN);
+    assert_eq!(desk.node().stats().sessions_closed["transport close"], 1);
+}
+
+#[test]
+fn a_post_whose_connection_goes_away_ends_the_session() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    let post = desk.start_post(&sid);
+    desk.drop_connection(post);
+    assert_eq!(desk.get(&sid), UNKNOWN);
+}
+
+#[test]
+fn a_connection_that_goes_away_after_its_answer_ends_nothing() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    desk.post(&sid, r#"421["@whoami"]"#);
+    let poll = desk.poll(&sid);
+    assert!(desk.outcome(poll).is_some());
+    desk.drop_connection(poll);
+    assert!(desk.is_alive(&sid));
+}
+
+#[test]
+fn a_client_that_ends_its_session_gets_good_answers() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    let poll = desk.poll(&sid);
+    assert_eq!(desk.post(&sid, "1"), Some(Outcome::Taken));
+    assert_eq!(desk.outcome(poll), packets(&["6"]));
+    assert_eq!(desk.get(&sid), UNKNOWN);
+    assert_eq!(desk.node().stats().sessions_closed["transport close"], 1);
+}
+
+#[test]
+fn packets_behind_the_end_are_for_nobody() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    let (bob, bob_id) = desk.connect_websocket();
+    let body = format!("1\x1e42[\"@to\",\"{bob_id}\",\"late\"]");
+    assert_eq!(desk.post(&sid, &body), Some(Outcome::Taken));
+    assert_eq!(desk.heard(bob), Vec::<String>::new());
+}
+
+#[test]
+fn a_bad_packet_in_a_post_ends_the_session_and_its_requests() {
+    for body in ["abc", "", "4", "42[", "2", "0", "5", "6", "3\x1e", "42[\"connect\"]", "bAQ=="] {
+        let mut desk = desk();
+        let (sid, _) = desk.connect_polling();
+        let poll = desk.poll(&sid);
+        assert_eq!(desk.post(&sid, body), REFUSED, "{body:?}");
+        assert_eq!(desk.outcome(poll), packets(&["1"]), "{body:?}");
+        assert_eq!(desk.get(&sid), UNKNOWN, "{body:?}");
+        assert_eq!(desk.node().stats().sessions_closed["parse error"], 1, "{body:?}");
+    }
+}
+
+#[test]
+fn what_was_still_to_say_comes_before_the_end() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    let poll = desk.poll(&sid);
+    assert_eq!(desk.post(&sid, "421[\"@whoami\"]\x1eabc"), REFUSED);
+    let Some(Outcome::Packets(heard)) = desk.outcome(poll) else { panic!("no answer") };
+    assert!(heard[0].starts_with("431["), "{heard:?}");
+}
+
+#[test]
+fn heartbeats_travel_by_polls_and_posts() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    for _ in 0..3 {
+        let poll = desk.poll(&sid);
+        desk.advance(Duration::from_secs(25));
+        assert_eq!(desk.outcome(poll), packets(&["2"]));
+        desk.advance(Duration::from_secs(19));
+        assert_eq!(desk.post(&sid, "3"), Some(Outcome::Taken));
+    }
+    assert!(desk.is_alive(&sid));
+}
+
+#[test]
+fn a_session_that_polls_no_more_ends_to_the_microsecond() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    desk.advance(Duration::from_micros(44_999_999));
+    assert!(desk.is_alive(&sid));
+    desk.advance(Duration::from_micros(1));
+    assert_eq!(desk.get(&sid), UNKNOWN);
+    assert_eq!(desk.node().stats().sessions_closed["ping timeout"], 1);
+}
+
+#[test]
+fn who_joins_no_namespace_in_time_is_told_so_in_its_poll() {
+    let mut desk = desk();
+    let sid = desk.open_polling();
+    let poll = desk.poll(&sid);
+    desk.advance(Duration::from_secs(10));
+    assert_eq!(desk.outcome(poll), packets(&["1"]));
+    assert!(!desk.is_alive(&sid));
+}
+
+#[test]
+fn a_drain_ends_polls_and_sessions_without_one() {
+    let mut desk = desk();
+    let sids: Vec<String> = (0..4).map(|_| desk.connect_polling().0).collect();
+    let polls = [desk.poll(&sids[0]), desk.poll(&sids[1])];
+    desk.drain(Duration::from_secs(1));
+    desk.advance(Duration::from_secs(1));
+    assert!(desk.node().is_drained());
+    for poll in polls {
+        assert_eq!(desk.outcome(poll), packets(&["1"]));
+    }
+    assert_eq!(desk.get(&sids[2]), UNKNOWN);
+}
+
+#[test]
+fn who_polls_too_rarely_is_closed_when_its_outbox_is_full() {
+    let mut desk = desk();
+    let (sid, id) = desk.connect_polling();
+    let (bob, _) = desk.connect_websocket();
+    let text = "x".repeat(100_000);
+    for _ in 0..11 {
+        desk.say(bob, &format!(r#"42["@to","{id}","e","{text}"]"#));
+    }
+    assert_eq!(desk.get(&sid), UNKNOWN);
+    assert_eq!(desk.drops("slow_consumer"), 1);
+    assert_eq!(desk.outcome(bob), None, "the sender goes on");
+}
+
+#[test]
+fn ids_that_were_never_given_out_are_unknown() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    let last = if sid.ends_with('A') { "B" } else { "A" };
+    let guess = format!("{}{last}", &sid[..sid.len() - 1]);
+    for sid in ["", "s1.", "s2.AAAAAAAAAAAAAAAAAAAAAAAAAAA", &guess, &sid[1..]] {
+        assert_eq!((desk.get(sid), desk.post(sid, "3")), (UNKNOWN, UNKNOWN), "{sid}");
+    }
+    assert_eq!(desk.transport(&sid), Some(TransportKind::Polling));
+}
