@@ -32,11 +32,18 @@ pub(crate) struct Connection {
     pub(crate) has_peer_ended: bool,
     /// Noted in this turn's list of connections to flush.
     pub(crate) is_dirty: bool,
-    /// The request under way may be followed by another.
+    /// The request under way, or the last one. Boxed: a WebSocket has none and should not pay for it.
+    pub(crate) exchange: Option<Box<Exchange>>,
+}
+
+/// What is to be remembered of a request until it is answered.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    /// Another request may follow it.
     pub(crate) is_kept: bool,
-    /// The origin of the page that may read the answer to the request under way.
+    /// The origin of the page that may read the answer.
     pub(crate) origin: Option<String>,
-    /// What came after the request under way.
+    /// What came after it before it was answered.
     pub(crate) early: Vec<u8>,
 }
 
@@ -79,10 +86,18 @@ impl Connection {
             is_blocked: false,
             has_peer_ended: false,
             is_dirty: false,
-            is_kept: false,
-            origin: None,
-            early: Vec::new(),
+            exchange: None,
         }
+    }
+
+    /// The request under way.
+    pub(crate) fn exchange_mut(&mut self) -> &mut Exchange {
+        self.exchange.get_or_insert_default()
+    }
+
+    /// What came before the last request was answered; there is none afterwards.
+    pub(crate) fn take_early(&mut self) -> Vec<u8> {
+        self.exchange.as_mut().map(|exchange| std::mem::take(&mut exchange.early)).unwrap_or_default()
     }
 
     /// Writes what is queued, as far as the stream takes it. In the closing phase, shuts our half once all is written.

@@ -74,7 +74,7 @@ impl<A: App> Reactor<A> {
             Err(refusal) => self.refuse_body(id, refusal.kind, &refusal.response()),
             Ok((_, false)) => {}
             Ok((taken, true)) => {
-                connection.early.extend_from_slice(&bytes[taken..]);
+                connection.exchange_mut().early.extend_from_slice(&bytes[taken..]);
                 self.end_body(id);
             }
         }
@@ -132,7 +132,7 @@ impl<A: App> Reactor<A> {
 
     /// The page that may read the answer to the request under way.
     fn origin_of(&mut self, id: ConnId) -> Option<String> {
-        self.connections.get_mut(id).and_then(|connection| connection.origin.take())
+        self.connections.get_mut(id)?.exchange.as_mut()?.origin.take()
     }
 
     /// The core answered a request, or a test of a WebSocket.
@@ -185,16 +185,16 @@ impl<A: App> Reactor<A> {
     /// Sends an answer after which the connection takes its next request, unless the client or a drain wants it closed.
     pub(crate) fn answer_request(&mut self, id: ConnId, response: &Response) {
         let by = self.now + self.settings.limits.keep_alive_timeout;
-        let is_kept = !self.node.is_draining();
+        let is_draining = self.node.is_draining();
         let Some(connection) = self.connections.get_mut(id) else { return };
-        if !connection.is_kept || !is_kept {
+        if is_draining || !connection.exchange_mut().is_kept {
             return self.respond(id, response);
         }
         *self.shell.responses.entry(response.status()).or_default() += 1;
         connection.out.push_bytes(response.to_bytes(true));
         connection.has_frames = false;
         connection.phase = Phase::Head(PartialHead::default());
-        if !connection.early.is_empty() {
+        if !connection.exchange_mut().early.is_empty() {
             self.readable.push(id);
         }
         self.connections.set_deadline(id, Some(by));

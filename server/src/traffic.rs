@@ -86,8 +86,9 @@ impl<A: App> Reactor<A> {
     /// What comes before the request under way was answered waits for its turn, within the bound of one head.
     fn keep_early(&mut self, id: ConnId, bytes: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.early.extend_from_slice(bytes);
-        if connection.early.len() > self.settings.limits.head_bytes_max {
+        let early = &mut connection.exchange_mut().early;
+        early.extend_from_slice(bytes);
+        if early.len() > self.settings.limits.head_bytes_max {
             *self.shell.violations.entry("pipelined").or_default() += 1;
             self.lose(id, Reason::TransportError);
         }
@@ -96,8 +97,8 @@ impl<A: App> Reactor<A> {
     /// The next request had begun before the last one was answered.
     fn take_early(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        if matches!(connection.phase, Phase::Head(_)) && !connection.early.is_empty() {
-            let early = mem::take(&mut connection.early);
+        if matches!(connection.phase, Phase::Head(_)) {
+            let early = connection.take_early();
             self.take_bytes(id, &early);
         }
     }
@@ -110,24 +111,24 @@ impl<A: App> Reactor<A> {
         let is_first = head.is_empty() && !bytes.is_empty();
         head.extend_from_slice(bytes);
         match scanner.parse(head, limits) {
-            Ok(Parsed::Incomplete) if is_first && connection.is_kept => {
+            Ok(Parsed::Incomplete) if is_first && connection.exchange.is_some() => {
                 let by = self.now + self.settings.limits.head_timeout;
                 self.connections.set_deadline(id, Some(by));
             }
             Ok(Parsed::Incomplete) => {}
             Ok(Parsed::Head { head: request, consumed }) => {
                 let rest = head.split_off(consumed);
-                self.request(id, &request, rest);
+                self.request(id, &request, &rest);
             }
             Err(refusal) => self.refuse(id, &refusal),
         }
     }
 
     /// A whole head; `rest` is what came after it.
-    fn request(&mut self, id: ConnId, head: &RequestHead, rest: Vec<u8>) {
+    fn request(&mut self, id: ConnId, head: &RequestHead, rest: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let (peer, audience) = (connection.peer, connection.audience);
-        connection.is_kept = head.keeps_alive();
+        connection.exchange_mut().is_kept = head.keeps_alive();
         if audience == Audience::Admin {
             let response = admin::route(head, &self.facts(), self.readiness(), || self.snapshot());
             return self.respond(id, &response);
@@ -148,7 +149,7 @@ impl<A: App> Reactor<A> {
         match route::route(head, &site, client) {
             Action::Respond(response) => self.respond(id, &response),
             Action::Answer(response) => {
-                self.keep_early(id, &rest);
+                self.keep_early(id, rest);
                 self.answer_request(id, &response);
             }
             Action::Refuse(refusal) => self.refuse(id, &refusal),
@@ -156,13 +157,13 @@ impl<A: App> Reactor<A> {
                 *self.shell.violations.entry(refusal.kind()).or_default() += 1;
                 self.respond(id, &response);
             }
-            Action::Engine(request) => self.engine_request(id, head, request, &rest),
+            Action::Engine(request) => self.engine_request(id, head, request, rest),
         }
     }
 
     fn engine_request(&mut self, id: ConnId, head: &RequestHead, request: EngineRequest, rest: &[u8]) {
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.origin = request.origin;
+            connection.exchange_mut().origin = request.origin;
         }
         match request.kind {
             EngineKind::Open(dialect) => {
@@ -184,7 +185,7 @@ impl<A: App> Reactor<A> {
                 self.respond(id, &Response::text(400, sentence));
             }
             EngineKind::WebSocket { accept, dialect, sid } => {
-                self.upgrade(id, &accept, dialect, sid.as_deref())
+                self.upgrade(id, &accept, dialect, sid.as_deref());
             }
         }
     }
@@ -194,7 +195,7 @@ impl<A: App> Reactor<A> {
         let limits = &self.settings.limits;
         let websocket = WebSocket::new(limits.payload_bytes_max, limits.fragments_max);
         let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.origin = None;
+        connection.exchange = None;
         connection.phase = Phase::WebSocket(websocket);
         connection.out.push_bytes(switching_protocols(accept));
         let transport = TransportKind::WebSocket;

@@ -16,7 +16,7 @@ fn the_open_packet_has_the_five_keys_and_nothing_else() {
     assert_eq!(heard, [expected]);
     assert!(world.node(0).transport(&format!("s1.{sid}"), world.now()).is_some());
     world.leave(client);
-    assert!(!world.node(0).transport(&format!("s1.{sid}"), world.now()).is_some());
+    assert!(world.node(0).transport(&format!("s1.{sid}"), world.now()).is_none());
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl Desk {
         let mut payload = Payload::new(body.into());
         while let Some(part) = payload.next_part() {
             match part.expect("a well-formed body") {
-                Part::Text(text) => self.say(conn, &text.to_owned()),
+                Part::Text(text) => self.say(conn, text),
                 Part::Binary(bytes) => self.tell(Input::Binary { conn: conn.0, bytes: &bytes }),
             }
         }

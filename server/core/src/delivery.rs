@@ -249,6 +249,7 @@ impl State {
 }
 
 /// What became of a message on this node.
+#[derive(Clone, Copy)]
 struct Locally {
     ticket: u64,
     expected: u64,

@@ -140,7 +140,7 @@ mod tests {
         for (part, frame) in read.iter().zip(&frames) {
             match part.as_ref().unwrap() {
                 Part::Text(text) => {
-                    assert_eq!((text.as_bytes(), false), (frame.as_packet(), frame.is_binary()))
+                    assert_eq!((text.as_bytes(), false), (frame.as_packet(), frame.is_binary()));
                 }
                 Part::Binary(bytes) => assert_eq!((&bytes[..], true), (frame.as_packet(), frame.is_binary())),
             }

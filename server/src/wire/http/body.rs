@@ -149,8 +149,11 @@ fn chunk_bytes(line: &[u8]) -> Result<usize, Refusal> {
 mod tests {
     use super::*;
 
-    /// Feeds `step` bytes at a time; the body and what is left over.
-    fn read(kind: BodyKind, bytes: &[u8], step: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, Refusal> {
+    /// A whole body and what is left over; `None` for one that is incomplete.
+    type Outcome = Result<Option<(Vec<u8>, Vec<u8>)>, Refusal>;
+
+    /// Feeds `step` bytes at a time.
+    fn read(kind: BodyKind, bytes: &[u8], step: usize) -> Outcome {
         let mut body = Body::new(kind, 20)?;
         let mut at = 0;
         loop {
@@ -167,7 +170,7 @@ mod tests {
         }
     }
 
-    fn text(outcome: Result<Option<(Vec<u8>, Vec<u8>)>, Refusal>) -> (String, String) {
+    fn text(outcome: Outcome) -> (String, String) {
         let (body, rest) = outcome.unwrap().expect("a whole body");
         (String::from_utf8(body).unwrap(), String::from_utf8(rest).unwrap())
     }
