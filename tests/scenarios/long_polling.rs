@@ -147,6 +147,19 @@ fn a_client_that_ends_its_session_gets_good_answers() {
 }
 
 #[test]
+fn a_poll_that_crosses_the_end_on_the_way_is_no_error_and_only_one_does() {
+    for (wait_ms, expected) in [(0, packets(&["6"])), (999, packets(&["6"])), (1_000, UNKNOWN)] {
+        let mut desk = desk();
+        let (sid, _) = desk.connect_polling();
+        assert_eq!(desk.post(&sid, "1"), Some(Outcome::Taken));
+        assert_eq!(desk.post(&sid, "3"), UNKNOWN, "there is nothing to post to");
+        desk.advance(Duration::from_millis(wait_ms));
+        assert_eq!(desk.get(&sid), expected);
+        assert_eq!(desk.get(&sid), UNKNOWN);
+    }
+}
+
+#[test]
 fn packets_behind_the_end_are_for_nobody() {
     let mut desk = desk();
     let (sid, _) = desk.connect_polling();

@@ -28,6 +28,7 @@ mod backend;
 mod backend_asks;
 mod bus;
 mod counts;
+mod crossing;
 mod delivery;
 mod drain;
 mod legacy;

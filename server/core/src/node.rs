@@ -266,10 +266,9 @@ impl<A: App> Node<A> {
         }
     }
 
-    /// The transport of the session that `sid` names, if it lives at `now`.
+    /// By which transport this node takes requests for `sid` at `now`, if it knows it.
     pub fn transport(&self, sid: &str, now: Time) -> Option<TransportKind> {
-        let key = self.state.find_session_at(sid, now)?;
-        Some(self.state.sessions[key].transport.kind())
+        self.state.transport_of(sid, now)
     }
 
     /// Whether what comes in on this connection still reaches a session.

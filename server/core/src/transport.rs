@@ -116,6 +116,15 @@ impl Transport {
 }
 
 impl State {
+    /// By which transport this node takes requests for `sid` at `now`, if it knows it.
+    pub(crate) fn transport_of(&self, sid: &str, now: Time) -> Option<TransportKind> {
+        if let Some(key) = self.find_session_at(sid, now) {
+            return Some(self.sessions[key].transport.kind());
+        }
+        let (_, secret) = ids::parse_session_id(&self.config.name, sid)?;
+        self.crossings.expects(secret, now).then_some(TransportKind::Polling)
+    }
+
     /// Gives a new session to a WebSocket, or to the GET that asked for one.
     pub(crate) fn open(&mut self, conn: ConnId, kind: TransportKind, dialect: Dialect) {
         let key = self.insert_session(Transport::new(kind, conn), dialect);
@@ -148,7 +157,10 @@ impl State {
     /// A GET of a session that polls.
     pub(crate) fn poll(&mut self, conn: ConnId, sid: &str) {
         let Some(key) = self.find_session(sid) else {
-            return self.answer(conn, Answer::Refused(RequestError::SessionUnknown));
+            let ended = ids::parse_session_id(&self.config.name, sid);
+            let has_crossed = ended.is_some_and(|(_, secret)| self.crossings.take(secret, self.now));
+            let unknown = Answer::Refused(RequestError::SessionUnknown);
+            return self.answer(conn, if has_crossed { Answer::Noop } else { unknown });
         };
         let (now, session) = (self.now, &mut self.sessions[key]);
         let Transport::Polling(polling) = &mut session.transport else {
@@ -311,6 +323,10 @@ impl State {
 
     /// The client ended its session on this connection. Its own requests end well.
     pub(crate) fn closed_by_client(&mut self, key: usize) {
+        let session = &self.sessions[key];
+        if session.transport.kind() == TransportKind::Polling && session.transport.outlet().is_none() {
+            self.crossings.expect(session.secret, self.now);
+        }
         self.end_poll(key);
         if let Some(conn) = self.sessions[key].transport.post_mut().take() {
             self.conns.remove(conn);
