@@ -29,5 +29,5 @@ bench: ## moorline beside Socket.IO from npm: CPU, memory, latency (about 5 minu
 
 test: setup check ## check, unit and property tests, then end to end through real HAProxy and Redis
 	cargo test --workspace
-	cargo build -p moorline
+	cargo build -p moorline --bins --examples
 	cd tests/e2e && npm ci --no-audit --no-fund && npm test

@@ -14,6 +14,9 @@ const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
 export const REPOSITORY = path.resolve(PACKAGE, "../..");
 export const MOORLINE = path.resolve(process.env.MOORLINE_BIN ?? path.join(REPOSITORY, "target/debug/moorline"));
 
+/** An example of the server's crate, as `cargo test` builds it beside the binary. */
+export const exampleBinary = (name) => path.join(REPOSITORY, "target/debug/examples", name);
+
 const LOG_CHARS_MAX = 16 << 20;
 const LINES_SHOWN = 40;
 /** The kernel ends the process when this one is gone, even if it was killed. */
