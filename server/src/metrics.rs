@@ -70,6 +70,11 @@ impl Snapshot {
             ],
         );
         text.counter("sessions_opened_total", "Sessions opened.", &[plain(stats.sessions_opened)]);
+        text.counter(
+            "upgrades_total",
+            "Sessions that moved from polling to a WebSocket.",
+            &[plain(stats.upgrades)],
+        );
         text.counter("sessions_closed_total", "Sessions ended.", &labelled("reason", &stats.sessions_closed));
         text.counter(
             "drops_total",
