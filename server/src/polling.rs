@@ -34,9 +34,9 @@ impl<A: App> Reactor<A> {
     }
 
     /// A GET that waits for something to say.
-    pub(crate) fn poll_session(&mut self, id: ConnId, sid: &str) {
+    pub(crate) fn poll_session(&mut self, id: ConnId, sid: &str, packets_max: usize) {
         self.hold(id);
-        self.node.handle(self.now, Input::Poll { conn: id, sid });
+        self.node.handle(self.now, Input::Poll { conn: id, sid, packets_max });
     }
 
     fn hold(&mut self, id: ConnId) {
@@ -155,7 +155,7 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    /// Answers a held GET with everything there is for it.
+    /// Answers a held GET with what there is for it.
     pub(crate) fn answer_poll(&mut self, id: ConnId) {
         self.node.pull(id, usize::MAX, &mut self.frames);
         if !self.frames.is_empty() {

@@ -43,7 +43,7 @@ pub(crate) enum EngineKind {
     /// A new session, this GET its first poll.
     Open(Dialect),
     /// The next messages of a session.
-    Poll { sid: String },
+    Poll { sid: String, packets_max: usize },
     /// To send messages in a session.
     Post {
         sid: String,
@@ -250,13 +250,23 @@ fn continued(
         (TransportKind::WebSocket, Some(accept), _) => {
             Ok(EngineKind::WebSocket { accept, dialect: Dialect::SocketIo, sid: Some(sid) })
         }
-        (TransportKind::Polling, None, Method::Get) if transport == wanted => Ok(EngineKind::Poll { sid }),
+        (TransportKind::Polling, None, Method::Get) if transport == wanted => {
+            Ok(EngineKind::Poll { sid, packets_max: packets_max(head) })
+        }
         (TransportKind::Polling, None, Method::Post) if transport == wanted => {
             let is_binary = head.header("content-type").is_some_and(is_octet_stream);
             Ok(EngineKind::Post { sid, is_binary })
         }
         _ => Err(EngineRefusal::BadRequest),
     }
+}
+
+/// How many packets a client takes of one answer: all, but for those in Python. python-engineio ends the session over a
+/// payload of more than 16.
+fn packets_max(head: &RequestHead) -> usize {
+    const PYTHON_PACKETS_MAX: usize = 16;
+    let agent = head.header("user-agent").unwrap_or_default();
+    if agent.to_ascii_lowercase().contains("python") { PYTHON_PACKETS_MAX } else { usize::MAX }
 }
 
 fn is_octet_stream(content_type: &str) -> bool {

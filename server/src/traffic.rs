@@ -170,8 +170,8 @@ impl<A: App> Reactor<A> {
                 self.open_by_poll(id, dialect);
                 self.keep_early(id, rest);
             }
-            EngineKind::Poll { sid } => {
-                self.poll_session(id, &sid);
+            EngineKind::Poll { sid, packets_max } => {
+                self.poll_session(id, &sid, packets_max);
                 self.keep_early(id, rest);
             }
             EngineKind::Post { sid, is_binary: false } => self.start_post(id, head, &sid, rest),

@@ -48,6 +48,25 @@ fn what_came_between_two_polls_is_one_answer_in_order() {
 }
 
 #[test]
+fn a_client_that_takes_few_packets_at_once_gets_the_rest_with_its_next_polls() {
+    let mut desk = desk();
+    let (sid, id) = desk.connect_polling();
+    let (bob, _) = desk.connect_websocket();
+    for number in 0..40 {
+        desk.say(bob, &format!(r#"42["@to","{id}","n",{number}]"#));
+    }
+    let mut got = Vec::new();
+    for expected in [16, 16, 8] {
+        let poll = desk.poll_for(&sid, 16);
+        let Some(Outcome::Packets(packets)) = desk.outcome(poll) else { panic!("nothing came") };
+        assert_eq!(packets.len(), expected);
+        got.extend(packets);
+    }
+    let numbers: Vec<&str> = got.iter().map(|text| text.rsplit(',').next().unwrap()).collect();
+    assert_eq!(numbers, (0..40).map(|number| format!("{number}]")).collect::<Vec<_>>());
+}
+
+#[test]
 fn packets_of_a_post_are_taken_in_order_before_it_is_answered() {
     let mut desk = desk();
     let (sid, id) = desk.connect_polling();

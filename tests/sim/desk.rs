@@ -106,8 +106,13 @@ impl Desk {
 
     /// A GET of a session, which may be held.
     pub fn poll(&mut self, sid: &str) -> Conn {
+        self.poll_for(sid, usize::MAX)
+    }
+
+    /// A GET of a client that takes so many packets of one answer.
+    pub fn poll_for(&mut self, sid: &str, packets_max: usize) -> Conn {
         let conn = self.connection(false);
-        self.tell(Input::Poll { conn: conn.0, sid });
+        self.tell(Input::Poll { conn: conn.0, sid, packets_max });
         conn
     }
 

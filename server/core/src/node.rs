@@ -53,7 +53,7 @@ impl<A: App> Node<A> {
             Input::Binary { conn, bytes } => self.binary(conn, bytes),
             Input::Bus(bus) => self.state.bus_input(bus),
             Input::Open { conn, transport, dialect } => self.state.open(conn, transport, dialect),
-            Input::Poll { conn, sid } => self.state.poll(conn, sid),
+            Input::Poll { conn, sid, packets_max } => self.state.poll(conn, sid, packets_max),
             Input::Post { conn, sid } => self.state.post(conn, sid),
             Input::Posted { conn } => self.state.posted(conn),
             Input::Upgrade { conn, sid } => self.state.upgrade(conn, sid),
@@ -252,7 +252,7 @@ impl<A: App> Node<A> {
     }
 
     /// Moves about `bytes` of frames for this connection to `frames`. Returns whether more remain. For a held GET it is
-    /// everything at once, and if there was anything, that GET is answered with it.
+    /// as much as its client takes at once, and if there was anything, that GET is answered with it.
     pub fn pull(&mut self, conn: ConnId, bytes: usize, frames: &mut Vec<Frame>) -> bool {
         let State { conns, sessions, .. } = &mut self.state;
         match conns.get_mut(conn) {

@@ -33,6 +33,16 @@ impl Outbox {
         self.frames.is_empty()
     }
 
+    /// Moves so many frames to `into` at most.
+    pub(crate) fn pull_packets(&mut self, packets: usize, into: &mut Vec<Frame>) {
+        let packets = packets.min(self.frames.len());
+        let pulled = self.frames.drain(..packets).inspect(|frame| self.bytes -= frame.len_bytes());
+        into.extend(pulled);
+        if self.frames.is_empty() {
+            self.frames = VecDeque::new();
+        }
+    }
+
     /// Moves frames to `into` until about `bytes` are there; at least one if there is any. Returns whether more remain.
     pub(crate) fn pull(&mut self, bytes: usize, into: &mut Vec<Frame>) -> bool {
         let mut taken = 0;
@@ -64,6 +74,20 @@ mod tests {
         assert_eq!(outbox.push(&message(39), 100), Err(Full));
         assert_eq!(outbox.push(&message(38), 100), Ok(()));
         assert_eq!(outbox.bytes, 100);
+    }
+
+    #[test]
+    fn packets_are_pulled_by_number() {
+        let mut outbox = Outbox::default();
+        for length in 1..=5 {
+            outbox.push(&message(length), 1000).unwrap();
+        }
+        let mut frames = Vec::new();
+        outbox.pull_packets(3, &mut frames);
+        assert_eq!((frames.len(), outbox.bytes, outbox.is_empty()), (3, 6 + 7, false));
+        outbox.pull_packets(usize::MAX, &mut frames);
+        assert_eq!((frames.len(), outbox.bytes, outbox.frames.capacity()), (5, 0, 0));
+        assert_eq!(frames[4].as_packet().len(), 5);
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub(crate) enum Transport {
 pub(crate) struct Polling {
     /// The GET that is held until there is something to say.
     poll: Option<ConnId>,
+    /// How many packets it may be answered with.
+    packets_max: usize,
     /// The POST whose packets are coming in.
     post: Option<ConnId>,
     probe: Option<Probe>,
@@ -80,7 +82,8 @@ impl Transport {
         match kind {
             TransportKind::WebSocket => Transport::WebSocket { conn, post: None },
             TransportKind::Polling => {
-                Transport::Polling(Box::new(Polling { poll: Some(conn), ..Polling::default() }))
+                let poll = Some(conn);
+                Transport::Polling(Box::new(Polling { poll, packets_max: 1, ..Polling::default() }))
             }
         }
     }
@@ -155,7 +158,7 @@ impl State {
     }
 
     /// A GET of a session that polls.
-    pub(crate) fn poll(&mut self, conn: ConnId, sid: &str) {
+    pub(crate) fn poll(&mut self, conn: ConnId, sid: &str, packets_max: usize) {
         let Some(key) = self.find_session(sid) else {
             let ended = ids::parse_session_id(&self.config.name, sid);
             let has_crossed = ended.is_some_and(|(_, secret)| self.crossings.take(secret, self.now));
@@ -171,7 +174,7 @@ impl State {
             self.doom(key, Reason::TransportError);
             return self.answer(conn, Answer::Refused(RequestError::BadRequest));
         }
-        polling.poll = Some(conn);
+        (polling.poll, polling.packets_max) = (Some(conn), packets_max);
         if let Some(probe) = &mut polling.probe {
             probe.noop_at = probe.has_been_tested.then_some(now + NOOP_AFTER);
         }
@@ -188,7 +191,7 @@ impl State {
         }
     }
 
-    /// Answers a held poll with everything there is; with nothing to say it stays held.
+    /// Answers a held poll with what there is; with nothing to say it stays held.
     pub(crate) fn pull_poll(&mut self, key: usize, frames: &mut Vec<Frame>) {
         let Session { transport: Transport::Polling(polling), outbox, .. } = &mut self.sessions[key] else {
             return;
@@ -196,7 +199,7 @@ impl State {
         if outbox.is_empty() {
             return;
         }
-        outbox.pull(usize::MAX, frames);
+        outbox.pull_packets(polling.packets_max, frames);
         if let Some(conn) = polling.poll.take() {
             self.conns.remove(conn);
         }
