@@ -32,8 +32,16 @@ needed_to_test() {
     echo "node nodejs"
     echo "npm npm"
     echo "ip iproute2"
-    # The example backend in Python runs on Debian's own, whatever else is on the PATH.
-    /usr/bin/python3 -c 'import redis' 2>/dev/null || echo "no-such-command python3-redis"
+    # Backends and clients in Python run on Debian's own, whatever else is on the PATH.
+    local module package
+    while read -r module package; do
+        /usr/bin/python3 -c "import $module" 2>/dev/null || echo "no-such-command $package"
+    done <<'MODULES'
+redis python3-redis
+socketio python3-socketio
+requests python3-requests
+websocket python3-websocket
+MODULES
 }
 
 install_packages() {
