@@ -135,23 +135,25 @@ impl<A: App> Reactor<A> {
         self.connections.get_mut(id)?.exchange.as_mut()?.origin.take()
     }
 
-    /// The core answered a request, or a test of a WebSocket.
+    /// The core answered a request, or a test of a WebSocket. A request that was answered here already gets no more.
     pub(crate) fn answer(&mut self, id: ConnId, answer: Answer) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let is_websocket = matches!(connection.phase, Phase::WebSocket(_));
+        let is_request = matches!(connection.phase, Phase::Poll | Phase::Body(_) | Phase::Packets(_));
         match answer {
-            Answer::Probed => {
-                if let Some(connection) = self.connections.get_mut(id) {
-                    connection.out.push_frame(engine::probe_answer());
-                    self.mark_dirty(id);
-                }
+            Answer::Probed if is_websocket => {
+                connection.out.push_frame(engine::probe_answer());
+                self.mark_dirty(id);
             }
-            Answer::Taken => self.finish(id, Response::new(200).body("text/html", &b"ok"[..])),
-            Answer::Noop => self.finish_poll(id, &[engine::noop()]),
-            Answer::Refused(error) => {
+            Answer::Taken if is_request => self.finish(id, Response::new(200).body("text/html", &b"ok"[..])),
+            Answer::Noop if is_request => self.finish_poll(id, &[engine::noop()]),
+            Answer::Refused(error) if is_request => {
                 let origin = self.origin_of(id);
                 let (refusal, response) = route::refused_by_core(error, origin.as_deref());
                 *self.shell.violations.entry(refusal.kind()).or_default() += 1;
                 self.respond(id, &response);
             }
+            _ => {}
         }
     }
 
@@ -182,12 +184,14 @@ impl<A: App> Reactor<A> {
         self.answer_request(id, &response);
     }
 
-    /// Sends an answer after which the connection takes its next request, unless the client or a drain wants it closed.
+    /// Sends an answer after which the connection takes its next request, unless the client or a drain wants it closed, or
+    /// the body of this one was not read to its end.
     pub(crate) fn answer_request(&mut self, id: ConnId, response: &Response) {
         let by = self.now + self.settings.limits.keep_alive_timeout;
         let is_draining = self.node.is_draining();
         let Some(connection) = self.connections.get_mut(id) else { return };
-        if is_draining || !connection.exchange_mut().is_kept {
+        let is_half_read = matches!(connection.phase, Phase::Body(_));
+        if is_draining || is_half_read || !connection.exchange_mut().is_kept {
             return self.respond(id, response);
         }
         *self.shell.responses.entry(response.status()).or_default() += 1;
@@ -199,5 +203,6 @@ impl<A: App> Reactor<A> {
         }
         self.connections.set_deadline(id, Some(by));
         self.mark_dirty(id);
+        self.check_send_queue(id);
     }
 }

@@ -250,8 +250,9 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    /// Pongs are the one thing a client can make us queue past the core's outbox.
-    fn check_send_queue(&mut self, id: ConnId) {
+    /// Pongs, and answers to requests sent one behind the other, are what a client can make us queue past the core's
+    /// outbox.
+    pub(crate) fn check_send_queue(&mut self, id: ConnId) {
         let bytes_max = self.settings.limits.outbox_bytes_max;
         if self.connections.get_mut(id).is_some_and(|connection| connection.out.len_bytes() > 2 * bytes_max) {
             self.lose(id, Reason::SlowConsumer);

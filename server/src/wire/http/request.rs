@@ -270,9 +270,10 @@ impl RequestHead {
         last.parse().ok().or_else(|| last.parse().ok().map(|address: SocketAddr| address.ip()))
     }
 
-    /// Whether the connection may take another request after this one.
+    /// Whether the connection may take another request after this one. Only the body of a POST is ever read to its end.
     pub fn keeps_alive(&self) -> bool {
-        self.version_minor == 1 && !self.has_token("connection", "close")
+        let has_known_end = self.method == Method::Post || self.body == BodyKind::None;
+        has_known_end && self.version_minor == 1 && !self.has_token("connection", "close")
     }
 
     /// Whether the client waits for a word before it sends its body.

@@ -35,6 +35,24 @@ fn refused(text: &str) -> (u16, &'static str) {
 }
 
 #[test]
+fn a_connection_is_kept_where_both_sides_know_where_the_next_request_starts() {
+    let post = |headers: &str| head(&format!("POST /x HTTP/1.1\r\nHost: a\r\n{headers}\r\n"));
+    assert!(get("/", "").keeps_alive() && get("/", "Connection: keep-alive\r\n").keeps_alive());
+    assert!(post("Content-Length: 5\r\n").keeps_alive());
+    assert!(post("Transfer-Encoding: chunked\r\n").keeps_alive());
+    assert!(!get("/", "Connection: x, Close\r\n").keeps_alive());
+    assert!(!head("GET / HTTP/1.0\r\n\r\n").keeps_alive());
+    let with_body = "OPTIONS / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+    assert!(!head(with_body).keeps_alive(), "nobody reads that body");
+}
+
+#[test]
+fn only_a_client_that_says_so_waits_for_a_word() {
+    assert!(get("/", "Expect: 100-Continue\r\n").expects_continue());
+    assert!(!get("/", "").expects_continue() && !get("/", "Expect: tea\r\n").expects_continue());
+}
+
+#[test]
 fn a_handshake_parses_into_its_parts() {
     let head = head(HANDSHAKE);
     assert_eq!((head.method, head.version_minor), (Method::Get, 1));
