@@ -195,10 +195,14 @@ fn of_300_answers_256_are_held_and_the_others_counted() {
         let others: Vec<Client> = (0..300).map(|_| members(&mut world, [nodes - 1])[0]).collect();
         let ack = world.request(alice, &question("\"r\"", r#""q""#));
         world.settle();
+        world.redis().take_published();
         for client in others {
             answer(&mut world, client, "7");
         }
         world.settle();
+        let published = world.redis().take_published();
+        let whole = published.iter().filter(|parcel| parcel.text.ends_with("\n7")).count();
+        assert_eq!(whole, if nodes == 1 { 0 } else { 256 }, "the others travel as a number");
         let held = vec!["7"; 256].join(",");
         let expected = format!(r#"{{"expected":300,"responses":[{held}],"more":44}}"#);
         assert_eq!(world.answer(alice, ack).unwrap(), expected);
@@ -310,6 +314,22 @@ fn who_asked_and_left_leaves_nothing_behind() {
     world.advance(Duration::from_secs(3));
     world.assert_empty(0);
     world.assert_empty(1);
+}
+
+#[test]
+fn who_asked_and_left_costs_nothing_more_even_if_nobody_answers() {
+    let mut world = World::cluster(2);
+    let [alice, near, far] = members(&mut world, [0, 0, 1]);
+    let timers = |world: &World, node| world.node(node).population().timers;
+    let before = [timers(&world, 0), timers(&world, 1)];
+    world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    assert_eq!(timers(&world, 0), before[0] + 2, "for the count and for the answers");
+    world.leave(alice);
+    assert_eq!(timers(&world, 0), before[0] - 1, "its own is gone with them");
+    world.advance(ACK_TIMEOUT);
+    assert_eq!(timers(&world, 1), before[1]);
+    assert!(world.is_open(near) && world.is_open(far));
 }
 
 #[test]

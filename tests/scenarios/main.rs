@@ -13,6 +13,7 @@ mod counting;
 mod determinism;
 mod draining;
 mod eavesdropping;
+mod embedding;
 mod handshake;
 mod heartbeat;
 mod hostile_placeholders;

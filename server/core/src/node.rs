@@ -370,7 +370,12 @@ impl State {
             Due::Nothing => {}
             Due::Ping => _ = self.enqueue(key, &engine::ping().into()),
             Due::Probe => self.probe_due(key),
-            Due::End(reason) => return self.doom(key, reason),
+            Due::End(reason) => {
+                if self.sessions[key].is_assembly_late(self.now) {
+                    self.stats.drop("late_attachment");
+                }
+                return self.doom(key, reason);
+            }
         }
         self.schedule(key);
     }

@@ -93,11 +93,16 @@ impl Session {
         self.end_due(now).is_some()
     }
 
+    /// Whether a binary packet waits too long for its attachments.
+    pub(crate) fn is_assembly_late(&self, now: Time) -> bool {
+        self.assembly.as_ref().is_some_and(|assembly| assembly.due <= now)
+    }
+
     fn end_due(&self, now: Time) -> Option<Reason> {
         if self.connect_by.is_some_and(|by| by <= now) {
             return Some(Reason::ConnectTimeout);
         }
-        if self.assembly.as_ref().is_some_and(|assembly| assembly.due <= now) {
+        if self.is_assembly_late(now) {
             return Some(Reason::ParseError);
         }
         match self.heartbeat {
@@ -142,6 +147,29 @@ fn first_ping_after(limits: &Limits, random: u8) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ping_is_answered_from_when_it_was_due_unless_the_node_itself_stood_still() {
+        let secret = Secret::random(&mut Zero);
+        let limits = Limits { ping_jitter: false, ..Limits::default() };
+        let (interval, timeout) = (limits.ping_interval, limits.ping_timeout);
+        let conn = crate::ConnId { slot: 0, generation: 0 };
+        for (late_ms, expected) in [(0, timeout), (2, timeout), (3, timeout + Duration::from_millis(3))] {
+            let transport = Transport::WebSocket { conn, post: None };
+            let mut session = Session::new(secret, transport, Dialect::EngineIo, Time::ZERO, &limits, 0);
+            let due = Time::ZERO + interval;
+            assert_eq!(session.take_due(due + Duration::from_millis(late_ms), timeout), Due::Ping);
+            assert_eq!(session.heartbeat, Heartbeat::PongBy(due + expected), "{late_ms} ms late");
+        }
+    }
+
+    struct Zero;
+
+    impl crate::Entropy for Zero {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(0);
+        }
+    }
 
     #[test]
     fn the_first_ping_lies_in_the_second_half_of_the_interval() {
