@@ -25,6 +25,11 @@ export function open(target, { namespace = "", query, jar, ...options } = {}) {
     ...options,
   });
   jar?.follow(socket.io);
+  return endLater(socket);
+}
+
+/** Remembers a client, of whatever version, so that it is disconnected in the end. */
+export function endLater(socket) {
   clients.add(socket);
   return socket;
 }
