@@ -431,6 +431,7 @@ fn half_a_packet_is_not_kept_for_ever() {
     assert!(world.is_open(client));
     world.advance(Duration::from_micros(1));
     assert_eq!(world.ending(client).map(|ending| ending.reason), Some(Reason::ParseError));
+    assert_eq!(world.drops(0, "late_attachment"), 1);
 }
 
 #[test]

@@ -102,18 +102,6 @@ fn a_packet_and_its_attachments_may_come_in_two_posts() {
 }
 
 #[test]
-fn half_a_packet_is_not_kept_for_ever() {
-    let mut desk = desk();
-    let (sid, _) = desk.connect_polling();
-    let (_, bob_id) = desk.connect_websocket();
-    desk.post(&sid, &format!("451-[\"@to\",\"{bob_id}\",\"b\",{{\"_placeholder\":true,\"num\":0}}]"));
-    desk.advance(Duration::from_micros(9_999_999));
-    assert!(desk.is_alive(&sid));
-    desk.advance(Duration::from_micros(1));
-    assert_eq!((desk.get(&sid), desk.drops("late_attachment")), (UNKNOWN, 1));
-}
-
-#[test]
 fn a_second_poll_ends_the_session() {
     let mut desk = desk();
     let (sid, _) = desk.connect_polling();
