@@ -40,7 +40,7 @@ impl App for Relay {
             "@ask" => to(context, event, event.reply.map_or(Wants::Nothing, Wants::Answers)),
             "@join" => join(context, event),
             "@leave" => leave(context, event),
-            "@whoami" => Ok(Some(Args::new().json(&whoami(context, event)))),
+            "@whoami" => Ok(Some(Args::from_parts(whoami(context, event), Vec::new()))),
             name if name.starts_with('@') || is_long_name(context, name) => Err(Code::BadEvent),
             _ => context.ask_backend(event).map(|()| None),
         };
@@ -197,7 +197,7 @@ fn join_answer(outcome: JoinOutcome) -> Args {
 }
 
 fn expected_answer(error: Option<Code>, expected: u64) -> Args {
-    Args::new().json(&format!("{{{}\"expected\":{expected}}}", error_member(error)))
+    Args::from_parts(format!("{{{}\"expected\":{expected}}}", error_member(error)), Vec::new())
 }
 
 /// `more` is there only when more answered than the responses hold.
