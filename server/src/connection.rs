@@ -100,6 +100,10 @@ impl Connection {
         self.exchange.as_mut().map(|exchange| std::mem::take(&mut exchange.early)).unwrap_or_default()
     }
 
+    pub(crate) fn has_early(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| !exchange.early.is_empty())
+    }
+
     /// Writes what is queued, as far as the stream takes it. In the closing phase, shuts our half once all is written.
     pub(crate) fn write(&mut self) -> io::Result<Progress> {
         let progress = self.out.write_to(&mut self.stream)?;

@@ -198,7 +198,7 @@ impl<A: App> Reactor<A> {
         connection.out.push_bytes(response.to_bytes(true));
         connection.has_frames = false;
         connection.phase = Phase::Head(PartialHead::default());
-        if !connection.exchange_mut().early.is_empty() {
+        if connection.has_early() {
             self.readable.push(id);
         }
         self.connections.set_deadline(id, Some(by));

@@ -74,7 +74,9 @@ impl<A: App> Reactor<A> {
 
     fn take_bytes(&mut self, id: ConnId, bytes: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        match &mut connection.phase {
+        match &connection.phase {
+            // What came before has its turn first.
+            Phase::Head(_) if connection.has_early() => self.keep_early(id, bytes),
             Phase::Head(_) => self.take_head(id, bytes),
             Phase::Body(_) => self.take_body(id, bytes),
             Phase::WebSocket(_) => self.take_frames(id, bytes),
