@@ -137,7 +137,7 @@ pub(crate) fn route(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>)
     let transport = sid.as_deref().and_then(site.transport_of);
     if site.is_draining && transport.is_none() {
         let allowed = head.header("origin").filter(|_| dialect.is_some() && is_allowed(head, site));
-        return Action::Respond(cors::grant(draining(), allowed));
+        return Action::Respond(answer_to(head, cors::grant(draining(), allowed)));
     }
     if let Some(dialect) = dialect {
         return engine(head, site, &Session { dialect, sid: sid.as_deref(), transport });
@@ -146,7 +146,12 @@ pub(crate) fn route(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>)
         Method::Get | Method::Head => file(head, site, client),
         _ => Response::text(405, "Only GET and HEAD are answered here.").header("Allow", "GET, HEAD"),
     };
-    Action::Respond(if head.method == Method::Head { response.without_body() } else { response })
+    Action::Respond(answer_to(head, response))
+}
+
+/// The answer to HEAD has no body, whatever it says.
+fn answer_to(head: &RequestHead, response: Response) -> Response {
+    if head.method == Method::Head { response.without_body() } else { response }
 }
 
 impl Site<'_> {
@@ -193,7 +198,7 @@ fn engine(head: &RequestHead, site: &Site<'_>, session: &Session<'_>) -> Action 
         }
     };
     if let Err(refused) = verdict {
-        let response = forbidden(&refused.to_string(), key.is_some());
+        let response = answer_to(head, forbidden(&refused.to_string(), key.is_some()));
         return Action::RefuseEngine(EngineRefusal::Forbidden, response);
     }
     let is_upgrade = key.is_some();
@@ -204,9 +209,7 @@ fn engine(head: &RequestHead, site: &Site<'_>, session: &Session<'_>) -> Action 
 }
 
 fn refuse(head: &RequestHead, refusal: EngineRefusal, is_upgrade: bool, origin: Option<&str>) -> Action {
-    let response = refusal.response(is_upgrade, origin);
-    let response = if head.method == Method::Head { response.without_body() } else { response };
-    Action::RefuseEngine(refusal, response)
+    Action::RefuseEngine(refusal, answer_to(head, refusal.response(is_upgrade, origin)))
 }
 
 fn kind(
