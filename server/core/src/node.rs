@@ -139,7 +139,7 @@ impl<A: App> Node<A> {
                     Dialect::EngineIo => self.message(session, Data::Binary(bytes)),
                 }
             }
-            Some(&Carried::Probe(session)) => self.state.give_probe_up(session, Reason::ParseError),
+            Some(&Carried::Probe(session)) => self.state.refuse_probe(session),
             Some(Carried::Poll(_) | Carried::Farewell(_)) | None => {}
         }
     }

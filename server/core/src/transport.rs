@@ -258,11 +258,14 @@ impl State {
         match engine::decode(text) {
             Ok(Packet::Ping("probe")) => self.test_probe(key, conn),
             Ok(Packet::Upgrade) => self.move_to(key, conn),
-            _ => {
-                self.stats.drop("bad_probe");
-                self.give_probe_up(key, Reason::ParseError);
-            }
+            _ => self.refuse_probe(key),
         }
+    }
+
+    /// What the client sent is neither a test nor a move.
+    pub(crate) fn refuse_probe(&mut self, key: usize) {
+        self.stats.drop("bad_probe");
+        self.give_probe_up(key, Reason::ParseError);
     }
 
     fn test_probe(&mut self, key: usize, conn: ConnId) {
@@ -302,7 +305,7 @@ impl State {
     }
 
     /// The session stays on polling.
-    pub(crate) fn give_probe_up(&mut self, key: usize, reason: Reason) {
+    fn give_probe_up(&mut self, key: usize, reason: Reason) {
         let Transport::Polling(polling) = &mut self.sessions[key].transport else { return };
         if let Some(probe) = polling.probe.take() {
             self.conns.remove(probe.conn);
