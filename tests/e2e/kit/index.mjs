@@ -11,6 +11,7 @@ export * from "./redis.mjs";
 export * from "./wait.mjs";
 
 import { closeClients } from "./client.mjs";
+import { closeChannels } from "./polling.mjs";
 import { endAll } from "./process.mjs";
 import { closeRaw } from "./raw.mjs";
 
@@ -22,5 +23,6 @@ export async function endEverything() {
   setTimeout(() => process.exit(1), PATIENCE_MS).unref();
   closeClients();
   closeRaw();
+  closeChannels();
   await endAll();
 }
