@@ -146,7 +146,7 @@ describe("a connection", { timeout: 100_000 }, () => {
   });
 
   it("that rests too long between two requests is closed, and its session is none the worse", async () => {
-    const brief = await kit.startNode({ flags: ["--limit", "keep_alive_timeout=300ms", "--limit", "head_timeout=300ms"] });
+    const brief = await kit.startNode({ flags: ["--limit", "keep_alive_timeout=1s", "--limit", "head_timeout=1s"] });
     const resting = await connectPolling(brief);
     await Promise.all(Object.values(resting.open).map(({ closed }) => kit.within("the close", closed)));
     assert.ok(await resting.isAlive());
@@ -156,7 +156,7 @@ describe("a connection", { timeout: 100_000 }, () => {
     half.write("GET");
     assert.equal((await half.answer()).status, 408, "the head of a later request has its time, too");
     assert.ok(channel.isOpen, "a held poll may take longer");
-    await resting.post("1");
+    expectOk(await exchange(brief.port, resting.postOf("1", { Connection: "close" })));
     assert.equal((await answer).body, "6");
   });
 

@@ -50,7 +50,9 @@ for (const path of ["/socket.io/", "/custom/"]) {
       assert.equal(session.sid.includes(session.id), false);
       assert.equal(await session.ask(WHOAMI), `431[{"id":"${session.id}","node":"s1","user":null}]`);
       await session.post("1");
+      assert.deepEqual(await session.poll(), ["6"], "a poll that crossed the end on its way is no error");
       assert.ok(await session.isGone());
+      expectCode(await exchange(node.port, session.getHead), 1, "but only one");
     });
 
     it("looks at no parameter but its own", async () => {

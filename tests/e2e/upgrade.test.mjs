@@ -312,7 +312,10 @@ describe("an upgrade that comes to nothing", { timeout: 100_000 }, () => {
 
   it("because there is no such session, or not any more: 400", async () => {
     const dead = await connectPolling(node);
+    const { answer } = await dead.startPoll();
+    await settled(node);
     await dead.post("1");
+    assert.equal((await answer).body, "6");
     const [last] = dead.sid.slice(-1);
     const guessed = dead.sid.slice(0, -1) + (last === "A" ? "B" : "A");
     for (const sid of [dead.sid, guessed, session.sid.slice(0, -1), `${session.sid}A`, session.id, "s1.", "s1.AAAA"]) {
@@ -331,6 +334,7 @@ describe("an upgrade that comes to nothing", { timeout: 100_000 }, () => {
     assert.equal((await answer).body, "6");
     await ending.post("1");
     assert.equal(await socket.closeCode(), 1000);
+    assert.deepEqual(await ending.poll(), ["6"], "a poll that crossed the end on its way is no error");
     assert.ok(await ending.isGone());
     assert.ok((await session.isAlive()) && (await sender.isAlive()));
   });
