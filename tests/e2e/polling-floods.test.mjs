@@ -40,22 +40,6 @@ describe("a flood by polling", { timeout: 100_000 }, () => {
     for (const neighbour of neighbours) assert.ok(await neighbour.isAlive());
   }
 
-  /** Runs `act`; how many round trips of each neighbour began after the first message had come to `receiver`, and ended
-   * before `act` did. */
-  async function roundTripsDuring(act, receiver) {
-    let isOver = false;
-    const counts = neighbours.map(async (neighbour) => {
-      for (let count = 0; ; ) {
-        const hasBegun = receiver.frames.length > 0;
-        await neighbour.isAlive();
-        if (isOver) return count;
-        if (hasBegun) count++;
-      }
-    });
-    await act().finally(() => (isOver = true));
-    return Promise.all(counts);
-  }
-
   /** What one body costs a node, in ticks. */
   async function costOf(at, send) {
     const session = await connectPolling(at);
@@ -68,8 +52,8 @@ describe("a flood by polling", { timeout: 100_000 }, () => {
   }
 
   async function assertLinear(send, at = node) {
-    const quarter = Math.min(await costOf(at, send(BODY_BYTES / 4)), await costOf(at, send(BODY_BYTES / 4)));
-    const whole = Math.min(await costOf(at, send(BODY_BYTES)), await costOf(at, send(BODY_BYTES)));
+    const quarter = await costOf(at, send(BODY_BYTES / 4));
+    const whole = await costOf(at, send(BODY_BYTES));
     assert.ok(whole <= FACTOR * Math.max(quarter, 1), `${quarter} ticks for a quarter, ${whole} for all`);
     await assertUnharmed();
   }
@@ -104,34 +88,10 @@ describe("a flood by polling", { timeout: 100_000 }, () => {
   it("of chunks of one byte costs linear time", async () => {
     const send = (bytes) => async (session) => {
       const start = head(session.target, { ...HOST, "Transfer-Encoding": "chunked" }, "POST");
-      const chunks = `1\r\n3\r\n1\r\n${SEPARATOR}\r\n`.repeat(bytes / 4);
+      const chunks = `1\r\n3\r\n1\r\n${SEPARATOR}\r\n`.repeat(bytes / 16);
       return (await session.channel("post")).ask(`${start}${chunks}1\r\n3\r\n0\r\n\r\n`);
     };
     await assertLinear(send);
-  });
-
-  it("of 10,000 events is served whole and in order, in slices", async () => {
-    const [sender, polling] = [await connectPolling(node), await connectPolling(node)];
-    const websocket = await connectRaw(node.wsUrl);
-    const body = joined(EVENTS, (number) => `42["@to",["${websocket.id}","${polling.id}"],"n",${number}]`);
-    assert.ok(body.length < BODY_BYTES);
-    const polled = [];
-    const receive = async () => {
-      while (polled.length < EVENTS) polled.push(await polling.next());
-    };
-    const receiving = receive();
-    const trips = await roundTripsDuring(async () => {
-      const { status } = await sender.postBody(body);
-      assert.equal(status, 200);
-    }, websocket);
-    assert.ok(trips.every((count) => count > 0), `round trips meanwhile: ${trips}`);
-    await kit.within("all messages by polling", receiving);
-    await until("all messages by WebSocket", () => websocket.frames.length >= EVENTS);
-    const expected = countTo(EVENTS).map((number) => `42["n",{"from":"${sender.id}"},${number}]`);
-    assert.deepEqual(polled, expected);
-    assert.deepEqual(websocket.frames, expected);
-    assert.ok(await sender.isAlive());
-    await assertUnharmed();
   });
 
   it("of 10,000 questions is answered whole and in order", async () => {
@@ -142,8 +102,7 @@ describe("a flood by polling", { timeout: 100_000 }, () => {
       while (answers.length < EVENTS) answers.push(await sender.next());
     };
     const receiving = receive();
-    const trips = await roundTripsDuring(() => sender.postBody(body), receiver);
-    assert.ok(trips.every((count) => count > 0), `round trips meanwhile: ${trips}`);
+    assert.equal((await sender.postBody(body)).status, 200);
     await kit.within("all answers", receiving);
     assert.deepEqual(answers, countTo(EVENTS).map((number) => `43${number}[{"expected":1}]`));
     assert.ok(await sender.isAlive());
@@ -204,7 +163,7 @@ describe("a flood by polling", { timeout: 100_000 }, () => {
     const neighbour = await connectPolling(brief);
     const channel = await Channel.open(brief.port);
     const handshake = head("/socket.io/?EIO=4&transport=polling", HOST);
-    for (let at = 0; at < 2000; at++) assert.equal((await channel.ask(handshake)).status, 200);
+    for (let at = 0; at < 1000; at++) assert.equal((await channel.ask(handshake)).status, 200);
     assert.ok(await neighbour.isAlive());
     await until("only the neighbour is left", async () => (await brief.metric("sessions")) === 1);
     assert.ok(await neighbour.isAlive());
@@ -215,5 +174,58 @@ describe("a flood by polling", { timeout: 100_000 }, () => {
     assert.doesNotMatch(node.process.log, /panick|ERROR/);
     node.signal("SIGTERM");
     assert.equal(await node.exitCode(), 0);
+  });
+});
+
+describe("five floods of 10,000 events each", { timeout: 100_000 }, () => {
+  const FLOODS = 5;
+  let node;
+  let senders;
+  let websocket;
+  let polling;
+  let neighbours;
+  before(async () => {
+    // The receivers are this process, which may be slow: that is not what is tested here.
+    node = await kit.startNode({ flags: ["--limit", "outbox_bytes_max=64000000"] });
+    senders = await Promise.all(countTo(FLOODS).map(() => connectPolling(node)));
+    [websocket, polling] = [await connectRaw(node.wsUrl), await connectPolling(node)];
+    neighbours = [await connectRaw(node.wsUrl), await connectPolling(node)];
+  });
+
+  const told = (sender) => countTo(EVENTS).map((number) => `42["n",{"from":"${sender.id}"},${number}]`);
+
+  /** How many round trips begin after the first message was delivered, and end before `isOver`. */
+  async function roundTrips(neighbour, isOver) {
+    for (let count = 0; ; ) {
+      const hasBegun = websocket.frames.length > 0;
+      await neighbour.isAlive();
+      if (isOver()) return count;
+      if (hasBegun) count++;
+    }
+  }
+
+  it("are served whole and each in order, in slices, and neighbours do not wait for their end", async () => {
+    const targets = JSON.stringify([websocket.id, polling.id]);
+    const body = joined(EVENTS, (number) => `42["@to",${targets},"n",${number}]`);
+    assert.ok(body.length < BODY_BYTES);
+    let isOver = false;
+    const counts = neighbours.map((neighbour) => roundTrips(neighbour, () => isOver));
+    const answers = await Promise.all(senders.map((sender) => sender.postBody(body)));
+    isOver = true;
+    assert.deepEqual(answers.map(({ status }) => status), senders.map(() => 200));
+    const trips = await Promise.all(counts);
+    assert.ok(trips.every((count) => count > 0), `round trips meanwhile: ${trips}`);
+
+    const polled = [];
+    while (polled.length < FLOODS * EVENTS) polled.push(await polling.next());
+    await until("all messages by WebSocket", () => websocket.frames.length >= FLOODS * EVENTS);
+    for (const heard of [polled, websocket.frames]) {
+      const bySender = senders.map((sender) => heard.filter((packet) => packet.includes(sender.id)));
+      assert.deepEqual(bySender, senders.map(told));
+      const fromOf = (packet) => packet.slice(0, 40);
+      const slices = heard.filter((packet, at) => at === 0 || fromOf(packet) !== fromOf(heard[at - 1])).length;
+      assert.ok(slices >= 4 * FLOODS, `the floods took turns, in ${slices} slices`);
+    }
+    for (const one of [...neighbours, ...senders]) assert.ok(await one.isAlive());
   });
 });
