@@ -9,6 +9,7 @@ import { exchange, head, upgradeHead } from "./kit/raw-http.mjs";
 
 const TARGET = "/socket.io/?EIO=4&transport=polling";
 const HOST = { Host: "127.0.0.1" };
+const CLOSING = { ...HOST, Connection: "close" };
 const WHOAMI = '421["@whoami"]';
 const NOBODY = '[{"error":"no_handler"}]';
 
@@ -59,6 +60,15 @@ for (const path of ["/socket.io/", "/custom/"]) {
       const session = await connectPolling(node, { path, query: "&t=Oxyz.1&j=0&b64=1&flag&x=%ff&name=%20a" });
       assert.ok(await session.isAlive());
       assert.ok(await session.isAlive(), "the same t twice");
+    });
+
+    it("is met with and without its last slash and whatever comes behind, not beside", async () => {
+      const bare = path.slice(0, -1);
+      const status = async (at) => (await exchange(node.port, head(`${at}?EIO=4&transport=polling`, CLOSING))).status;
+      for (const at of [bare, path, `${path}x`, `${path}x/y/`]) assert.equal(await status(at), 200, at);
+      for (const at of [`${bare}x`, `/x${path}`, path.toUpperCase(), path.replace("o", "%6f"), `/${path}`]) {
+        assert.equal(await status(at), 404, at);
+      }
     });
 
     it("moves to a WebSocket", async () => {
@@ -278,6 +288,37 @@ describe("the heartbeat of a session that polls", { timeout: 100_000 }, () => {
     const session = await openPolling(node);
     assert.deepEqual(await session.poll(), ["1"]);
     assert.equal(await node.metric('sessions_closed_total{reason="connect timeout"}'), 1);
+  });
+});
+
+describe("a node that drains", { timeout: 100_000 }, () => {
+  it("tells each held poll that it is over, takes polls until then and no newcomers, and ends well", async () => {
+    const node = await kit.startNode({ flags: ["--drain", "2s"] });
+    const sessions = [];
+    for (let at = 0; at < 10; at++) sessions.push(await connectPolling(node));
+    const polls = await Promise.all(sessions.map((session) => session.startPoll()));
+    await settled(node);
+    node.signal("SIGTERM");
+    const answers = await Promise.all(polls.map(({ answer }) => answer));
+    for (const { status, body, headers } of answers) {
+      assert.deepEqual([status, body, headers.connection], [200, "1", "close"]);
+    }
+    assert.equal(await node.exitCode(), 0);
+  });
+
+  it("sends newcomers and whoever it does not know any more elsewhere", async () => {
+    const node = await kit.startNode({ flags: ["--drain", "20s"] });
+    const sessions = [];
+    for (let at = 0; at < 10; at++) sessions.push(await connectPolling(node));
+    node.signal("SIGTERM");
+    await until("it drains", async () => (await node.readyz()) === 404);
+    for (const target of [TARGET, sessions[0].target]) {
+      await until("it knows it no longer", async () => {
+        const { status, headers } = await exchange(node.port, postOf(target, "3", { Connection: "close" }));
+        return status === 503 && headers["retry-after"] === "1";
+      });
+    }
+    assert.ok(await sessions[9].isAlive(), "the last one is served until its turn comes");
   });
 });
 
