@@ -27,6 +27,8 @@ export class Channel {
   constructor(socket) {
     this.socket = socket;
     this.isOpen = true;
+    /** Whether another request may follow: no answer said that it was the last. */
+    this.isKept = true;
     this.chunks = [];
     this.answers = [];
     this.waiting = [];
@@ -63,6 +65,7 @@ export class Channel {
     this.chunks.push(chunk);
     for (let found; (found = parseAnswer(Buffer.concat(this.chunks))); ) {
       this.chunks = found.rest.length > 0 ? [found.rest] : [];
+      this.isKept &&= found.answer.headers.connection !== "close";
       const waiting = this.waiting.shift();
       if (waiting) waiting.resolve(found.answer);
       else this.answers.push(found.answer);
@@ -70,7 +73,7 @@ export class Channel {
   }
 
   end() {
-    this.isOpen = false;
+    this.isOpen = this.isKept = false;
     channels.delete(this);
     const error = new Error(`closed before an answer; left over: ${this.rest()}`);
     for (const { reject } of this.waiting.splice(0)) reject(error);
@@ -158,9 +161,9 @@ export class Polling {
     return postOf(this.target, body, { ...this.headers, ...headers });
   }
 
-  /** The connection for one kind of request, a new one if the last was closed. */
+  /** The connection for one kind of request, a new one if the last is closed or about to be. */
   async channel(kind) {
-    if (!this.open[kind]?.isOpen) this.open[kind] = await Channel.open(this.node.port);
+    if (!this.open[kind]?.isKept) this.open[kind] = await Channel.open(this.node.port);
     return this.open[kind];
   }
 
