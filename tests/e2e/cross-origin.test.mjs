@@ -82,6 +82,7 @@ describe("a page of an allowed origin", { timeout: 100_000 }, () => {
 
   it("may read every refusal", async () => {
     const session = (headers) => connectPolling(node, { headers: { Origin: APP, ...headers } });
+    const binary = { "Content-Type": "application/octet-stream" };
     const refusals = {
       "no transport": [400, () => ask("/socket.io/?EIO=4")],
       "another version": [400, () => ask("/socket.io/?EIO=3&transport=polling")],
@@ -89,7 +90,7 @@ describe("a page of an allowed origin", { timeout: 100_000 }, () => {
       "a wrong method": [400, () => ask(TARGET, {}, "DELETE")],
       "a wrong transport": [400, () => ask(TARGET.replace("polling", "websocket"))],
       "a body too long": [413, async () => (await session()).postBody("", { "Content-Length": "1000001" })],
-      "a body that is binary": [400, async () => (await session()).postBody("b", { "Content-Type": "application/octet-stream" })],
+      "a body that is binary": [400, async () => (await session()).postBody("b", binary)],
       "a body that is no UTF-8": [400, async () => (await session()).postBody(Buffer.from([0xff]))],
       "a body that is not base64": [400, async () => (await session()).postBody("b*")],
       "a body that says nothing": [400, async () => (await session()).postBody("")],

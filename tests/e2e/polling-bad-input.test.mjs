@@ -62,39 +62,43 @@ const PACKETS = {
   "a placeholder before all attachments": ["bad_placeholder", joined('451-["x",{"_placeholder":true,"num":-1}]', "bAQID")],
 };
 
-/** Bodies that are wrong before any packet is: the status, what counts them, and how to send them. */
-const BODIES = {
-  "digits that are not base64": [400, "bad_base64", (session) => session.postBody("b*AQID")],
-  "base64 for URLs": [400, "bad_base64", (session) => session.postBody("bAQI_")],
-  "base64 with something behind it": [400, "bad_base64", (session) => session.postBody("bAQ==AQ==")],
-  "base64 cut off": [400, "bad_base64", (session) => session.postBody(joined("3", "bA"))],
-  "bytes that are not UTF-8": [400, "body_not_utf8", (session) => session.postBody(Buffer.from([0x34, 0x32, 0xff]))],
-  "half a character": [400, "body_not_utf8", (session) => session.postBody(Buffer.from([0x34, 0xc3, 0x1e, 0x33]))],
-  "a surrogate": [400, "body_not_utf8", (session) => session.postBody(Buffer.from([0x34, 0xed, 0xa0, 0x80]))],
-  "binary": [400, "binary_body", (session) => session.postBody("3", { "Content-Type": "application/octet-stream" })],
-  "binary, said otherwise": [400, "binary_body", (session) => session.postBody("3", { "Content-Type": "Application/Octet-Stream ; a=b" })],
-  "a length over the limit, at once": [413, "body_too_big", (session) => session.postBody("", { "Content-Length": "1000001" })],
-  "a length past all memory": [413, "body_too_big", (session) => session.postBody("", { "Content-Length": String(2n ** 63n) })],
-  "a length over the limit, when it asks": [413, "body_too_big", (session) => session.postBody("", { "Content-Length": "1000001", Expect: "100-continue" })],
-  "a chunk over the limit, at once": [413, "body_too_big", (session) => postChunks(session, "f4241\r\n")],
-  "a chunk past all memory": [413, "body_too_big", (session) => postChunks(session, "ffffffffffffffff\r\n")],
-  "chunks over the limit together": [413, "body_too_big", (session) => postChunks(session, chunked("3".repeat(1_000_001), 60_000))],
-  "a chunk whose size is no number": [400, "bad_chunk", (session) => postChunks(session, "x\r\n3\r\n0\r\n\r\n")],
-  "a chunk whose size has a sign": [400, "bad_chunk", (session) => postChunks(session, "+1\r\n3\r\n0\r\n\r\n")],
-  "a chunk whose size is C": [400, "bad_chunk", (session) => postChunks(session, "0x1\r\n3\r\n0\r\n\r\n")],
-  "a chunk with no size": [400, "bad_chunk", (session) => postChunks(session, "\r\n3\r\n0\r\n\r\n")],
-  "a chunk of a size too long": [400, "bad_chunk", (session) => postChunks(session, `${"0".repeat(16)}1\r\n3\r\n0\r\n\r\n`)],
-  "a chunk longer than it says": [400, "bad_chunk", (session) => postChunks(session, "1\r\n333\r\n0\r\n\r\n")],
-  "a chunk shorter than it says": [400, "bad_chunk", (session) => postChunks(session, "3\r\n3\r\n0\r\n\r\n")],
-  "chunks parted by bare LF": [400, "bad_chunk", (session) => postChunks(session, "1\n3\n0\n\n")],
-  "an extension without end": [400, "bad_chunk", (session) => postChunks(session, `1;${"x".repeat(300)}`)],
-  "a trailer": [400, "bad_chunk", (session) => postChunks(session, "1\r\n3\r\n0\r\nX-Secret: 1\r\n\r\n")],
-};
+const posted = (body, headers) => (session) => session.postBody(body, headers);
+const announced = (length, more) => posted("", { "Content-Length": length, ...more });
+const binary = (type) => posted("3", { "Content-Type": type });
 
-async function postChunks(session, chunks) {
+const inChunks = (chunks) => async (session) => {
   const start = head(session.target, { ...HOST, "Transfer-Encoding": "chunked" }, "POST");
   return (await session.channel("post")).ask(Buffer.concat([Buffer.from(start), Buffer.from(chunks)]));
-}
+};
+
+/** Bodies that are wrong before any packet is: the status, what counts them, and how to send them. */
+const BODIES = {
+  "digits that are not base64": [400, "bad_base64", posted("b*AQID")],
+  "base64 for URLs": [400, "bad_base64", posted("bAQI_")],
+  "base64 with something behind it": [400, "bad_base64", posted("bAQ==AQ==")],
+  "base64 cut off": [400, "bad_base64", posted(joined("3", "bA"))],
+  "bytes that are not UTF-8": [400, "body_not_utf8", posted(Buffer.from([0x34, 0x32, 0xff]))],
+  "half a character": [400, "body_not_utf8", posted(Buffer.from([0x34, 0xc3, 0x1e, 0x33]))],
+  "a surrogate": [400, "body_not_utf8", posted(Buffer.from([0x34, 0xed, 0xa0, 0x80]))],
+  "binary": [400, "binary_body", binary("application/octet-stream")],
+  "binary, said otherwise": [400, "binary_body", binary("Application/Octet-Stream ; a=b")],
+  "a length over the limit, at once": [413, "body_too_big", announced("1000001")],
+  "a length past all memory": [413, "body_too_big", announced(String(2n ** 63n))],
+  "a length over the limit, when it asks": [413, "body_too_big", announced("1000001", { Expect: "100-continue" })],
+  "a chunk over the limit, at once": [413, "body_too_big", inChunks("f4241\r\n")],
+  "a chunk past all memory": [413, "body_too_big", inChunks("ffffffffffffffff\r\n")],
+  "chunks over the limit together": [413, "body_too_big", inChunks(chunked("3".repeat(1_000_001), 60_000))],
+  "a chunk whose size is no number": [400, "bad_chunk", inChunks("x\r\n3\r\n0\r\n\r\n")],
+  "a chunk whose size has a sign": [400, "bad_chunk", inChunks("+1\r\n3\r\n0\r\n\r\n")],
+  "a chunk whose size is C": [400, "bad_chunk", inChunks("0x1\r\n3\r\n0\r\n\r\n")],
+  "a chunk with no size": [400, "bad_chunk", inChunks("\r\n3\r\n0\r\n\r\n")],
+  "a chunk of a size too long": [400, "bad_chunk", inChunks(`${"0".repeat(16)}1\r\n3\r\n0\r\n\r\n`)],
+  "a chunk longer than it says": [400, "bad_chunk", inChunks("1\r\n333\r\n0\r\n\r\n")],
+  "a chunk shorter than it says": [400, "bad_chunk", inChunks("3\r\n3\r\n0\r\n\r\n")],
+  "chunks parted by bare LF": [400, "bad_chunk", inChunks("1\n3\n0\n\n")],
+  "an extension without end": [400, "bad_chunk", inChunks(`1;${"x".repeat(300)}`)],
+  "a trailer": [400, "bad_chunk", inChunks("1\r\n3\r\n0\r\nX-Secret: 1\r\n\r\n")],
+};
 
 /** Framing that is refused before anybody asks whose it is: the session does not even notice. */
 const HEADS = {
