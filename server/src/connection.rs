@@ -120,6 +120,11 @@ impl Connection {
         Ok(progress)
     }
 
+    /// Whether both sides have said their last word.
+    pub(crate) fn is_over(&self) -> bool {
+        self.has_peer_ended && matches!(self.phase, Phase::Closing { is_shut: true })
+    }
+
     /// Whether it still has something to say before the process may end.
     pub(crate) fn is_busy(&self) -> bool {
         match self.phase {

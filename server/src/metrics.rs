@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ShellStats {
     pub(crate) accepted: u64,
-    /// Connections answered 503 because the process holds as many as it may.
+    /// Clients answered 503 because the process holds as many as it may.
     pub(crate) overloaded: u64,
     /// Times accepting stopped for want of file descriptors or memory.
     pub(crate) exhausted: u64,

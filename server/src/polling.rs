@@ -131,7 +131,7 @@ impl<A: App> Reactor<A> {
     }
 
     /// The page that may read the answer to the request under way.
-    fn origin_of(&mut self, id: ConnId) -> Option<String> {
+    pub(crate) fn origin_of(&mut self, id: ConnId) -> Option<String> {
         self.connections.get_mut(id)?.exchange.as_mut()?.origin.take()
     }
 
@@ -191,7 +191,8 @@ impl<A: App> Reactor<A> {
         let is_draining = self.node.is_draining();
         let Some(connection) = self.connections.get_mut(id) else { return };
         let is_half_read = matches!(connection.phase, Phase::Body(_));
-        if is_draining || is_half_read || !connection.exchange_mut().is_kept {
+        let is_last = is_draining || is_half_read || connection.has_peer_ended && !connection.has_early();
+        if is_last || !connection.exchange_mut().is_kept {
             return self.respond(id, response);
         }
         *self.shell.responses.entry(response.status()).or_default() += 1;

@@ -293,9 +293,9 @@ fn draining() -> Response {
         .header("Retry-After", "1")
 }
 
-/// What a client gets when the process can hold no more connections.
+/// What a client gets when the process can hold no more connections or sessions.
 pub(crate) fn overloaded() -> Response {
-    Response::text(503, "This node holds as many connections as it may. Try again later.")
+    Response::text(503, "This node holds as many clients as it may. Try again later.")
         .header("Retry-After", "5")
 }
 

@@ -6,6 +6,7 @@
 use crate::{
     admin,
     connection::{PartialHead, Phase},
+    cors,
     listener::Audience,
     reactor::{CHUNK_BYTES, Reactor},
     route::{self, Action, EngineKind, EngineRequest, Site},
@@ -38,7 +39,10 @@ impl<A: App> Reactor<A> {
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.connections.get_mut(id) else { break };
             match connection.stream.read(&mut buffer) {
-                Ok(0) => self.lose(id, Reason::TransportClose),
+                Ok(0) => {
+                    self.buffer = buffer;
+                    return self.peer_ended(id);
+                }
                 Ok(read) => {
                     let is_short = connection.stream.is_drained_by(read, buffer.len());
                     let is_drained = is_short && !connection.has_peer_ended;
@@ -62,6 +66,21 @@ impl<A: App> Reactor<A> {
             self.readable.push(id);
         }
         self.after_read(id);
+    }
+
+    /// The peer sends no more. It may still read the answers to what it sent, but an open wait has nobody to wait for.
+    fn peer_ended(&mut self, id: ConnId) {
+        self.note_end(id, true);
+        self.apply_outputs();
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match &connection.phase {
+            Phase::Head(_) if connection.has_early() => self.readable.push(id),
+            Phase::Head(_) if !connection.out.is_empty() => self.close(id),
+            Phase::Closing { is_shut: false } if !connection.out.is_empty() => {}
+            Phase::Poll if connection.has_frames => self.answer_poll(id),
+            Phase::Packets(_) => {}
+            _ => self.lose(id, Reason::TransportClose),
+        }
     }
 
     /// Reading may have made TLS want to write; and what the core wants after one connection should not pile up.
@@ -168,6 +187,11 @@ impl<A: App> Reactor<A> {
             connection.exchange_mut().origin = request.origin;
         }
         match request.kind {
+            EngineKind::Open(_) | EngineKind::WebSocket { sid: None, .. } if self.is_full() => {
+                self.shell.overloaded += 1;
+                let origin = self.origin_of(id);
+                self.respond(id, &cors::grant(route::overloaded(), origin.as_deref()));
+            }
             EngineKind::Open(dialect) => {
                 self.open_by_poll(id, dialect);
                 self.keep_early(id, rest);
@@ -190,6 +214,11 @@ impl<A: App> Reactor<A> {
                 self.upgrade(id, &accept, dialect, sid.as_deref());
             }
         }
+    }
+
+    /// Whether there are as many sessions as there may be connections. Those that poll need none to live.
+    fn is_full(&self) -> bool {
+        self.node.population().sessions >= self.connections_max
     }
 
     fn upgrade(&mut self, id: ConnId, accept: &str, dialect: Dialect, sid: Option<&str>) {
@@ -345,6 +374,7 @@ impl<A: App> Reactor<A> {
             }
             match connection.write() {
                 Ok(Progress::Done) if connection.has_frames => {}
+                Ok(Progress::Done) if connection.is_over() => return self.forget(id),
                 Ok(_) => return,
                 Err(_) => return self.lose(id, Reason::TransportError),
             }

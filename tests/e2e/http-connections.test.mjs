@@ -178,4 +178,43 @@ describe("a connection", { timeout: 100_000 }, () => {
     assert.equal((await kept.ask(upgradeHead())).status, 101);
     await until("the open packet", () => kept.rest().includes('"upgrades":[]'));
   });
+
+  it("answers who has sent all it will and still reads, and then closes", async () => {
+    const last = async (...requests) => {
+      const channel = await Channel.open(node.port);
+      channel.socket.end(Buffer.concat(requests.map((request) => Buffer.from(request))));
+      const answers = [];
+      for (let at = 0; at < requests.length; at++) answers.push(await channel.answer());
+      await kit.within("the close", channel.closed);
+      return answers;
+    };
+    const [opened] = await last(head(TARGET));
+    assert.match(opened.body, /^0\{"sid":/);
+    const brief = await connectPolling(node);
+    const row = [brief.postOf('421["x"]'), brief.getHead, brief.postOf('422["x"]'), brief.getHead];
+    assert.deepEqual((await last(...row)).map(({ body }) => body), ["ok", `431${NOBODY}`, "ok", `432${NOBODY}`]);
+    expectCode((await last(head("/socket.io/?EIO=4")))[0], 0);
+    assert.equal((await last(head("/nothing")))[0].status, 404);
+    const many = brief.postOf(Array.from({ length: 2_000 }, (_, at) => `42${at}["x"]`).join("\x1e"));
+    expectOk((await last(many))[0]);
+    assert.ok(await brief.isAlive());
+  });
+});
+
+describe("sessions without connections", { timeout: 60_000 }, () => {
+  it("are as many as connections may be, and more are told to come back", async () => {
+    const node = await kit.startNode({ flags: ["--limit", "connections_max=20", "--allow-origin", "http://a.example"] });
+    const channel = await Channel.open(node.port);
+    const opened = [];
+    for (let at = 0; at < 20; at++) opened.push(JSON.parse((await channel.ask(head(TARGET))).body.slice(1)).sid);
+    const one = await channel.ask(head(TARGET, { ...HOST, Origin: "http://a.example" }));
+    assert.deepEqual([one.status, one.headers["retry-after"]], [503, "5"]);
+    assert.equal(one.headers["access-control-allow-origin"], "http://a.example", "a page may read it");
+    assert.equal((await exchange(node.port, upgradeHead())).status, 503);
+    assert.equal(await node.metric("connections_overloaded_total"), 2);
+    const closing = postOf(`${TARGET}&sid=${opened[7]}`, "1", { Connection: "close" });
+    expectOk(await exchange(node.port, closing));
+    const again = await Channel.open(node.port);
+    assert.equal((await again.ask(head(TARGET))).status, 200, "one went, so one may come");
+  });
 });

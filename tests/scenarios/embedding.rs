@@ -219,7 +219,7 @@ fn who_is_asked_to_leave_goes_when_the_hook_has_returned_and_the_session_stays()
 fn an_application_asks_clients_and_hands_their_answers_on() {
     let mut house = House::new();
     let (asker, other, silent) = (house.guest(), house.guest(), house.guest());
-    [asker, other, silent].map(|conn| house.take(conn));
+    [asker, other, silent].iter().for_each(|conn| drop(house.take(*conn)));
     house.diary();
     house.say(asker, r#"427["ask","why"]"#);
     let question = house.take(other).remove(0);

@@ -265,7 +265,7 @@ impl State {
     }
 }
 
-/// A table index as the 32 bits an id holds. The tables are bounded by file descriptors, far below that.
+/// A table index as the 32 bits an id holds. The shell bounds the sessions, far below that, and each has few sockets.
 pub(crate) fn slot(key: usize) -> u32 {
     debug_assert!(u32::try_from(key).is_ok(), "a table outgrew its ids");
     u32::try_from(key).unwrap_or(u32::MAX)
