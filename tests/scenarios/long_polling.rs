@@ -247,17 +247,27 @@ fn who_joins_no_namespace_in_time_is_told_so_in_its_poll() {
 }
 
 #[test]
-fn a_drain_ends_polls_and_sessions_without_one() {
+fn a_drain_tells_who_polls_at_once_and_who_does_not_at_its_next_poll() {
     let mut desk = desk();
-    let sids: Vec<String> = (0..4).map(|_| desk.connect_polling().0).collect();
+    let (sids, ids): (Vec<String>, Vec<String>) = (0..4).map(|_| desk.connect_polling()).unzip();
+    let (bob, bob_id) = desk.connect_websocket();
     let polls = [desk.poll(&sids[0]), desk.poll(&sids[1])];
     desk.drain(Duration::from_secs(1));
+    desk.say(bob, &format!(r#"42["@to","{}","e"]"#, ids[2]));
     desk.advance(Duration::from_secs(1));
-    assert!(desk.node().is_drained());
     for poll in polls {
         assert_eq!(desk.outcome(poll), packets(&["1"]));
     }
+    assert!(!desk.node().is_drained());
+    let event = format!(r#"42["e",{{"from":"{bob_id}"}}]"#);
+    assert_eq!(desk.post(&sids[2], "3"), Some(Outcome::Taken), "it is served until then");
+    assert_eq!(desk.get(&sids[2]), packets(&[&event, "1"]));
     assert_eq!(desk.get(&sids[2]), UNKNOWN);
+
+    assert!(desk.is_alive(&sids[3]) && !desk.node().is_drained());
+    desk.advance(Duration::from_secs(2));
+    assert!(desk.node().is_drained(), "who stays away is not waited for");
+    assert_eq!(desk.node().stats().sessions_closed["server shutting down"], 5);
 }
 
 #[test]

@@ -102,6 +102,19 @@ fn a_websocket_for_a_session_that_is_gone_is_closed() {
 }
 
 #[test]
+fn who_moves_while_the_node_drains_is_told_on_the_websocket() {
+    let mut desk = desk();
+    let (sid, _) = desk.connect_polling();
+    let socket = desk.upgrade(&sid);
+    desk.say(socket, "2probe");
+    desk.drain(Duration::ZERO);
+    assert_eq!(desk.outcome(socket), None, "nothing is held that could tell it");
+    desk.say(socket, "5");
+    assert_eq!(desk.outcome(socket), Some(Outcome::Closed(1012)));
+    assert!(desk.node().is_drained());
+}
+
+#[test]
 fn a_client_that_never_moves_stays_on_polling() {
     let mut desk = desk();
     let (sid, _) = desk.connect_polling();

@@ -1,7 +1,8 @@
 //! Leaving without a stampede: every session is closed, spread evenly over the time given.
 //!
 //! Only the transport is closed, with a code that says "restart": a DISCONNECT packet would tell stock clients not to
-//! come back.
+//! come back. A session between two polls is told at its next one: closed before, it would be unknown to that poll,
+//! which a balancer takes to another node.
 
 use crate::{state::State, time::Time, timer::TimerKind};
 use alloc::vec::Vec;
@@ -10,6 +11,9 @@ use moorline_protocol::Reason;
 
 /// How often a batch is closed.
 const STEP: Duration = Duration::from_millis(100);
+
+/// How long after the end a client between two polls may take to come back and be told.
+const GRACE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Drain {
@@ -35,13 +39,26 @@ impl State {
         let pause = (left / sessions).max(STEP);
         let steps = left.as_micros().div_ceil(pause.as_micros()).max(1);
         let batch = self.sessions.len().div_ceil(usize::try_from(steps).unwrap_or(usize::MAX));
-        let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).take(batch).collect();
+        let latest = drain.ends + GRACE;
+        let is_over = self.now >= latest;
+        let untold = self.sessions.iter().filter(|(_, session)| is_over || !session.is_leaving);
+        let keys: Vec<usize> = untold.map(|(key, _)| key).take(batch).collect();
         for key in keys {
-            self.doom(key, Reason::ServerShuttingDown);
+            self.dismiss(key, is_over);
         }
         drain.next = None;
         let is_more = self.sessions.len() > self.doomed.len();
-        self.timers.set(TimerKind::Drain, &mut drain.next, is_more.then_some(self.now + pause));
+        let next = (self.now + pause).min(latest);
+        self.timers.set(TimerKind::Drain, &mut drain.next, is_more.then_some(next));
         self.drain = Some(drain);
+    }
+
+    /// Closes a session, or leaves that to its next poll.
+    fn dismiss(&mut self, key: usize, is_over: bool) {
+        let session = &mut self.sessions[key];
+        session.is_leaving = true;
+        if is_over || session.transport.outlet().is_some() {
+            self.doom(key, Reason::ServerShuttingDown);
+        }
     }
 }

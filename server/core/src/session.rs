@@ -30,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) heartbeat: Heartbeat,
     /// Where this session stands in the timer table.
     pub(crate) timer: Option<Time>,
+    /// Set when the node drains while no request is there to be told: the next one will be.
+    pub(crate) is_leaving: bool,
     /// Set once the session will be closed at the end of this input.
     pub(crate) doom: Option<Reason>,
 }
@@ -71,6 +73,7 @@ impl Session {
             connect_by: (dialect == Dialect::SocketIo).then_some(now + limits.connect_timeout),
             heartbeat: Heartbeat::PingAt(now + first_ping_after(limits, random)),
             timer: None,
+            is_leaving: false,
             doom: None,
         }
     }

@@ -179,6 +179,9 @@ impl State {
             probe.noop_at = probe.has_been_tested.then_some(now + NOOP_AFTER);
         }
         self.conns.insert(conn, Carried::Poll(key));
+        if session.is_leaving {
+            return self.doom(key, Reason::ServerShuttingDown);
+        }
         self.flush(key);
         self.schedule(key);
     }
@@ -302,6 +305,9 @@ impl State {
         self.stats.upgrades += 1;
         self.flush(key);
         self.schedule(key);
+        if self.sessions[key].is_leaving {
+            self.doom(key, Reason::ServerShuttingDown);
+        }
     }
 
     /// The session stays on polling.
