@@ -27,13 +27,24 @@ export async function makeCertificate() {
   return { ca: fs.readFileSync(cert, "utf8"), cert, both };
 }
 
-/** Starts HAProxy in front of nodes named `s1`, `s2`, …. */
-export async function startHaproxy(nodes) {
-  const certificate = await makeCertificate();
-  return retried(() => startOnce(nodes, certificate));
+export const SHIPPED = path.join(REPOSITORY, "haproxy/haproxy.cfg");
+
+/** The shipped configuration without the lines that match: the file of a copy, and what was left out of it. */
+export function shippedWithout(...patterns) {
+  const lines = fs.readFileSync(SHIPPED, "utf8").split("\n");
+  const isLeftOut = (line) => patterns.some((pattern) => pattern.test(line));
+  const file = path.join(temporaryFolder(), "haproxy.cfg");
+  fs.writeFileSync(file, lines.filter((line) => !isLeftOut(line)).join("\n"));
+  return { file, leftOut: lines.filter(isLeftOut).map((line) => line.trim()) };
 }
 
-async function startOnce(nodes, certificate) {
+/** Starts HAProxy in front of nodes named `s1`, `s2`, …. */
+export async function startHaproxy(nodes, configuration = SHIPPED) {
+  const certificate = await makeCertificate();
+  return retried(() => startOnce(nodes, certificate, configuration));
+}
+
+async function startOnce(nodes, certificate, configuration) {
   const [https, http, stats] = [await freePort(), await freePort(), await freePort()];
   const env = { CERT: certificate.both, BIND: "127.0.0.1", HTTPS_PORT: https, HTTP_PORT: http, STATS_PORT: stats };
   for (const { name, port, adminPort } of nodes) {
@@ -41,7 +52,6 @@ async function startOnce(nodes, certificate) {
     env[`NODE_${number}`] = `127.0.0.1:${port}`;
     env[`ADMIN_${number}`] = `127.0.0.1:${adminPort}`;
   }
-  const configuration = path.join(REPOSITORY, "haproxy/haproxy.cfg");
   const server = new Process("haproxy", ["haproxy", "-db", "-f", configuration], { env });
   const haproxy = new Haproxy(server, { https, http, stats }, certificate);
   const names = nodes.map(({ name }) => name);

@@ -4,6 +4,7 @@ export * from "./client.mjs";
 export * from "./cluster.mjs";
 export * from "./http.mjs";
 export * from "./node.mjs";
+export * from "./observed.mjs";
 export * from "./ports.mjs";
 export * from "./process.mjs";
 export * from "./raw.mjs";

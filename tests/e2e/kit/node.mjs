@@ -7,18 +7,21 @@ import { retried, until, within } from "./wait.mjs";
 
 /**
  * Starts a node and waits until it is ready (or, with `isReady: false`, until it answers at all).
- * `flags` are more arguments; `redis` is a URL; `binary` is a server of one's own with moorline's flags.
+ * `flags` are more arguments; `redis` is a URL; `binary` is a server of one's own with moorline's flags. Once it has
+ * ended, `startAgain` starts the like of it on its ports.
  */
 export function startNode(options = {}) {
   return retried(() => startOnce(options));
 }
 
-async function startOnce({ name = "s1", redis, flags = [], env, binary = MOORLINE, isReady = true, isTls = false }) {
-  const [port, adminPort] = [await freePort(), await freePort()];
+async function startOnce(options) {
+  const { name = "s1", redis, flags = [], env, binary = MOORLINE, isReady = true, isTls = false } = options;
+  const [port, adminPort] = options.ports ?? [await freePort(), await freePort()];
   const addresses = ["--listen", `127.0.0.1:${port}`, "--admin", `127.0.0.1:${adminPort}`, "--node", name];
   const cluster = redis ? ["--redis", redis] : [];
   const server = new Process(name, [binary, "serve", ...addresses, ...cluster, ...flags], { env });
   const node = new Node(name, port, adminPort, server, isTls);
+  node.startAgain = () => startNode({ ...options, ports: [port, adminPort] });
   await until(`${name} answers`, async () => server.end || (await node.admin("/healthz")).status === 200);
   server.assertAlive();
   if (isReady) await until(`${name} is ready`, async () => (await node.admin("/readyz")).status === 200);
