@@ -21,6 +21,7 @@ mod legacy_peers;
 mod limits;
 mod long_polling;
 mod no_neighbour_harmed;
+mod polling_chaos;
 mod private_messages;
 mod rooms_across_nodes;
 mod silent_link;

@@ -13,7 +13,7 @@ use moorline_protocol::{
     Reason,
     engine::{Part, Payload, payload},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A node, its connections and a clock.
@@ -21,6 +21,9 @@ pub struct Desk {
     node: Node<Relay>,
     now: Time,
     connections: BTreeMap<ConnId, Connection>,
+    /// Connections for which something waits. As in a shell, it is fetched when the node wants nothing else.
+    dirty: BTreeSet<ConnId>,
+    is_lazy: bool,
     slots: u32,
 }
 
@@ -63,7 +66,14 @@ impl Desk {
         adapt(&mut config);
         let now = Time::from_micros(1_000_000);
         let node = Node::new(config, Relay, Box::new(Seeded::new(seed)), now);
-        Desk { node, now, connections: BTreeMap::new(), slots: 0 }
+        let (connections, dirty) = (BTreeMap::new(), BTreeSet::new());
+        Desk { node, now, connections, dirty, is_lazy: false, slots: 0 }
+    }
+
+    /// From now on, what waits for clients is fetched late: when this is called again with `false`.
+    pub fn fetch_late(&mut self, is_lazy: bool) {
+        self.is_lazy = is_lazy;
+        self.carry_out();
     }
 
     // What clients do.
@@ -236,7 +246,7 @@ impl Desk {
     fn carry_out(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Flush(conn) => self.flush(conn),
+                Output::Flush(conn) => _ = self.dirty.insert(conn),
                 Output::Answer { conn, answer: Answer::Probed } => self.hear(conn, "3probe".into()),
                 Output::Answer { conn, answer: Answer::Taken } => self.end(conn, Outcome::Taken),
                 Output::Answer { conn, answer: Answer::Noop } => self.end(conn, Outcome::packets(&["6"])),
@@ -247,9 +257,17 @@ impl Desk {
                 other => panic!("{other:?} of a node alone"),
             }
         }
+        while !self.is_lazy
+            && let Some(conn) = self.dirty.pop_first()
+        {
+            self.flush(conn);
+        }
     }
 
     fn flush(&mut self, conn: ConnId) {
+        if self.connections[&conn].outcome.is_some() {
+            return;
+        }
         let mut frames = Vec::new();
         while self.node.pull(conn, 1 << 16, &mut frames) {}
         if self.connections[&conn].is_websocket {
