@@ -326,14 +326,22 @@ describe("TLS without a proxy", { timeout: 60_000 }, () => {
     node = await kit.startNode({ name: "tls", isTls: true, flags });
   });
 
-  it("serves the stock client and the page", async () => {
-    const target = { url: node.url, ca: certificate.ca };
-    const [a, b] = [await kit.connect(target), await kit.connect(target)];
-    assert.equal(await kit.nodeOf(a), "tls");
-    const heard = kit.inbox(b, "n");
-    assert.deepEqual(await kit.ask(a, "@to", b.id, "n", "x".repeat(100_000)), { expected: 1 });
-    await kit.length(heard, 1);
-    assert.equal(heard[0][1].length, 100_000);
+  for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]]) {
+    it(`serves the stock client by ${transports.join(" and ")}, large messages too`, async () => {
+      const target = { url: node.url, ca: certificate.ca };
+      const [a, b] = [await kit.connect(target, { transports }), await kit.connect(target, { transports })];
+      assert.equal(await kit.nodeOf(a), "tls");
+      await kit.until("both have settled", () => [a, b].every((one) => one.io.engine.transport.name === transports.at(-1)));
+      const heard = kit.inbox(b, "n");
+      for (const size of [100_000, 700_000]) {
+        assert.deepEqual(await kit.ask(a, "@to", b.id, "n", Buffer.alloc(size, "x")), { expected: 1 });
+        await kit.length(heard, 1);
+        assert.ok(heard.shift()[1].equals(Buffer.alloc(size, "x")));
+      }
+    });
+  }
+
+  it("serves the page", async () => {
     assert.equal((await kit.get(node.url, { ca: certificate.ca })).status, 200);
     await assert.rejects(kit.get(node.url), "a client that does not trust it");
   });
