@@ -166,6 +166,26 @@ fn an_answer_that_pretends_to_hold_binary_data_harms_nobody() {
     assert_eq!(heard, [Heard::Text(expected), Heard::Binary(vec![5])]);
 }
 
+/// Clients in some languages take any value that counts as true for the mark. What it points at belongs to one answer, and
+/// must not come to point into all of them put together.
+#[test]
+fn a_mark_that_only_some_clients_take_for_true_harms_nobody() {
+    let mut world = World::cluster(2);
+    let [alice, liar, honest] = members(&mut world, [0, 0, 1]);
+    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    world.settle();
+    let (id, _) = asked(&mut world, liar);
+    let lie = r#"[{"_placeholder":1,"num":1},{"_placeholder":true,"num":0}]"#;
+    world.say_all(liar, &format!("462-{id}[{lie}]"), &[&[1], &[2]]);
+    let (id, _) = asked(&mut world, honest);
+    world.say_all(honest, &format!(r#"461-{id}[{{"_placeholder":true,"num":0}}]"#), &[&[5]]);
+    world.settle();
+    let heard = world.heard_all(alice);
+    let expected =
+        format!(r#"461-{ack}[{{"expected":2,"responses":[{{"_placeholder":true,"num":0}}],"more":1}}]"#);
+    assert_eq!(heard, [Heard::Text(expected), Heard::Binary(vec![5])]);
+}
+
 #[test]
 fn more_attachments_than_one_answer_may_hold_are_only_counted() {
     let mut world = World::cluster(2);

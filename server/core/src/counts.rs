@@ -103,7 +103,7 @@ impl Gather {
         self.answered += 1;
         let attachment_bytes: usize = attachments.iter().map(Frame::len_bytes).sum();
         let bytes = self.bytes + json.len() + 1 + attachment_bytes;
-        let is_stray = attachments.is_empty() && has_stray_placeholder(json);
+        let is_stray = has_stray_placeholder(json, attachments.len());
         let is_kept = !json.is_empty()
             && !is_stray
             && self.kept < limits.responses_max

@@ -42,10 +42,16 @@ pub(crate) fn with_inline_binary(json: &str, attachments: &[Frame]) -> String {
     rewrite(json, inline).unwrap_or_else(|| String::from("null"))
 }
 
-/// Whether an argument that came without attachments looks as if it pointed at some. Put beside others that have them, it
-/// would point at theirs, or at nothing.
-pub(crate) fn has_stray_placeholder(json: &str) -> bool {
-    (json.contains("_placeholder") || json.contains("\\u")) && !has_fitting_placeholders(json, 0)
+/// Whether an argument that came with so many attachments holds a placeholder that [`move_binary`] leaves where it points.
+/// Put beside others that have attachments, it would point at theirs, or at nothing.
+pub(crate) fn has_stray_placeholder(json: &str, attachments: usize) -> bool {
+    let judge = |members: &Members<'_>| match members.mark {
+        Mark::None => Verdict::Keep,
+        Mark::Other if members.number.is_none() => Verdict::Keep,
+        Mark::True if attachments > 0 => Verdict::Keep,
+        Mark::Other | Mark::True => Verdict::Refuse,
+    };
+    (json.contains("_placeholder") || json.contains("\\u")) && rewrite(json, judge).is_none()
 }
 
 /// Writes an argument with its placeholders pointing into `into`, where the attachments they point at are added.
