@@ -295,3 +295,25 @@ fn ids_that_were_never_given_out_are_unknown() {
     }
     assert_eq!(desk.transport(&sid), Some(TransportKind::Polling));
 }
+
+/// More than it takes would end its session before the last packet was read.
+#[test]
+fn a_drain_leaves_nothing_unsaid_to_a_client_that_takes_few_packets_at_once() {
+    let mut desk = desk();
+    let (sid, id) = desk.connect_polling();
+    let (bob, _) = desk.connect_websocket();
+    for number in 0..40 {
+        desk.say(bob, &format!(r#"42["@to","{id}","n",{number}]"#));
+    }
+    desk.drain(Duration::ZERO);
+    let mut numbers = Vec::new();
+    for expected in [16, 16, 9] {
+        let poll = desk.poll_for(&sid, 16);
+        let Some(Outcome::Packets(packets)) = desk.outcome(poll) else { panic!("nothing came") };
+        assert_eq!(packets.len(), expected);
+        numbers.extend(packets.iter().map(|text| text.rsplit(',').next().unwrap().to_owned()));
+    }
+    let told: Vec<String> = (0..40).map(|number| format!("{number}]")).chain(["1".into()]).collect();
+    assert_eq!(numbers, told);
+    assert!(!desk.is_alive(&sid));
+}

@@ -57,7 +57,7 @@ impl State {
     fn dismiss(&mut self, key: usize, is_over: bool) {
         let session = &mut self.sessions[key];
         session.is_leaving = true;
-        if is_over || session.transport.outlet().is_some() {
+        if is_over || session.transport.can_take_leave(&session.outbox) {
             self.doom(key, Reason::ServerShuttingDown);
         }
     }

@@ -33,6 +33,10 @@ impl Outbox {
         self.frames.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
     /// Moves so many frames to `into` at most.
     pub(crate) fn pull_packets(&mut self, packets: usize, into: &mut Vec<Frame>) {
         let packets = packets.min(self.frames.len());

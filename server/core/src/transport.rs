@@ -103,6 +103,15 @@ impl Transport {
         }
     }
 
+    /// Whether someone is there to be told that the session ends, behind all that its outbox holds. A poll must not be
+    /// answered with more packets than its client takes.
+    pub(crate) fn can_take_leave(&self, outbox: &Outbox) -> bool {
+        match self {
+            Transport::WebSocket { .. } => true,
+            Transport::Polling(polling) => polling.poll.is_some() && outbox.len() < polling.packets_max,
+        }
+    }
+
     /// When an upgrade wants attention.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let Transport::Polling(polling) = self else { return None };
@@ -179,7 +188,7 @@ impl State {
             probe.noop_at = probe.has_been_tested.then_some(now + NOOP_AFTER);
         }
         self.conns.insert(conn, Carried::Poll(key));
-        if session.is_leaving {
+        if session.is_leaving && session.transport.can_take_leave(&session.outbox) {
             return self.doom(key, Reason::ServerShuttingDown);
         }
         self.flush(key);
