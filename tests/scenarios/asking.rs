@@ -248,6 +248,32 @@ fn the_gathered_answer_stays_below_the_largest_message() {
 }
 
 #[test]
+fn what_is_gathered_for_one_socket_stays_below_what_it_may_have_unsent() {
+    let mut world = World::cluster(1);
+    let (alice, _) = world.client_with_id(0);
+    let (bob, bob_id) = world.client_with_id(0);
+    let (silent, silent_id) = world.client_with_id(0);
+    let items = question(&format!(r#"["{bob_id}","{silent_id}"]"#), r#""q""#);
+    let big = format!("\"{}\"", "x".repeat(400_000));
+    let ask = |world: &mut World| {
+        let ack = world.request(alice, &items);
+        answer(world, bob, &big);
+        ack
+    };
+    let acks = [(); 4].map(|()| ask(&mut world));
+    let mut kept = Vec::new();
+    for (ack, asked) in acks.into_iter().zip(world.heard(silent)) {
+        world.say(silent, &format!("43{}[]", &asked[2..asked.find('[').unwrap()]));
+        kept.push(!world.answer(alice, ack).expect("all have answered").contains("more"));
+    }
+    assert_eq!(kept, [true, true, false, false]);
+    let ack = ask(&mut world);
+    answer(&mut world, silent, "1");
+    let text = world.answer(alice, ack).expect("all have answered");
+    assert!(!text.contains("more"), "what was answered makes room");
+}
+
+#[test]
 fn one_node_sends_no_more_answers_on_than_one_message_may_hold() {
     let mut world = World::cluster(2);
     let alice = world.client(0);

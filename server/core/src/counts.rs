@@ -5,7 +5,8 @@
 //! answers also waits for those, as long as they can come.
 //!
 //! Invariants: everything awaited here ends exactly once: complete, by the time, by the bus going away, or with the
-//! socket that waits. What is gathered for one sender stays within the limits of one answer.
+//! socket that waits. What is gathered for one answer stays within the limits of one message, and for all answers one socket
+//! waits for, within those of its outbox, where they go.
 
 use crate::{
     app::{Completion, CountOutcome, Reply},
@@ -98,21 +99,25 @@ impl Gather {
         Gather { asked_as, ..Gather::default() }
     }
 
-    /// Takes the first argument of an answer; empty JSON for one that is only counted.
-    fn take(&mut self, json: &str, attachments: &[Frame], limits: &Limits) {
+    /// Takes the first argument of an answer; empty JSON for one that is only counted. `gathered_bytes` is what the asking
+    /// socket has gathered so far, with this question and others.
+    fn take(&mut self, json: &str, attachments: &[Frame], gathered_bytes: &mut usize, limits: &Limits) {
         self.answered += 1;
         let attachment_bytes: usize = attachments.iter().map(Frame::len_bytes).sum();
-        let bytes = self.bytes + json.len() + 1 + attachment_bytes;
+        let answer_bytes = json.len() + 1 + attachment_bytes;
+        let bytes = self.bytes + answer_bytes;
         let is_stray = has_stray_placeholder(json, attachments.len());
         let is_kept = !json.is_empty()
             && !is_stray
             && self.kept < limits.responses_max
             && bytes + ENVELOPE_BYTES <= limits.payload_bytes_max
+            && *gathered_bytes + answer_bytes <= limits.outbox_bytes_max
             && self.attachments.len() + attachments.len() <= limits.attachments_max;
         if !is_kept {
             return;
         }
         self.bytes = bytes;
+        *gathered_bytes += answer_bytes;
         if self.kept > 0 {
             self.json.push(',');
         }
@@ -155,10 +160,12 @@ impl State {
 
     /// A recipient answered.
     pub(crate) fn response(&mut self, ticket: u64, json: &str, attachments: &[Frame]) {
-        let State { counts, config, .. } = self;
-        let count = counts.open.get_mut(&ticket);
-        let Some(gather) = count.and_then(|count| count.gather.as_deref_mut()) else { return };
-        gather.take(json, attachments, &config.limits);
+        let State { counts, config, sockets, .. } = self;
+        let Some(count) = counts.open.get_mut(&ticket) else { return };
+        let asking = sockets.get_mut(count.reply.socket.slot() as usize);
+        let asking = asking.filter(|socket| socket.id == count.reply.socket);
+        let (Some(asking), Some(gather)) = (asking, count.gather.as_deref_mut()) else { return };
+        gather.take(json, attachments, &mut asking.gathered_bytes, &config.limits);
         self.finish_if_complete(ticket);
     }
 
@@ -215,8 +222,11 @@ impl State {
         let mut count = self.counts.open.remove(&ticket)?;
         self.counts.by_socket.remove(&(count.reply.socket, ticket));
         self.timers.set(TimerKind::Count(ticket), &mut count.timer, None);
-        if let Some(id) = count.gather.as_ref().and_then(|gather| gather.asked_as) {
-            self.forget_question(id);
+        if let Some(gather) = &count.gather {
+            if let Some(key) = self.find_socket(count.reply.socket) {
+                self.sockets[key].gathered_bytes -= gather.bytes;
+            }
+            gather.asked_as.and_then(|id| self.forget_question(id));
         }
         Some(count)
     }

@@ -75,6 +75,8 @@ pub(crate) struct Socket {
     pub(crate) is_connected: bool,
     /// Answers this socket waits for.
     pub(crate) pending: usize,
+    /// Bytes of answers to its questions that are still open.
+    pub(crate) gathered_bytes: usize,
     /// The last delivery this socket was named in.
     pub(crate) delivery: u64,
 }
@@ -238,8 +240,16 @@ impl State {
     pub(crate) fn insert_socket(&mut self, session: usize, space: usize) -> SocketId {
         let entry = self.sockets.vacant_entry();
         let id = SocketId::new(self.tag, slot(entry.key()), &mut *self.entropy);
-        let socket =
-            Socket { id, session, space, rooms: Vec::new(), is_connected: false, pending: 0, delivery: 0 };
+        let socket = Socket {
+            id,
+            session,
+            space,
+            rooms: Vec::new(),
+            is_connected: false,
+            pending: 0,
+            gathered_bytes: 0,
+            delivery: 0,
+        };
         self.sessions[session].sockets.push((space, entry.key()));
         entry.insert(socket);
         id
