@@ -135,10 +135,14 @@ fn take_line(line: &mut Vec<u8>, rest: &mut &[u8]) -> Result<bool, Refusal> {
     Ok(end.is_some())
 }
 
-/// httparse takes a line without a digit for zero, which another parser may not: only digits count here.
+/// httparse takes a line without a digit for zero, which another parser may not: only digits count here. And a control
+/// byte in what follows, such as a bare CR, may be the end of the line elsewhere.
 fn chunk_bytes(line: &[u8]) -> Result<usize, Refusal> {
     let line = line.strip_suffix(b"\r\n").and_then(|line| str::from_utf8(line).ok()).ok_or(BAD_CHUNK)?;
     let digits = line.split(';').next().unwrap_or_default();
+    if line.contains(char::is_control) {
+        return Err(BAD_CHUNK);
+    }
     if digits.is_empty() || digits.len() > 16 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(BAD_CHUNK);
     }
@@ -214,6 +218,7 @@ mod tests {
             b"-1\r\n",
             b"0x5\r\n",
             b"5 5\r\n",
+            b"5;a\rb\r\n",
             b"5\r\nhellox\r\n",
             b"5\r\nhello\n",
             b"0\r\nTrailer: 1\r\n\r\n",
