@@ -116,6 +116,17 @@ fn an_answer_that_comes_too_late_changes_nothing() {
 }
 
 #[test]
+fn a_message_with_the_highest_number_there_is_ends_no_node() {
+    let mut world = World::cluster(1);
+    let channel = format!("moorline:node:{}", world.node(0).tag());
+    for sequence in 1..=2 {
+        let parcel = format!("to1 [\"00c0ffee\",{sequence},{},false,\"/\",[],[]]\n2[\"e\"]", u64::MAX);
+        world.publish(&channel, parcel.as_bytes());
+    }
+    assert_eq!(world.stats(0).bus_missed, 0);
+}
+
+#[test]
 fn a_sender_that_left_meanwhile_is_not_answered_and_nothing_is_left() {
     let mut world = World::cluster(2);
     let alice = world.client(0);

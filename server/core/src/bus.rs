@@ -184,7 +184,7 @@ impl State {
         };
         let Some(last) = last.filter(|_| message.number > 0) else { return };
         let is_first = *last == 0;
-        let missed = message.number.saturating_sub(*last + 1);
+        let missed = message.number.saturating_sub(*last).saturating_sub(1);
         *last = message.number;
         if !is_first {
             self.stats.bus_missed += missed;
