@@ -10,10 +10,10 @@ use crate::{
     connection::{PartialHead, Phase},
     cors,
     reactor::Reactor,
-    route,
+    route::{self, EngineRefusal},
     wire::http::{Body, RequestHead, Response},
 };
-use moorline_core::{Answer, App, ConnId, Dialect, Input, TransportKind};
+use moorline_core::{Answer, App, ConnId, Dialect, Input, RequestError, TransportKind};
 use moorline_protocol::{
     Frame, Reason,
     engine::{self, Part, Payload, payload},
@@ -131,7 +131,7 @@ impl<A: App> Reactor<A> {
     }
 
     /// The page that may read the answer to the request under way.
-    pub(crate) fn origin_of(&mut self, id: ConnId) -> Option<String> {
+    fn origin_of(&mut self, id: ConnId) -> Option<String> {
         self.connections.get_mut(id)?.exchange.as_mut()?.origin.take()
     }
 
@@ -147,14 +147,23 @@ impl<A: App> Reactor<A> {
             }
             Answer::Taken if is_request => self.finish(id, Response::new(200).body("text/html", &b"ok"[..])),
             Answer::Noop if is_request => self.finish_poll(id, &[engine::noop()]),
-            Answer::Refused(error) if is_request => {
-                let origin = self.origin_of(id);
-                let (refusal, response) = route::refused_by_core(error, origin.as_deref());
-                *self.shell.violations.entry(refusal.kind()).or_default() += 1;
-                self.respond(id, &response);
-            }
+            Answer::Refused(error) if is_request => self.refuse_request(id, error),
             _ => {}
         }
+    }
+
+    fn refuse_request(&mut self, id: ConnId, error: RequestError) {
+        let origin = self.origin_of(id);
+        let refusal = match error {
+            RequestError::SessionUnknown => EngineRefusal::SessionUnknown,
+            RequestError::BadRequest => EngineRefusal::BadRequest,
+            RequestError::Overloaded => {
+                self.shell.overloaded += 1;
+                return self.respond(id, &cors::grant(route::overloaded(), origin.as_deref()));
+            }
+        };
+        *self.shell.violations.entry(refusal.kind()).or_default() += 1;
+        self.respond(id, &refusal.response(false, origin.as_deref()));
     }
 
     /// Answers a held GET with what there is for it.

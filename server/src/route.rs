@@ -14,7 +14,7 @@ use crate::{
         origin::OriginRule,
     },
 };
-use moorline_core::{Dialect, RequestError, TransportKind};
+use moorline_core::{Dialect, TransportKind};
 use std::net::IpAddr;
 
 /// What to do with a request.
@@ -104,7 +104,7 @@ impl EngineRefusal {
     }
 
     /// The answer. A WebSocket client shows its user the status and nothing else, so it gets a plain sentence.
-    fn response(self, is_upgrade: bool, origin: Option<&str>) -> Response {
+    pub(crate) fn response(self, is_upgrade: bool, origin: Option<&str>) -> Response {
         let (code, message) = self.code_and_message();
         if is_upgrade {
             return Response::text(400, message);
@@ -112,21 +112,6 @@ impl EngineRefusal {
         let body = format!("{{\"code\":{code},\"message\":\"{message}\"}}");
         cors::grant(Response::new(400).body("application/json", body.into_bytes()), origin)
     }
-}
-
-impl From<RequestError> for EngineRefusal {
-    fn from(error: RequestError) -> EngineRefusal {
-        match error {
-            RequestError::SessionUnknown => EngineRefusal::SessionUnknown,
-            RequestError::BadRequest => EngineRefusal::BadRequest,
-        }
-    }
-}
-
-/// The answer to a request that the core refused.
-pub(crate) fn refused_by_core(error: RequestError, origin: Option<&str>) -> (EngineRefusal, Response) {
-    let refusal = EngineRefusal::from(error);
-    (refusal, refusal.response(false, origin))
 }
 
 /// Routes a request from a client at `client`, where that is known.

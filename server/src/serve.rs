@@ -56,7 +56,7 @@ fn prepare<A: App>(settings: Settings, app: A) -> Result<Reactor<A>, String> {
         .map_err(|error| format!("the system refuses signal handlers: {error}"))?;
     let clock = Clock::start();
     let mut entropy = SystemEntropy::default();
-    let config = core_config(&settings, &mut entropy);
+    let config = core_config(&settings, connections_max, &mut entropy);
     let bus = start_bus(&settings, &config.name, poll.registry())?;
     Ok(Reactor {
         poll,
@@ -136,13 +136,14 @@ fn start_bus(settings: &Settings, node: &str, registry: &Registry) -> Result<Opt
     RedisBus::start(config, wake).map(Some).map_err(sentence)
 }
 
-fn core_config(settings: &Settings, entropy: &mut SystemEntropy) -> Config {
+fn core_config(settings: &Settings, sessions_max: usize, entropy: &mut SystemEntropy) -> Config {
     Config {
         name: settings.node.clone().unwrap_or_else(|| moorline_core::Tag::random(entropy).to_string()),
         namespaces: settings.namespaces.clone(),
         is_open: settings.is_open,
         has_backend: settings.events.is_some(),
         has_legacy_peers: settings.has_legacy_peers,
+        sessions_max,
         cluster: settings.redis.is_some().then(|| settings.channels.clone()),
         limits: settings.limits.clone(),
     }

@@ -6,7 +6,6 @@
 use crate::{
     admin,
     connection::{PartialHead, Phase},
-    cors,
     listener::Audience,
     reactor::{CHUNK_BYTES, Reactor},
     route::{self, Action, EngineKind, EngineRequest, Site},
@@ -187,11 +186,6 @@ impl<A: App> Reactor<A> {
             connection.exchange_mut().origin = request.origin;
         }
         match request.kind {
-            EngineKind::Open(_) | EngineKind::WebSocket { sid: None, .. } if self.is_full() => {
-                self.shell.overloaded += 1;
-                let origin = self.origin_of(id);
-                self.respond(id, &cors::grant(route::overloaded(), origin.as_deref()));
-            }
             EngineKind::Open(dialect) => {
                 self.open_by_poll(id, dialect);
                 self.keep_early(id, rest);
@@ -214,11 +208,6 @@ impl<A: App> Reactor<A> {
                 self.upgrade(id, &accept, dialect, sid.as_deref());
             }
         }
-    }
-
-    /// Whether there are as many sessions as there may be connections. Those that poll need none to live.
-    fn is_full(&self) -> bool {
-        self.node.population().sessions >= self.connections_max
     }
 
     fn upgrade(&mut self, id: ConnId, accept: &str, dialect: Dialect, sid: Option<&str>) {

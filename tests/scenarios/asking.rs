@@ -508,13 +508,13 @@ fn a_bus_that_goes_away_meanwhile_ends_questions_to_others_only() {
 fn questions_are_bounded_by_socket_and_by_node() {
     let mut world = World::cluster_with(1, 2, |config: &mut Config| {
         config.limits.pending_acks_max = 3;
-        config.limits.awaited_answers_max = 4;
+        config.limits.awaited_answers_max = 6;
     });
     let [alice, bob, near, far] = members(&mut world, [0, 0, 0, 1]);
     let items = question("\"r\"", r#""q""#);
     let first = world.request(alice, &items);
     let second = world.request(alice, &items);
-    assert_eq!(world.ask(alice, &items), r#"{"error":"too_many"}"#, "this node awaits four answers already");
+    assert_eq!(world.ask(alice, &items), r#"{"error":"too_many"}"#, "of six it awaits four already");
     world.settle();
     assert_eq!(world.heard(bob).len(), 2, "what was refused reached nobody");
     for client in [near, far] {

@@ -285,6 +285,25 @@ fn who_polls_too_rarely_is_closed_when_its_outbox_is_full() {
 }
 
 #[test]
+fn a_full_node_refuses_newcomers_until_somebody_has_been_away() {
+    let mut desk = Desk::new(1, |config| config.sessions_max = 3);
+    let sids: Vec<String> = (0..3).map(|_| desk.connect_polling().0).collect();
+    let held = desk.poll(&sids[0]);
+    let newcomer = || Some(Outcome::Refused(RequestError::Overloaded));
+    assert_eq!(desk.try_open_polling(), newcomer());
+    desk.advance(Duration::from_micros(1_999_999));
+    assert_eq!(desk.try_open_polling(), newcomer(), "everyone was here a moment ago");
+    desk.post(&sids[1], "421[\"@whoami\"]");
+    assert!(desk.get(&sids[1]).is_some());
+    desk.advance(Duration::from_micros(1));
+    assert!(matches!(desk.try_open_polling(), Some(Outcome::Packets(_))));
+    assert_eq!(desk.get(&sids[2]), UNKNOWN, "who was away longest made room");
+    assert_eq!((desk.outcome(held), desk.drops("session_evicted")), (None, 1));
+    assert!(desk.is_alive(&sids[0]) && desk.is_alive(&sids[1]));
+    desk.connect_websocket();
+}
+
+#[test]
 fn ids_that_were_never_given_out_are_unknown() {
     let mut desk = desk();
     let (sid, _) = desk.connect_polling();

@@ -80,17 +80,19 @@ impl Desk {
 
     /// A GET that asks for a session, which is answered at once; the session's id.
     pub fn open_polling(&mut self) -> String {
-        let conn = self.connection(false);
-        self.tell(Input::Open {
-            conn: conn.0,
-            transport: TransportKind::Polling,
-            dialect: Dialect::SocketIo,
-        });
-        let Some(Outcome::Packets(packets)) = self.outcome(conn) else { panic!("no handshake") };
+        let Some(Outcome::Packets(packets)) = self.try_open_polling() else { panic!("no handshake") };
         let [open] = packets.as_slice() else { panic!("{packets:?} is no handshake") };
         let sid = open.strip_prefix(r#"0{"sid":""#).and_then(|rest| rest.split('"').next());
         assert!(open.contains(r#""upgrades":["websocket"]"#), "{open}");
         sid.expect("a session id").into()
+    }
+
+    /// A GET that asks for a session, and how it was answered.
+    pub fn try_open_polling(&mut self) -> Option<Outcome> {
+        let conn = self.connection(false);
+        let transport = TransportKind::Polling;
+        self.tell(Input::Open { conn: conn.0, transport, dialect: Dialect::SocketIo });
+        self.outcome(conn)
     }
 
     /// The same, connected to `/`; the session's id and the socket's.

@@ -60,17 +60,22 @@ impl State {
         groups: Vec<(Vec<usize>, Message)>,
     ) -> Option<(u64, Option<u32>)> {
         let wanted: usize = groups.iter().map(|(recipients, _)| recipients.len()).sum();
-        if self.answers.by_socket.len() + wanted > self.config.limits.awaited_answers_max {
-            return None;
-        }
         if wanted == 0 {
             return Some((0, None));
+        }
+        // Half of what is left at most, so that questions to many never leave none for questions to one.
+        let left = self.config.limits.awaited_answers_max.saturating_sub(self.answers.by_socket.len());
+        if wanted > left / 2 {
+            return None;
         }
         let id = self.next_ack_id();
         let (mut count, mut sockets) = (0, BTreeSet::new());
         for (mut recipients, message) in groups {
             count += self.deliver(&mut recipients, &asking(&message, id));
             sockets.extend(recipients.iter().map(|key| self.sockets[*key].id));
+        }
+        if sockets.is_empty() {
+            return Some((0, None));
         }
         self.answers.by_socket.extend(sockets.iter().map(|socket| (*socket, id)));
         let mut question = Question { asker, sockets, sent: 0, sent_bytes: 0, timer: None };

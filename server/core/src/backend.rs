@@ -73,9 +73,13 @@ impl State {
             None => Some(groups.iter_mut().map(|(group, event)| self.deliver(group, event)).sum()),
             Some(number) => self.deliver_asking(Asker::Backend(number), groups).map(|(count, _)| count),
         };
-        match count {
-            Some(count) => self.stats.deliveries_remote += count,
-            None => self.stats.drop("too_many_asks"),
+        match (count, message.ack) {
+            (Some(count), _) => self.stats.deliveries_remote += count,
+            (None, Some(number)) => {
+                self.stats.drop("too_many_asks");
+                recipients.into_iter().for_each(|key| self.append_refused(key, number));
+            }
+            (None, None) => {}
         }
     }
 

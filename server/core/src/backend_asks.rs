@@ -156,6 +156,11 @@ impl State {
         self.append_answer_json(socket, number, "{\"error\":\"timeout\"}");
     }
 
+    /// A client was not even asked, since too many answers are awaited already.
+    pub(crate) fn append_refused(&mut self, socket: usize, number: u64) {
+        self.append_answer_json(socket, number, "{\"error\":\"too_many\"}");
+    }
+
     fn append_answer_json(&mut self, socket: usize, number: u64, args: &str) {
         let Socket { id, space, .. } = self.sockets[socket];
         let entry = Entry { kind: "ack", socket: id, space, event: None, args, ack: Some(number) };

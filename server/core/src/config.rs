@@ -18,6 +18,9 @@ pub struct Config {
     pub has_backend: bool,
     /// Whether servers of the old design stand in the same cluster.
     pub has_legacy_peers: bool,
+    /// Sessions this node takes from clients that poll, counting all it has. Those on a WebSocket are bounded by their
+    /// connections; one that polls needs none to live.
+    pub sessions_max: usize,
     /// The channels shared with other nodes; `None` for a node that is alone.
     pub cluster: Option<Channels>,
     /// Every bound.
@@ -32,6 +35,7 @@ impl Default for Config {
             is_open: false,
             has_backend: false,
             has_legacy_peers: false,
+            sessions_max: usize::MAX,
             cluster: None,
             limits: Limits::default(),
         }

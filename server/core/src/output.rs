@@ -54,6 +54,8 @@ pub enum RequestError {
     SessionUnknown,
     /// The session does not take such a request now.
     BadRequest,
+    /// There are as many sessions as there may be.
+    Overloaded,
 }
 
 /// A message for the bus.

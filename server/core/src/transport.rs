@@ -34,6 +34,10 @@ use moorline_protocol::{
 /// How long a poll waits during an upgrade before a noop ends it. The client must have no poll open when it moves.
 const NOOP_AFTER: Duration = Duration::from_millis(100);
 
+/// How long a client may be without a poll before its session makes room for a newcomer's on a node that is full. A live
+/// one is without for a round trip.
+const AWAY_MAX: Duration = Duration::from_secs(2);
+
 /// The kinds of transports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransportKind {
@@ -61,6 +65,8 @@ pub(crate) struct Polling {
     poll: Option<ConnId>,
     /// How many packets it may be answered with.
     packets_max: usize,
+    /// Since when there has been none, once there was.
+    away_since: Time,
     /// The POST whose packets are coming in.
     post: Option<ConnId>,
     probe: Option<Probe>,
@@ -139,6 +145,9 @@ impl State {
 
     /// Gives a new session to a WebSocket, or to the GET that asked for one.
     pub(crate) fn open(&mut self, conn: ConnId, kind: TransportKind, dialect: Dialect) {
+        if kind == TransportKind::Polling && !self.has_room() {
+            return self.answer(conn, Answer::Refused(RequestError::Overloaded));
+        }
         let key = self.insert_session(Transport::new(kind, conn), dialect);
         let carried = match kind {
             TransportKind::WebSocket => Carried::Session(key),
@@ -159,6 +168,28 @@ impl State {
         self.schedule(key);
         if self.drain.is_some() {
             self.doom(key, Reason::ServerShuttingDown);
+        }
+    }
+
+    /// Whether one more session may come. On a full node, the one whose client has been away longest makes room: otherwise
+    /// whoever opens sessions and leaves them alone would keep everyone else out.
+    fn has_room(&mut self) -> bool {
+        if self.sessions.len() < self.config.sessions_max {
+            return true;
+        }
+        let away_since = |session: &Session| match &session.transport {
+            Transport::Polling(polling) if polling.poll.is_none() => Some(polling.away_since),
+            _ => None,
+        };
+        let away = self.sessions.iter().filter(|(_, session)| session.doom.is_none());
+        let away = away.filter_map(|(key, session)| Some((away_since(session)?, key)));
+        match away.min() {
+            Some((since, key)) if self.now - since >= AWAY_MAX => {
+                self.stats.drop("session_evicted");
+                self.doom(key, Reason::TransportClose);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -212,6 +243,7 @@ impl State {
             return;
         }
         outbox.pull_packets(polling.packets_max, frames);
+        polling.away_since = self.now;
         if let Some(conn) = polling.poll.take() {
             self.conns.remove(conn);
         }
@@ -300,6 +332,7 @@ impl State {
             probe.noop_at = None;
         }
         if let Some(conn) = polling.poll.take() {
+            polling.away_since = self.now;
             self.conns.remove(conn);
             self.answer(conn, Answer::Noop);
         }
