@@ -1,6 +1,6 @@
 //! A backend asks clients: their answers come onto the stream, each once, and who does not answer is named.
 
-use crate::backend_world::{client, cluster, entry, publish, stream};
+use crate::backend_world::{client, cluster, entry, publish, stream, with_backend};
 use moorline_tests::sim::{Client, Heard, World};
 use std::time::Duration;
 
@@ -206,4 +206,20 @@ fn without_a_stream_nothing_is_written_and_nobody_handles_events() {
     world.leave(client);
     assert_eq!(stream(&mut world), Vec::<String>::new());
     assert!(world.stats(0).drops.is_empty(), "{:?}", world.stats(0).drops);
+}
+
+#[test]
+fn a_question_too_many_is_answered_so_for_everyone_it_would_have_reached() {
+    let mut world = World::cluster_with(1, 1, |config| {
+        with_backend(config);
+        config.limits.awaited_answers_max = 4;
+    });
+    let clients: Vec<_> = (0..3).map(|_| client(&mut world, 0)).collect();
+    let ids: Vec<String> = clients.iter().map(|(_, id)| format!("\"{id}\"")).collect();
+    publish(&mut world, &format!(r#"{{"socketId":[{}],"event":"q","ack":5}}"#, ids.join(",")));
+    let refused = |(_, id): &(_, String)| entry("ack", id, "null", r#"[{"error":"too_many"}]"#, "5");
+    assert_eq!(stream(&mut world), clients.iter().map(refused).collect::<Vec<_>>());
+    assert_eq!((world.heard(clients[0].0), world.drops(0, "too_many_asks")), (Vec::new(), 1));
+    publish(&mut world, &format!(r#"{{"socketId":{},"event":"q","ack":6}}"#, ids[0]));
+    assert_eq!(world.heard(clients[0].0).len(), 1, "a question to one still has its place");
 }
