@@ -52,17 +52,15 @@ impl<A: App> Reactor<A> {
         let limits = &self.settings.limits;
         let body = match Body::new(head.body, limits.payload_bytes_max) {
             Ok(body) => body,
-            Err(refusal) => return self.refuse_body(id, refusal.kind, &refusal.response()),
+            Err(refusal) => return self.refuse_body(id, refusal.kind, refusal.response()),
         };
         let by = self.now + limits.body_timeout;
         self.connections.set_deadline(id, Some(by));
         let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.phase = Phase::Body(body);
         if rest.is_empty() && head.expects_continue() {
             connection.out.push_bytes(CONTINUE.to_vec());
             self.mark_dirty(id);
-        }
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.phase = Phase::Body(body);
         }
         self.take_body(id, rest);
     }
@@ -71,7 +69,7 @@ impl<A: App> Reactor<A> {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Phase::Body(body) = &mut connection.phase else { return };
         match body.feed(bytes) {
-            Err(refusal) => self.refuse_body(id, refusal.kind, &refusal.response()),
+            Err(refusal) => self.refuse_body(id, refusal.kind, refusal.response()),
             Ok((_, false)) => {}
             Ok((taken, true)) => {
                 connection.exchange_mut().early.extend_from_slice(&bytes[taken..]);
@@ -89,7 +87,7 @@ impl<A: App> Reactor<A> {
                 connection.phase = Phase::Packets(Payload::new(text));
                 self.take_packets(id);
             }
-            Err(_) => self.refuse_body(id, "body_not_utf8", &Response::text(400, "The body is not UTF-8.")),
+            Err(_) => self.refuse_body(id, "body_not_utf8", Response::text(400, "The body is not UTF-8.")),
         }
     }
 
@@ -115,7 +113,7 @@ impl<A: App> Reactor<A> {
                 }
                 Some(Err(error)) => {
                     let refused = Response::text(400, "A binary packet of the body is not base64.");
-                    return self.refuse_body(id, error.kind(), &refused);
+                    return self.refuse_body(id, error.kind(), refused);
                 }
             }
         }
@@ -123,10 +121,10 @@ impl<A: App> Reactor<A> {
     }
 
     /// A body that broke a rule ends its session: what it held is lost, and the client must not think otherwise.
-    pub(crate) fn refuse_body(&mut self, id: ConnId, kind: &'static str, response: &Response) {
+    pub(crate) fn refuse_body(&mut self, id: ConnId, kind: &'static str, response: Response) {
         *self.shell.violations.entry(kind).or_default() += 1;
         self.node.handle(self.now, Input::Closed { conn: id, reason: Reason::ParseError });
-        let response = cors::grant(response.clone(), self.origin_of(id).as_deref());
+        let response = cors::grant(response, self.origin_of(id).as_deref());
         self.respond(id, &response);
     }
 

@@ -261,7 +261,7 @@ impl<A: App> Reactor<A> {
                     self.respond(id, &Response::text(408, "The request head took too long."));
                 }
                 Some(Phase::Body(_)) => {
-                    self.refuse_body(id, "body_timeout", &Response::text(408, "The body took too long."));
+                    self.refuse_body(id, "body_timeout", Response::text(408, "The body took too long."));
                 }
                 _ => self.forget(id),
             }

@@ -11,7 +11,7 @@ use crate::{
     cors, page,
     wire::{
         http::{Method, Refusal, RequestHead, Response, WebSocketKey},
-        origin::OriginRule,
+        origin::{OriginRule, RefusedOrigin},
     },
 };
 use moorline_core::{Dialect, TransportKind};
@@ -50,8 +50,10 @@ pub(crate) enum EngineKind {
         /// A body that is not text, which this version of the protocol has no use for.
         is_binary: bool,
     },
-    /// A WebSocket, answered 101 with this `Sec-WebSocket-Accept`: for a new session, or for one that polls.
-    WebSocket { accept: String, dialect: Dialect, sid: Option<String> },
+    /// A new session on a WebSocket, answered 101 with this `Sec-WebSocket-Accept`.
+    WebSocket { accept: String, dialect: Dialect },
+    /// The same for a session that there is.
+    Upgrade { accept: String, sid: String },
 }
 
 /// What the router knows of the node it answers for.
@@ -121,7 +123,7 @@ pub(crate) fn route(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>)
     let sid = dialect.and_then(|_| head.query_param("sid")).filter(|sid| !sid.is_empty());
     let transport = sid.as_deref().and_then(site.transport_of);
     if site.is_draining && transport.is_none() {
-        let allowed = head.header("origin").filter(|_| dialect.is_some() && is_allowed(head, site));
+        let allowed = head.header("origin").filter(|_| dialect.is_some() && judge_origin(head, site).is_ok());
         return Action::Respond(answer_to(head, cors::grant(draining(), allowed)));
     }
     if let Some(dialect) = dialect {
@@ -151,8 +153,8 @@ impl Site<'_> {
 }
 
 /// Whether the page that sent the request, if it was one, may speak to this node.
-fn is_allowed(head: &RequestHead, site: &Site<'_>) -> bool {
-    site.origins.check(head.header("origin"), head.host.as_deref()).is_ok()
+fn judge_origin(head: &RequestHead, site: &Site<'_>) -> Result<(), RefusedOrigin> {
+    site.origins.check(head.header("origin"), head.host.as_deref())
 }
 
 /// The session a request names, or the one it asks for.
@@ -170,7 +172,7 @@ fn engine(head: &RequestHead, site: &Site<'_>, session: &Session<'_>) -> Action 
         Err(refusal) => return Action::Refuse(refusal),
     };
     let origin = head.header("origin");
-    let verdict = site.origins.check(origin, head.host.as_deref());
+    let verdict = judge_origin(head, site);
     if head.method == Method::Options && origin.is_some() && verdict.is_ok() {
         return Action::Answer(cors::grant(cors::preflight(head), origin));
     }
@@ -218,7 +220,7 @@ fn kind(
         return Err(EngineRefusal::BadRequest);
     }
     Ok(match accept {
-        Some(accept) => EngineKind::WebSocket { accept, dialect, sid: None },
+        Some(accept) => EngineKind::WebSocket { accept, dialect },
         None => EngineKind::Open(dialect),
     })
 }
@@ -235,9 +237,7 @@ fn continued(
     let transport = transport.ok_or(EngineRefusal::SessionUnknown)?;
     let sid = sid.to_owned();
     match (wanted, accept, head.method) {
-        (TransportKind::WebSocket, Some(accept), _) => {
-            Ok(EngineKind::WebSocket { accept, dialect: Dialect::SocketIo, sid: Some(sid) })
-        }
+        (TransportKind::WebSocket, Some(accept), _) => Ok(EngineKind::Upgrade { accept, sid }),
         (TransportKind::Polling, None, Method::Get) if transport == wanted => {
             Ok(EngineKind::Poll { sid, packets_max: packets_max(head) })
         }

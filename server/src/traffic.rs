@@ -15,7 +15,7 @@ use crate::{
         websocket::{Message, Status, WebSocket, close_frame},
     },
 };
-use moorline_core::{App, ConnId, Dialect, Input, TransportKind};
+use moorline_core::{App, ConnId, Input, TransportKind};
 use moorline_protocol::Reason;
 use std::{io, io::Read, mem, net::IpAddr, ops::ControlFlow};
 
@@ -197,20 +197,25 @@ impl<A: App> Reactor<A> {
             EngineKind::Post { sid, is_binary: false } => self.start_post(id, head, &sid, rest),
             EngineKind::Post { sid, is_binary: true } => {
                 self.node.handle(self.now, Input::Post { conn: id, sid: &sid });
-                self.refuse_body(id, "binary_body", &Response::text(400, "The body must be text."));
+                self.refuse_body(id, "binary_body", Response::text(400, "The body must be text."));
             }
-            EngineKind::WebSocket { .. } if !rest.is_empty() => {
+            EngineKind::WebSocket { .. } | EngineKind::Upgrade { .. } if !rest.is_empty() => {
                 *self.shell.violations.entry("early_bytes").or_default() += 1;
                 let sentence = "Nothing may follow the handshake before it is answered.";
                 self.respond(id, &Response::text(400, sentence));
             }
-            EngineKind::WebSocket { accept, dialect, sid } => {
-                self.upgrade(id, &accept, dialect, sid.as_deref());
+            EngineKind::WebSocket { accept, dialect } => {
+                let transport = TransportKind::WebSocket;
+                self.upgrade(id, &accept, Input::Open { conn: id, transport, dialect });
+            }
+            EngineKind::Upgrade { accept, sid } => {
+                self.upgrade(id, &accept, Input::Upgrade { conn: id, sid: &sid });
             }
         }
     }
 
-    fn upgrade(&mut self, id: ConnId, accept: &str, dialect: Dialect, sid: Option<&str>) {
+    /// Turns the connection into a WebSocket, and tells the core what for.
+    fn upgrade(&mut self, id: ConnId, accept: &str, input: Input<'_>) {
         self.connections.set_deadline(id, None);
         let limits = &self.settings.limits;
         let websocket = WebSocket::new(limits.payload_bytes_max, limits.fragments_max);
@@ -218,11 +223,6 @@ impl<A: App> Reactor<A> {
         connection.exchange = None;
         connection.phase = Phase::WebSocket(websocket);
         connection.out.push_bytes(switching_protocols(accept));
-        let transport = TransportKind::WebSocket;
-        let input = match sid {
-            Some(sid) => Input::Upgrade { conn: id, sid },
-            None => Input::Open { conn: id, transport, dialect },
-        };
         self.node.handle(self.now, input);
         self.mark_dirty(id);
     }

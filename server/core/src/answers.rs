@@ -7,6 +7,7 @@
 //! by the time, or with who asked. How many answers are awaited is bounded, whoever asks.
 
 use crate::{
+    code::Code,
     ids::{SocketId, Tag},
     message::Message,
     parcel,
@@ -142,7 +143,7 @@ impl State {
         let Asker::Backend(number) = question.asker else { return };
         for socket in question.sockets {
             if let Some(key) = self.find_socket(socket) {
-                self.append_no_answer(key, number);
+                self.append_no_answer(key, number, Code::Timeout);
             }
         }
     }

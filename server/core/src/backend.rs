@@ -13,6 +13,7 @@
 use crate::{
     answers::Asker,
     args::Args,
+    code::Code,
     config::Limits,
     delivery::Target,
     ids::SocketId,
@@ -77,7 +78,7 @@ impl State {
             (Some(count), _) => self.stats.deliveries_remote += count,
             (None, Some(number)) => {
                 self.stats.drop("too_many_asks");
-                recipients.into_iter().for_each(|key| self.append_refused(key, number));
+                recipients.into_iter().for_each(|key| self.append_no_answer(key, number, Code::TooMany));
             }
             (None, None) => {}
         }

@@ -151,14 +151,9 @@ impl State {
         self.append_answer_json(socket, number, &joined(args, attachments));
     }
 
-    /// A client did not answer a backend's question in time.
-    pub(crate) fn append_no_answer(&mut self, socket: usize, number: u64) {
-        self.append_answer_json(socket, number, "{\"error\":\"timeout\"}");
-    }
-
-    /// A client was not even asked, since too many answers are awaited already.
-    pub(crate) fn append_refused(&mut self, socket: usize, number: u64) {
-        self.append_answer_json(socket, number, "{\"error\":\"too_many\"}");
+    /// Why a client gives a backend's question no answer.
+    pub(crate) fn append_no_answer(&mut self, socket: usize, number: u64, code: Code) {
+        self.append_answer_json(socket, number, &code.to_json());
     }
 
     fn append_answer_json(&mut self, socket: usize, number: u64, args: &str) {

@@ -1,5 +1,7 @@
 //! The error codes of the relay, as its clients see them.
 
+use alloc::{format, string::String};
+
 /// Why a request of a client was not, or not wholly, done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
@@ -34,5 +36,10 @@ impl Code {
             Code::Timeout => "timeout",
             Code::NoHandler => "no_handler",
         }
+    }
+
+    /// The one argument of an acknowledgement that says no more than this, as JSON.
+    pub(crate) fn to_json(self) -> String {
+        format!("{{\"error\":\"{}\"}}", self.as_str())
     }
 }

@@ -17,7 +17,7 @@ pub enum Output {
         /// The answer.
         answer: Answer,
     },
-    /// Send what the outbox still holds, then close.
+    /// Send what the outbox still holds, then close. A held GET is answered with that and the end of its session.
     Close {
         /// The connection.
         conn: ConnId,

@@ -223,5 +223,5 @@ fn refusal(code: Code, event: &Event<'_>) -> Args {
 }
 
 fn error_answer(code: Code) -> Args {
-    Args::new().json(&format!("{{\"error\":\"{}\"}}", code.as_str()))
+    Args::from_parts(code.to_json(), Vec::new())
 }

@@ -83,6 +83,14 @@ struct Probe {
     noop_at: Option<Time>,
 }
 
+impl Polling {
+    /// The held poll is about to be answered; from now on there is none.
+    fn take_poll(&mut self, now: Time) -> Option<ConnId> {
+        self.away_since = now;
+        self.poll.take()
+    }
+}
+
 impl Transport {
     fn new(kind: TransportKind, conn: ConnId) -> Transport {
         match kind {
@@ -146,7 +154,7 @@ impl State {
     /// Gives a new session to a WebSocket, or to the GET that asked for one.
     pub(crate) fn open(&mut self, conn: ConnId, kind: TransportKind, dialect: Dialect) {
         if kind == TransportKind::Polling && !self.has_room() {
-            return self.answer(conn, Answer::Refused(RequestError::Overloaded));
+            return self.refuse(conn, RequestError::Overloaded);
         }
         let key = self.insert_session(Transport::new(kind, conn), dialect);
         let carried = match kind {
@@ -201,19 +209,17 @@ impl State {
     pub(crate) fn poll(&mut self, conn: ConnId, sid: &str, packets_max: usize) {
         let Some(key) = self.find_session(sid) else {
             let ended = ids::parse_session_id(&self.config.name, sid);
-            let has_crossed = ended.is_some_and(|(_, secret)| self.crossings.take(secret, self.now));
-            let unknown = Answer::Refused(RequestError::SessionUnknown);
-            return self.answer(conn, if has_crossed { Answer::Noop } else { unknown });
+            if ended.is_some_and(|(_, secret)| self.crossings.take(secret, self.now)) {
+                return self.answer(conn, Answer::Noop);
+            }
+            return self.refuse(conn, RequestError::SessionUnknown);
         };
         let (now, session) = (self.now, &mut self.sessions[key]);
-        let Transport::Polling(polling) = &mut session.transport else {
-            return self.answer(conn, Answer::Refused(RequestError::BadRequest));
+        let polling = match &mut session.transport {
+            Transport::Polling(polling) if polling.poll.is_none() => polling,
+            Transport::Polling(_) => return self.refuse_second(key, conn, "second_poll"),
+            Transport::WebSocket { .. } => return self.refuse(conn, RequestError::BadRequest),
         };
-        if polling.poll.is_some() {
-            self.stats.drop("second_poll");
-            self.doom(key, Reason::TransportError);
-            return self.answer(conn, Answer::Refused(RequestError::BadRequest));
-        }
         (polling.poll, polling.packets_max) = (Some(conn), packets_max);
         if let Some(probe) = &mut polling.probe {
             probe.noop_at = probe.has_been_tested.then_some(now + NOOP_AFTER);
@@ -243,8 +249,7 @@ impl State {
             return;
         }
         outbox.pull_packets(polling.packets_max, frames);
-        polling.away_since = self.now;
-        if let Some(conn) = polling.poll.take() {
+        if let Some(conn) = polling.take_poll(self.now) {
             self.conns.remove(conn);
         }
     }
@@ -252,18 +257,21 @@ impl State {
     /// The head of a POST of a session that polls.
     pub(crate) fn post(&mut self, conn: ConnId, sid: &str) {
         let Some(key) = self.find_session(sid) else {
-            return self.answer(conn, Answer::Refused(RequestError::SessionUnknown));
+            return self.refuse(conn, RequestError::SessionUnknown);
         };
-        let Transport::Polling(polling) = &mut self.sessions[key].transport else {
-            return self.answer(conn, Answer::Refused(RequestError::BadRequest));
-        };
-        if polling.post.is_some() {
-            self.stats.drop("second_post");
-            self.doom(key, Reason::TransportError);
-            return self.answer(conn, Answer::Refused(RequestError::BadRequest));
+        match &mut self.sessions[key].transport {
+            Transport::Polling(polling) if polling.post.is_none() => polling.post = Some(conn),
+            Transport::Polling(_) => return self.refuse_second(key, conn, "second_post"),
+            Transport::WebSocket { .. } => return self.refuse(conn, RequestError::BadRequest),
         }
-        polling.post = Some(conn);
         self.conns.insert(conn, Carried::Post(key));
+    }
+
+    /// A request beside another of its kind ends the session.
+    fn refuse_second(&mut self, key: usize, conn: ConnId, cause: &'static str) {
+        self.stats.drop(cause);
+        self.doom(key, Reason::TransportError);
+        self.refuse(conn, RequestError::BadRequest);
     }
 
     /// All packets of a POST were taken.
@@ -331,8 +339,7 @@ impl State {
         if let Some(probe) = &mut polling.probe {
             probe.noop_at = None;
         }
-        if let Some(conn) = polling.poll.take() {
-            polling.away_since = self.now;
+        if let Some(conn) = polling.take_poll(self.now) {
             self.conns.remove(conn);
             self.answer(conn, Answer::Noop);
         }
@@ -423,7 +430,7 @@ impl State {
         };
         if let Some(conn) = post {
             self.conns.remove(conn);
-            self.answer(conn, Answer::Refused(RequestError::BadRequest));
+            self.refuse(conn, RequestError::BadRequest);
         }
         if let Some(conn) = outlet {
             // Its connection may be what ended the session; then nobody is there to tell.
@@ -436,6 +443,10 @@ impl State {
             self.conns.remove(conn);
             self.outputs.push_back(Output::Close { conn, reason });
         }
+    }
+
+    fn refuse(&mut self, conn: ConnId, error: RequestError) {
+        self.answer(conn, Answer::Refused(error));
     }
 
     fn answer(&mut self, conn: ConnId, answer: Answer) {
