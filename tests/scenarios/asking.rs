@@ -1,39 +1,9 @@
 //! `@ask`: a question to clients on any node, and their answers gathered for who asked.
 
+use crate::asking_world::{ACK_TIMEOUT, answer, asked, members};
 use moorline_core::Config;
-use moorline_tests::sim::{Client, Heard, World};
+use moorline_tests::sim::{Heard, World, ask};
 use std::time::Duration;
-
-const ACK_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The items of an `@ask`: `targets` is JSON, a string or an array; `rest` is the JSON of the event's name and arguments.
-fn question(targets: &str, rest: &str) -> String {
-    format!(r#"["@ask",{targets},{rest}]"#)
-}
-
-/// The event a client was sent since the last look, and the number it was asked under.
-fn asked(world: &mut World, client: Client) -> (u64, String) {
-    let heard = world.heard(client);
-    let [event] = heard.as_slice() else { panic!("one event, not {heard:?}") };
-    let at = event.find('[').expect("an event");
-    let head = event[2..at].rsplit(',').next().unwrap_or_default();
-    (head.parse().expect("a question has a number"), event[at..].into())
-}
-
-/// A client answers what it was asked last; `args` is the JSON of its arguments.
-fn answer(world: &mut World, client: Client, args: &str) {
-    let (id, _) = asked(world, client);
-    world.say(client, &format!("43{id}[{args}]"));
-}
-
-/// Members of the room `r` on these nodes.
-fn members<const N: usize>(world: &mut World, nodes: [usize; N]) -> [Client; N] {
-    nodes.map(|node| {
-        let client = world.client(node);
-        world.join(client, "r");
-        client
-    })
-}
 
 #[test]
 fn one_client_asks_another_on_its_node_and_on_another() {
@@ -41,7 +11,7 @@ fn one_client_asks_another_on_its_node_and_on_another() {
         let mut world = World::cluster(nodes);
         let (alice, alice_id) = world.client_with_id(0);
         let (bob, bob_id) = world.client_with_id(nodes - 1);
-        let ack = world.request(alice, &question(&format!("\"{bob_id}\""), r#""q",1,[2]"#));
+        let ack = world.request(alice, &ask(&format!("\"{bob_id}\""), r#""q",1,[2]"#));
         world.settle();
         assert_eq!(world.answer(alice, ack), None, "bob has not answered");
         let (id, event) = asked(&mut world, bob);
@@ -58,7 +28,7 @@ fn one_client_asks_another_on_its_node_and_on_another() {
 fn answers_come_in_the_order_they_arrived_from_all_nodes() {
     let mut world = World::cluster(3);
     let [alice, near, middle, far] = members(&mut world, [0, 0, 1, 2]);
-    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    let ack = world.request(alice, &ask("\"r\"", r#""q""#));
     world.settle();
     for (client, args) in [(far, "3"), (near, ""), (middle, "\"é\"")] {
         answer(&mut world, client, args);
@@ -71,7 +41,7 @@ fn answers_come_in_the_order_they_arrived_from_all_nodes() {
 fn who_does_not_answer_is_missing_and_that_is_no_error() {
     let mut world = World::cluster(2);
     let [alice, bob, _carol] = members(&mut world, [0, 1, 1]);
-    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    let ack = world.request(alice, &ask("\"r\"", r#""q""#));
     world.settle();
     answer(&mut world, bob, "1");
     world.advance(ACK_TIMEOUT - Duration::from_millis(500));
@@ -86,22 +56,22 @@ fn nobody_to_ask_is_answered_at_once() {
     let mut world = World::cluster(2);
     let alice = world.client(0);
     world.join(alice, "r");
-    assert_eq!(world.ask(alice, &question("\"r\"", r#""q""#)), r#"{"expected":0,"responses":[]}"#);
+    assert_eq!(world.ask(alice, &ask("\"r\"", r#""q""#)), r#"{"expected":0,"responses":[]}"#);
     let (gone, gone_id) = world.client_with_id(1);
     world.leave(gone);
-    let items = question(&format!("\"{gone_id}\""), r#""q""#);
+    let items = ask(&format!("\"{gone_id}\""), r#""q""#);
     assert_eq!(world.ask(alice, &items), r#"{"expected":0,"responses":[]}"#);
     let mut alone = World::alone();
     let alice = alone.client(0);
     alone.join(alice, "r");
-    assert_eq!(alone.ask(alice, &question("\"r\"", r#""q""#)), r#"{"expected":0,"responses":[]}"#);
+    assert_eq!(alone.ask(alice, &ask("\"r\"", r#""q""#)), r#"{"expected":0,"responses":[]}"#);
 }
 
 #[test]
 fn a_question_that_wants_no_answer_is_a_message() {
     let mut world = World::cluster(2);
     let [alice, near, far] = members(&mut world, [0, 0, 1]);
-    world.emit(alice, &question("\"r\"", r#""q""#));
+    world.emit(alice, &ask("\"r\"", r#""q""#));
     world.settle();
     for client in [near, far] {
         assert!(world.heard(client)[0].starts_with(r#"42["q",{"from":"#), "nobody is asked");
@@ -151,152 +121,10 @@ fn binary_data_goes_out_with_the_question_and_comes_back_with_the_answers() {
 }
 
 #[test]
-fn an_answer_that_pretends_to_hold_binary_data_harms_nobody() {
-    let mut world = World::cluster(2);
-    let [alice, liar, honest] = members(&mut world, [0, 0, 1]);
-    let ack = world.request(alice, &question("\"r\"", r#""q""#));
-    world.settle();
-    answer(&mut world, liar, r#"{"_placeholder":true,"num":0}"#);
-    let (id, _) = asked(&mut world, honest);
-    world.say_all(honest, &format!(r#"461-{id}[{{"_placeholder":true,"num":0}}]"#), &[&[5]]);
-    world.settle();
-    let heard = world.heard_all(alice);
-    let expected =
-        format!(r#"461-{ack}[{{"expected":2,"responses":[{{"_placeholder":true,"num":0}}],"more":1}}]"#);
-    assert_eq!(heard, [Heard::Text(expected), Heard::Binary(vec![5])]);
-}
-
-/// Clients in some languages take any value that counts as true for the mark. What it points at belongs to one answer, and
-/// must not come to point into all of them put together.
-#[test]
-fn a_mark_that_only_some_clients_take_for_true_harms_nobody() {
-    let mut world = World::cluster(2);
-    let [alice, liar, honest] = members(&mut world, [0, 0, 1]);
-    let ack = world.request(alice, &question("\"r\"", r#""q""#));
-    world.settle();
-    let (id, _) = asked(&mut world, liar);
-    let lie = r#"[{"_placeholder":1,"num":1},{"_placeholder":true,"num":0}]"#;
-    world.say_all(liar, &format!("462-{id}[{lie}]"), &[&[1], &[2]]);
-    let (id, _) = asked(&mut world, honest);
-    world.say_all(honest, &format!(r#"461-{id}[{{"_placeholder":true,"num":0}}]"#), &[&[5]]);
-    world.settle();
-    let heard = world.heard_all(alice);
-    let expected =
-        format!(r#"461-{ack}[{{"expected":2,"responses":[{{"_placeholder":true,"num":0}}],"more":1}}]"#);
-    assert_eq!(heard, [Heard::Text(expected), Heard::Binary(vec![5])]);
-}
-
-#[test]
-fn more_attachments_than_one_answer_may_hold_are_only_counted() {
-    let mut world = World::cluster(2);
-    let alice = world.client(0);
-    world.join(alice, "r");
-    let others: Vec<Client> = (0..12).map(|at| members(&mut world, [at % 2])[0]).collect();
-    world.request(alice, &question("\"r\"", r#""q""#));
-    world.settle();
-    for client in others {
-        let (id, _) = asked(&mut world, client);
-        world.say_all(client, &format!(r#"461-{id}[{{"_placeholder":true,"num":0}}]"#), &[&[5]]);
-    }
-    world.settle();
-    let heard = world.heard_all(alice);
-    let Heard::Text(text) = &heard[0] else { panic!("the answer comes first") };
-    assert!(text.starts_with("4610-") && text.contains(r#"{"expected":12,"responses":["#), "{text}");
-    assert!(text.ends_with(r#"],"more":2}]"#), "{text}");
-    assert_eq!(heard.len(), 11);
-}
-
-#[test]
-fn of_300_answers_256_are_held_and_the_others_counted() {
-    for nodes in [1, 2] {
-        let mut world = World::cluster(nodes);
-        let alice = world.client(0);
-        world.join(alice, "r");
-        let others: Vec<Client> = (0..300).map(|_| members(&mut world, [nodes - 1])[0]).collect();
-        let ack = world.request(alice, &question("\"r\"", r#""q""#));
-        world.settle();
-        world.redis().take_published();
-        for client in others {
-            answer(&mut world, client, "7");
-        }
-        world.settle();
-        let published = world.redis().take_published();
-        let whole = published.iter().filter(|parcel| parcel.text.ends_with("\n7")).count();
-        assert_eq!(whole, if nodes == 1 { 0 } else { 256 }, "the others travel as a number");
-        let held = vec!["7"; 256].join(",");
-        let expected = format!(r#"{{"expected":300,"responses":[{held}],"more":44}}"#);
-        assert_eq!(world.answer(alice, ack).unwrap(), expected);
-    }
-}
-
-#[test]
-fn the_gathered_answer_stays_below_the_largest_message() {
-    let mut world = World::cluster(2);
-    let [alice, bob, carol, dave] = members(&mut world, [0, 0, 1, 1]);
-    let ack = world.request(alice, &question("\"r\"", r#""q""#));
-    world.settle();
-    let big = format!("\"{}\"", "x".repeat(600_000));
-    for (client, args) in [(bob, big.as_str()), (carol, &big), (dave, "1")] {
-        answer(&mut world, client, args);
-        world.settle();
-    }
-    let answer = world.answer(alice, ack).unwrap();
-    assert!(answer.len() < 1_000_000 && world.is_open(alice));
-    assert!(
-        answer.starts_with(r#"{"expected":3,"responses":["xxx"#) && answer.ends_with(r#"x",1],"more":1}"#)
-    );
-}
-
-#[test]
-fn what_is_gathered_for_one_socket_stays_below_what_it_may_have_unsent() {
-    let mut world = World::cluster(1);
-    let (alice, _) = world.client_with_id(0);
-    let (bob, bob_id) = world.client_with_id(0);
-    let (silent, silent_id) = world.client_with_id(0);
-    let items = question(&format!(r#"["{bob_id}","{silent_id}"]"#), r#""q""#);
-    let big = format!("\"{}\"", "x".repeat(400_000));
-    let ask = |world: &mut World| {
-        let ack = world.request(alice, &items);
-        answer(world, bob, &big);
-        ack
-    };
-    let acks = [(); 4].map(|()| ask(&mut world));
-    let mut kept = Vec::new();
-    for (ack, asked) in acks.into_iter().zip(world.heard(silent)) {
-        world.say(silent, &format!("43{}[]", &asked[2..asked.find('[').unwrap()]));
-        kept.push(!world.answer(alice, ack).expect("all have answered").contains("more"));
-    }
-    assert_eq!(kept, [true, true, false, false]);
-    let ack = ask(&mut world);
-    answer(&mut world, silent, "1");
-    let text = world.answer(alice, ack).expect("all have answered");
-    assert!(!text.contains("more"), "what was answered makes room");
-}
-
-#[test]
-fn one_node_sends_no_more_answers_on_than_one_message_may_hold() {
-    let mut world = World::cluster(2);
-    let alice = world.client(0);
-    world.join(alice, "r");
-    let others = members(&mut world, [1, 1, 1, 1]);
-    world.request(alice, &question("\"r\"", r#""q""#));
-    world.settle();
-    world.redis().take_published();
-    let big = format!("\"{}\"", "x".repeat(400_000));
-    for client in others {
-        answer(&mut world, client, &big);
-    }
-    world.settle();
-    let published = world.redis().take_published();
-    let bytes: usize = published.iter().map(|parcel| parcel.text.len()).sum();
-    assert!(bytes < 1_000_000, "{bytes} bytes went through Redis");
-}
-
-#[test]
 fn who_leaves_without_an_answer_is_not_waited_for() {
     let mut world = World::cluster(2);
     let [alice, near, far, farther] = members(&mut world, [0, 0, 1, 1]);
-    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    let ack = world.request(alice, &ask("\"r\"", r#""q""#));
     world.settle();
     answer(&mut world, farther, "1");
     world.leave(near);
@@ -309,14 +137,14 @@ fn who_leaves_without_an_answer_is_not_waited_for() {
 fn a_node_that_dies_costs_the_timeout_and_no_more() {
     let mut world = World::cluster(3);
     let [alice, bob, carol] = members(&mut world, [0, 1, 2]);
-    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    let ack = world.request(alice, &ask("\"r\"", r#""q""#));
     world.settle();
     world.kill(2);
     answer(&mut world, bob, "1");
     world.advance(ACK_TIMEOUT);
     assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":2,"responses":[1]}"#);
     assert!(!world.is_open(carol));
-    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    let ack = world.request(alice, &ask("\"r\"", r#""q""#));
     world.settle();
     answer(&mut world, bob, "2");
     world.settle();
@@ -332,7 +160,7 @@ fn a_hung_node_is_an_error_with_what_is_known() {
     let mut world = World::cluster(3);
     let [alice, bob, _carol] = members(&mut world, [0, 1, 2]);
     world.freeze(2);
-    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    let ack = world.request(alice, &ask("\"r\"", r#""q""#));
     world.settle();
     answer(&mut world, bob, "1");
     world.advance(ACK_TIMEOUT);
@@ -344,7 +172,7 @@ fn a_hung_node_is_an_error_with_what_is_known() {
 fn who_asked_and_left_leaves_nothing_behind() {
     let mut world = World::cluster(2);
     let [alice, near, far] = members(&mut world, [0, 0, 1]);
-    world.request(alice, &question("\"r\"", r#""q""#));
+    world.request(alice, &ask("\"r\"", r#""q""#));
     world.settle();
     let (near_id, far_id) = (asked(&mut world, near).0, asked(&mut world, far).0);
     world.leave(alice);
@@ -368,7 +196,7 @@ fn who_asked_and_left_costs_nothing_more_even_if_nobody_answers() {
     let [alice, near, far] = members(&mut world, [0, 0, 1]);
     let timers = |world: &World, node| world.node(node).population().timers;
     let before = [timers(&world, 0), timers(&world, 1)];
-    world.request(alice, &question("\"r\"", r#""q""#));
+    world.request(alice, &ask("\"r\"", r#""q""#));
     world.settle();
     assert_eq!(timers(&world, 0), before[0] + 2, "for the count and for the answers");
     world.leave(alice);
@@ -383,7 +211,7 @@ fn questions_of_many_leave_nothing_behind() {
     let mut world = World::cluster(3);
     let clients = members(&mut world, [0, 0, 1, 1, 2, 2]);
     for round in 0..20 {
-        let acks = clients.map(|client| world.request(client, &question("\"r\"", &format!("\"q\",{round}"))));
+        let acks = clients.map(|client| world.request(client, &ask("\"r\"", &format!("\"q\",{round}"))));
         world.settle();
         for client in clients {
             let questions = world.heard(client);
@@ -418,7 +246,7 @@ fn numbers_of_two_nodes_and_two_namespaces_do_not_collide() {
     let admin_asker = world.open(0);
     world.connect(admin_asker, "/admin");
     world.heard(admin_asker);
-    let acks = askers.map(|asker| world.request(asker, &question(&format!("\"{root}\""), r#""q""#)));
+    let acks = askers.map(|asker| world.request(asker, &ask(&format!("\"{root}\""), r#""q""#)));
     world.say(admin_asker, &format!(r#"42/admin,1["@ask","{admin}","q"]"#));
     world.settle();
     let heard = world.heard(bob);
@@ -449,38 +277,17 @@ fn numbers_of_two_nodes_and_two_namespaces_do_not_collide() {
 }
 
 #[test]
-fn only_who_was_asked_may_answer_and_only_once() {
-    let mut world = World::cluster(2);
-    let [alice, bob, carol] = members(&mut world, [0, 1, 1]);
-    let stranger = world.client(1);
-    let ack = world.request(alice, &question("\"r\"", r#""q""#));
-    world.settle();
-    let id = asked(&mut world, bob).0;
-    for text in [format!("43{id}[\"stranger\"]"), format!("43{}[1]", id + 1)] {
-        world.say(stranger, &text);
-    }
-    world.say(bob, &format!("43{id}[1]"));
-    world.say(bob, &format!("43{id}[2]"));
-    world.settle();
-    assert_eq!(world.drops(1, "unknown_ack"), 3);
-    assert_eq!(world.answer(alice, ack), None, "carol is still waited for");
-    answer(&mut world, carol, "3");
-    world.settle();
-    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":2,"responses":[1,3]}"#);
-}
-
-#[test]
 fn while_the_bus_is_away_the_clients_here_answer() {
     let mut world = World::cluster(2);
     let [alice, near, far] = members(&mut world, [0, 0, 1]);
     world.link_down(0);
-    let ack = world.request(alice, &question("\"r\"", r#""q""#));
+    let ack = world.request(alice, &ask("\"r\"", r#""q""#));
     answer(&mut world, near, "1");
     assert_eq!(world.answer(alice, ack).unwrap(), r#"{"error":"bus_down","expected":1,"responses":[1]}"#);
     assert_eq!(world.heard(far), Vec::<String>::new());
     world.leave(near);
     assert_eq!(
-        world.ask(alice, &question("\"r\"", r#""q""#)),
+        world.ask(alice, &ask("\"r\"", r#""q""#)),
         r#"{"error":"bus_down","expected":0,"responses":[]}"#
     );
 }
@@ -493,8 +300,8 @@ fn a_bus_that_goes_away_meanwhile_ends_questions_to_others_only() {
         let (client, id) = world.client_with_id(0);
         (id, client)
     };
-    let local = world.request(alice, &question(&format!("\"{near_address}\""), r#""q""#));
-    let wide = world.request(alice, &question("\"r\"", r#""q""#));
+    let local = world.request(alice, &ask(&format!("\"{near_address}\""), r#""q""#));
+    let wide = world.request(alice, &ask("\"r\"", r#""q""#));
     world.settle();
     answer(&mut world, near, "1");
     world.link_down(0);
@@ -502,35 +309,4 @@ fn a_bus_that_goes_away_meanwhile_ends_questions_to_others_only() {
     assert_eq!(world.answer(alice, local), None, "that one needs no bus");
     answer(&mut world, near_client, "2");
     assert_eq!(world.answer(alice, local).unwrap(), r#"{"expected":1,"responses":[2]}"#);
-}
-
-#[test]
-fn questions_are_bounded_by_socket_and_by_node() {
-    let mut world = World::cluster_with(1, 2, |config: &mut Config| {
-        config.limits.pending_acks_max = 3;
-        config.limits.awaited_answers_max = 6;
-    });
-    let [alice, bob, near, far] = members(&mut world, [0, 0, 0, 1]);
-    let items = question("\"r\"", r#""q""#);
-    let first = world.request(alice, &items);
-    let second = world.request(alice, &items);
-    assert_eq!(world.ask(alice, &items), r#"{"error":"too_many"}"#, "of six it awaits four already");
-    world.settle();
-    assert_eq!(world.heard(bob).len(), 2, "what was refused reached nobody");
-    for client in [near, far] {
-        for text in world.heard(client) {
-            world.say(client, &format!("43{}[1]", &text[2..text.find('[').unwrap()]));
-        }
-    }
-    world.settle();
-    assert_eq!(world.answer(alice, first), None, "bob has not answered");
-    let address = format!("\"{}\"", world.client_with_id(1).1);
-    let third = world.request(alice, &question(&address, r#""q""#));
-    let fourth = world.request(alice, &question(&address, r#""q""#));
-    assert_eq!(world.answer(alice, fourth).unwrap(), r#"{"error":"too_many"}"#, "alice waits for three");
-    world.advance(ACK_TIMEOUT);
-    for ack in [first, second] {
-        assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":3,"responses":[1,1]}"#);
-    }
-    assert_eq!(world.answer(alice, third).unwrap(), r#"{"expected":1,"responses":[]}"#);
 }

@@ -1,6 +1,8 @@
 //! Stories about moorline, told in a simulated world; each file is named for a behaviour.
 
 mod asking;
+mod asking_limits;
+mod asking_world;
 mod backend_channel;
 mod backend_questions;
 mod backend_stream;

@@ -19,5 +19,5 @@ pub use client::{Client, Ending, Heard};
 pub use desk::{Conn, Desk, Outcome};
 pub use entropy::Seeded;
 pub use redis::{News, Published, Redis};
-pub use text::{heard_from, to, to_binary};
+pub use text::{ask, heard_from, to, to_binary};
 pub use world::World;

@@ -5,6 +5,11 @@ pub fn to(targets: &str, rest: &str) -> String {
     format!(r#"["@to",{targets},{rest}]"#)
 }
 
+/// The items of an `@ask`, written as for [`to`].
+pub fn ask(targets: &str, rest: &str) -> String {
+    format!(r#"["@ask",{targets},{rest}]"#)
+}
+
 /// A packet in `/` that relays an event with so many attachments to the id or room `target`; `rest` as in [`to`].
 pub fn to_binary(attachments: usize, target: &str, rest: &str) -> String {
     format!(r#"45{attachments}-["@to","{target}",{rest}]"#)
