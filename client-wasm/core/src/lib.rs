@@ -1,2 +1,33 @@
 //! moorline's client as a value: told what happened and when, it says what it wants done.
+//!
+//! Owns everything a client decides: which transport, when to reconnect and where, what waits to be sent, what an
+//! answer belongs to. It never reads a clock, opens a socket or calls a browser, so all of it is tested without one.
+//!
+//! [`Client`] has the four kinds of methods that the server's `Node` has: commands, `handle` for what happened,
+//! `poll_output` for what it wants, and getters. Inputs never fail: what a server does wrong becomes the end of the
+//! connection with a reason. Equal inputs give equal outputs.
 #![no_std]
+
+extern crate alloc;
+
+mod backoff;
+mod client;
+mod engine;
+mod input;
+mod leaving;
+mod options;
+mod output;
+mod polling;
+mod probe;
+mod reassembly;
+mod socket;
+mod time;
+mod traffic;
+mod url;
+mod wants;
+
+pub use client::Client;
+pub use input::{Channel, Emission, Input, NetworkChange, SocketIndex, Ticket};
+pub use options::{Options, TransportKind};
+pub use output::{Asked, CallError, CallId, Context, Details, Output, SendError};
+pub use time::Time;

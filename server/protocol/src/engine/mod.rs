@@ -4,6 +4,6 @@ pub mod handshake;
 pub mod packet;
 pub mod payload;
 
-pub use handshake::Handshake;
-pub use packet::{Packet, close, decode, message, noop, ping, probe_answer};
+pub use handshake::{Handshake, Opened};
+pub use packet::{Packet, close, decode, message, noop, ping, pong, probe, probe_answer, upgrade};
 pub use payload::{Part, Payload};

@@ -2,6 +2,8 @@
 
 use crate::{DecodeError, Frame};
 
+const PROBE: &[u8] = b"2probe";
+
 /// A decoded Engine.IO packet; data borrows from the frame it came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packet<'a> {
@@ -43,6 +45,21 @@ pub fn decode(text: &str) -> Result<Packet<'_>, DecodeError> {
 /// The heartbeat a server sends.
 pub fn ping() -> Frame {
     Frame::text(1, |out| out.push(b'2'))
+}
+
+/// The answer to a heartbeat, from a client.
+pub fn pong() -> Frame {
+    Frame::text(1, |out| out.push(b'3'))
+}
+
+/// What a client sends first on a transport that it tests.
+pub fn probe() -> Frame {
+    Frame::text(6, |out| out.extend_from_slice(PROBE))
+}
+
+/// With this a client moves to the transport it tested.
+pub fn upgrade() -> Frame {
+    Frame::text(1, |out| out.push(b'5'))
 }
 
 /// What ends a poll when there is nothing to say.

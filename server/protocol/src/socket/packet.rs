@@ -118,6 +118,14 @@ fn has_fitting_payload(packet: &Packet<'_>) -> bool {
     }
 }
 
+/// Encodes a CONNECT; `auth` is a JSON object, or empty.
+pub fn connect(namespace: &str, auth: &str) -> Frame {
+    Frame::text(16 + namespace.len() + auth.len(), |out| {
+        push_head(out, b"40", namespace, None);
+        out.extend_from_slice(auth.as_bytes());
+    })
+}
+
 /// Encodes the answer to a CONNECT: the socket id and nothing else.
 pub fn connected(namespace: &str, socket_id: &str) -> Frame {
     Frame::text(64, |out| {

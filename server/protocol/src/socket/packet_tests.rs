@@ -77,6 +77,8 @@ fn text(frame: &Frame) -> String {
 
 #[test]
 fn encoders_write_what_the_reference_writes() {
+    assert_eq!(text(&connect("/", "")), "40");
+    assert_eq!(text(&connect("/admin", r#"{"t":1}"#)), r#"40/admin,{"t":1}"#);
     assert_eq!(text(&connected("/", "abc")), r#"40{"sid":"abc"}"#);
     assert_eq!(text(&connected("/admin", "abc")), r#"40/admin,{"sid":"abc"}"#);
     assert_eq!(

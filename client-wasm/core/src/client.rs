@@ -1,0 +1,584 @@
+//! The client: one connection to one server, kept up, and the sockets that share it.
+//!
+//! Owns when to connect, by which transport and to which node, and what happens to the sockets when the connection comes
+//! and goes. What they send and are sent is in `traffic.rs`. It never parses a packet.
+//!
+//! ```text
+//! Idle ──connect──► Opening ──handshake──► Open
+//!   ▲                 ▲  │                  │
+//!   │                 │  ▼ failed           ▼ ended
+//!   └──nobody wants── Waiting ◄─────────────┘
+//! ```
+
+use crate::{
+    CallError, Details, Input, NetworkChange, Options, Output, SocketIndex, Ticket, Time, TransportKind,
+    backoff::{Backoff, Entropy},
+    engine::{End, Engine, News, Scene},
+    leaving::Leaving,
+    reassembly::Reassembly,
+    socket::{Call, Purpose, Socket, State},
+    wants::Wants,
+};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+use moorline_protocol::{Reason, socket::packet};
+
+/// A connection is stable when something is heard of it this long after it opened: a heartbeat does.
+const STABLE_MS: u64 = 10_000;
+/// A transport that is not the last to try may take this part of the time of an attempt.
+const SHARE_OF_TIMEOUT: u64 = 4;
+/// However long a server asks to be left alone, it is asked again after this.
+const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
+/// Goodbyes under way at a time; the oldest is cut short.
+const LEAVING_MAX: usize = 4;
+
+/// One connection and its sockets; see the crate's documentation.
+#[derive(Debug)]
+pub struct Client {
+    pub(crate) options: Options,
+    pub(crate) wants: Wants,
+    pub(crate) sockets: Vec<Socket>,
+    pub(crate) link: Link,
+    pub(crate) reassembly: Reassembly,
+    /// Counts the connections there were.
+    pub(crate) connection: u32,
+    pub(crate) last_call: u32,
+    entropy: Entropy,
+    backoff: Backoff,
+    /// The node to ask for at the next attempt.
+    offer: Option<String>,
+    worked: Option<TransportKind>,
+    is_online: bool,
+    /// Until then the server asked to be left alone.
+    not_before: Time,
+    /// Attempts to reconnect since the last connection.
+    attempts: u32,
+    last_ticket: u32,
+    leaving: Vec<Leaving>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Link {
+    Idle,
+    Opening(Attempt),
+    Open { engine: Engine, stable_at: Time },
+    Waiting { until: Time, is_retry: bool },
+}
+
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    engine: Engine,
+    /// The transports that were not tried yet, the next one first.
+    untried: Vec<TransportKind>,
+    give_up_at: Time,
+    is_retry: bool,
+}
+
+impl Client {
+    /// A client that does nothing until a socket is to connect.
+    pub fn new(options: Options) -> Client {
+        Client {
+            entropy: Entropy::new(options.seed),
+            offer: options.node.clone(),
+            worked: options.worked,
+            options,
+            wants: Wants::default(),
+            sockets: Vec::new(),
+            link: Link::Idle,
+            reassembly: Reassembly::default(),
+            connection: 0,
+            last_call: 0,
+            backoff: Backoff::default(),
+            is_online: true,
+            not_before: Time::default(),
+            attempts: 0,
+            last_ticket: 0,
+            leaving: Vec::new(),
+        }
+    }
+
+    // Getters.
+
+    /// The node this connection is on, if the server says so.
+    pub fn node(&self) -> Option<&str> {
+        self.engine().and_then(Engine::node)
+    }
+
+    /// How packets travel; `None` while there is no connection.
+    pub fn transport(&self) -> Option<TransportKind> {
+        self.engine().map(Engine::kind)
+    }
+
+    /// The transport that worked last, for another client of the same server.
+    pub fn worked(&self) -> Option<TransportKind> {
+        self.worked
+    }
+
+    /// Whether a socket is connected, or will be without being told.
+    pub fn is_active(&self, socket: SocketIndex) -> bool {
+        self.sockets.get(socket.0).is_some_and(|socket| socket.is_wanted)
+    }
+
+    /// Whether nothing is under way and nothing is due: nobody needs to listen to anything for it.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.link, Link::Idle) && self.leaving.is_empty() && self.poll_timeout().is_none()
+    }
+
+    /// When `handle_timeout` is due.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let link = match &self.link {
+            Link::Idle => Time::NEVER,
+            Link::Opening(attempt) => attempt.engine.deadline(),
+            Link::Open { engine, .. } => engine.deadline(),
+            Link::Waiting { until, .. } if self.is_online => *until,
+            Link::Waiting { .. } => Time::NEVER,
+        };
+        let sockets = self.sockets.iter().map(Socket::deadline);
+        let leaving = self.leaving.iter().map(|leaving| leaving.give_up_at);
+        let next = sockets.chain(leaving).fold(link, Time::min);
+        (next != Time::NEVER).then_some(next)
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.wants.pop()
+    }
+
+    // Commands.
+
+    /// A new socket of a namespace. `retries` and `ack_timeout_ms` are as in the stock client.
+    pub fn add_socket(
+        &mut self,
+        namespace: String,
+        retries: Option<u32>,
+        ack_timeout_ms: Option<u64>,
+    ) -> SocketIndex {
+        self.sockets.push(Socket::new(namespace, retries, ack_timeout_ms));
+        SocketIndex(self.sockets.len() - 1)
+    }
+
+    /// The socket is to be connected, and to stay so.
+    pub fn connect(&mut self, now: Time, index: SocketIndex) {
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        socket.is_wanted = true;
+        match self.link {
+            Link::Idle => self.begin(now, false),
+            // Who asks now does not want to wait.
+            Link::Waiting { .. } => self.hurry(now),
+            Link::Opening(_) => {}
+            Link::Open { .. } => self.ask_auth(index),
+        }
+    }
+
+    /// The socket is to be connected no more.
+    pub fn disconnect(&mut self, now: Time, index: SocketIndex) {
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        socket.is_wanted = false;
+        // A server that has not answered a CONNECT yet may have taken it.
+        if matches!(socket.state, State::Joined | State::Joining { .. })
+            && let Link::Open { engine, .. } = &mut self.link
+        {
+            engine.send(packet::disconnect(&socket.namespace), &mut self.wants);
+            engine.flush(&mut self.wants);
+        }
+        self.part(now, index, Reason::ClientNamespaceDisconnect, None);
+        self.leave_if_unwanted(now);
+    }
+
+    /// What to join a namespace with: a JSON object, or nothing. An answer to an old question is ignored.
+    pub fn authorize(&mut self, now: Time, index: SocketIndex, ticket: Ticket, auth: &str) {
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        if socket.state != State::Asking(ticket) {
+            return;
+        }
+        let Link::Open { engine, .. } = &mut self.link else { return };
+        socket.state = State::Joining { give_up_at: now.plus_ms(self.options.timeout_ms) };
+        engine.send(packet::connect(&socket.namespace, auth), &mut self.wants);
+        engine.flush(&mut self.wants);
+    }
+
+    /// What to join a namespace with could not be had; the question comes again later.
+    pub fn auth_failed(&mut self, now: Time, index: SocketIndex, ticket: Ticket) {
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        if socket.state == State::Asking(ticket) {
+            socket.state = State::Apart;
+            socket.ask_again_at = Some(now.plus_ms(self.backoff.next_ms(&self.options, &mut self.entropy)));
+        }
+    }
+
+    // What happened.
+
+    /// Takes one thing that happened.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        match input {
+            Input::Network(change) => self.network_changed(now, change),
+            Input::Unreadable => self.link_ended(now, &End::parse_error("a message is not readable")),
+            input => {
+                let wants = &mut self.wants;
+                self.leaving.retain_mut(|leaving| !leaving.handle(&input, wants));
+                self.with_engine(now, |engine, scene| engine.handle(input, scene));
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.give_up_leaving(now, LEAVING_MAX);
+        if let Link::Waiting { until, is_retry } = self.link
+            && until <= now
+            && self.is_online
+        {
+            self.begin(now, is_retry);
+        }
+        self.with_engine(now, Engine::handle_timeout);
+        for index in (0..self.sockets.len()).map(SocketIndex) {
+            self.socket_timeout(now, index);
+        }
+    }
+
+    /// Lets the session take something, and takes what it has to tell.
+    fn with_engine(&mut self, now: Time, take: impl FnOnce(&mut Engine, &mut Scene<'_>) -> Result<(), End>) {
+        let engine = match &mut self.link {
+            Link::Opening(attempt) => &mut attempt.engine,
+            Link::Open { engine, .. } => engine,
+            Link::Idle | Link::Waiting { .. } => return,
+        };
+        let mut news = Vec::new();
+        let mut scene = Scene { now, options: &self.options, wants: &mut self.wants, news: &mut news };
+        let outcome = take(engine, &mut scene);
+        for news in news {
+            let outcome = self.learn(now, news);
+            if let Err(end) = outcome {
+                return self.link_ended(now, &end);
+            }
+            // What it told may have been the end of it: nobody wants it any more.
+            if !matches!(self.link, Link::Open { .. }) {
+                return;
+            }
+        }
+        if let Err(end) = outcome {
+            self.link_ended(now, &end);
+        }
+    }
+
+    fn learn(&mut self, now: Time, news: News) -> Result<(), End> {
+        match news {
+            News::Opened => self.link_opened(now),
+            News::Moved => {
+                self.worked = Some(TransportKind::WebSocket);
+                self.wants.push(Output::LinkMoved(TransportKind::WebSocket));
+            }
+            News::Packet(text) => {
+                let whole = self.reassembly.text(&text, &self.options).map_err(End::parse_error)?;
+                return whole.map_or(Ok(()), |packet| self.packet(now, packet));
+            }
+            News::Binary(bytes) => {
+                let whole = self.reassembly.binary(bytes, &self.options).map_err(End::parse_error)?;
+                return whole.map_or(Ok(()), |packet| self.packet(now, packet));
+            }
+            News::Alive => {
+                for index in (0..self.sockets.len()).map(SocketIndex) {
+                    self.release(now, index);
+                    self.work_off_queue(now, index, false);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn network_changed(&mut self, now: Time, change: NetworkChange) {
+        match change {
+            NetworkChange::Offline if self.options.is_loopback() => {}
+            NetworkChange::Offline => {
+                self.is_online = false;
+                self.go_offline(now);
+            }
+            NetworkChange::Online | NetworkChange::Changed => {
+                self.is_online |= change == NetworkChange::Online;
+                // An attempt that was made over the network of before may hang on it.
+                if let Link::Opening(attempt) = &mut self.link {
+                    attempt.engine.abandon(&mut self.wants);
+                    let is_retry = attempt.is_retry;
+                    self.open(now, is_retry);
+                }
+                self.hurry(now);
+            }
+            NetworkChange::Shown => {
+                self.handle_timeout(now);
+                self.hurry(now);
+            }
+        }
+    }
+
+    fn go_offline(&mut self, now: Time) {
+        match &mut self.link {
+            Link::Opening(attempt) => {
+                attempt.engine.abandon(&mut self.wants);
+                self.link = Link::Waiting { until: now, is_retry: attempt.is_retry };
+            }
+            Link::Open { .. } => {
+                self.link_ended(now, &End::new(Reason::TransportClose, "network connection lost"));
+            }
+            Link::Idle | Link::Waiting { .. } => {}
+        }
+    }
+
+    /// Attempts at once what waits, as far as the server and the network allow.
+    fn hurry(&mut self, now: Time) {
+        if let Link::Waiting { until, is_retry } = &mut self.link
+            && self.is_online
+        {
+            *until = self.not_before.max(now);
+            if *until <= now {
+                let is_retry = *is_retry;
+                self.begin(now, is_retry);
+            }
+        }
+    }
+
+    /// Begins an attempt, or waits for a network to do so.
+    fn begin(&mut self, now: Time, is_retry: bool) {
+        if !self.is_online {
+            self.link = Link::Waiting { until: now, is_retry };
+            return;
+        }
+        if is_retry {
+            self.attempts += 1;
+            self.wants.push(Output::ReconnectAttempt(self.attempts));
+        }
+        self.open(now, is_retry);
+    }
+
+    fn open(&mut self, now: Time, is_retry: bool) {
+        let mut untried = self.options.transports.clone();
+        // What worked comes first.
+        if let Some(at) = untried.iter().position(|&kind| Some(kind) == self.worked) {
+            untried[..=at].rotate_right(1);
+        }
+        self.open_next(now, untried, now.plus_ms(self.options.timeout_ms), is_retry);
+    }
+
+    fn open_next(&mut self, now: Time, mut untried: Vec<TransportKind>, give_up_at: Time, is_retry: bool) {
+        let kind = if untried.is_empty() { TransportKind::WebSocket } else { untried.remove(0) };
+        let share = if untried.is_empty() { u64::MAX } else { self.options.timeout_ms / SHARE_OF_TIMEOUT };
+        let until = now.plus_ms(share).min(give_up_at);
+        let engine = Engine::open(kind, self.offer.as_deref(), until, &self.options, &mut self.wants);
+        self.link = Link::Opening(Attempt { engine, untried, give_up_at, is_retry });
+    }
+
+    fn link_opened(&mut self, now: Time) {
+        let Link::Opening(attempt) = core::mem::replace(&mut self.link, Link::Idle) else { return };
+        let Attempt { engine, is_retry, .. } = attempt;
+        let kind = engine.kind();
+        self.worked = Some(kind);
+        self.offer = engine.node().map(ToString::to_string);
+        self.link = Link::Open { engine, stable_at: now.plus_ms(STABLE_MS) };
+        self.connection = self.connection.wrapping_add(1);
+        self.not_before = Time::default();
+        self.wants.push(Output::LinkOpened(kind));
+        let attempts = core::mem::take(&mut self.attempts);
+        if is_retry {
+            self.wants.push(Output::Reconnect(attempts));
+        }
+        for index in (0..self.sockets.len()).map(SocketIndex) {
+            self.sockets[index.0].stale_joins = 0;
+            if self.is_active(index) {
+                self.ask_auth(index);
+            }
+        }
+    }
+
+    fn ask_auth(&mut self, index: SocketIndex) {
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        if socket.state == State::Apart {
+            self.last_ticket = self.last_ticket.wrapping_add(1);
+            socket.state = State::Asking(Ticket(self.last_ticket));
+            socket.ask_again_at = None;
+            self.wants.push(Output::WantAuth(index, Ticket(self.last_ticket)));
+        }
+    }
+
+    /// The connection, or an attempt at one, is over.
+    pub(crate) fn link_ended(&mut self, now: Time, end: &End) {
+        if end.is_node_leaving {
+            self.offer = None;
+        }
+        match core::mem::replace(&mut self.link, Link::Idle) {
+            Link::Opening(mut attempt) => {
+                attempt.engine.abandon(&mut self.wants);
+                // Whatever was wrong, it was wrong there.
+                self.offer = None;
+                self.attempt_failed(now, attempt, end);
+            }
+            Link::Open { mut engine, stable_at } => {
+                engine.abandon(&mut self.wants);
+                if engine.heard_at() >= stable_at {
+                    self.backoff.reset();
+                }
+                self.reassembly.reset();
+                self.connection_lost(now, end);
+                self.wait(now, end.retry_after_ms);
+            }
+            other => self.link = other,
+        }
+    }
+
+    fn attempt_failed(&mut self, now: Time, attempt: Attempt, end: &End) {
+        // A server that answers with a refusal answers the same by another transport.
+        let is_refused = end.details.context.status.is_some();
+        if !attempt.untried.is_empty() && attempt.give_up_at > now && !is_refused {
+            return self.open_next(now, attempt.untried, attempt.give_up_at, attempt.is_retry);
+        }
+        if attempt.is_retry {
+            self.wants.push(Output::ReconnectError(end.details.description, end.details.clone()));
+        }
+        for index in (0..self.sockets.len()).map(SocketIndex) {
+            if self.is_active(index) {
+                self.connect_error(index, end.details.clone());
+            }
+        }
+        self.wait(now, end.retry_after_ms);
+    }
+
+    fn connect_error(&mut self, socket: SocketIndex, details: Details) {
+        let message = details.description;
+        self.wants.push(Output::ConnectError { socket, message, refusal: None, details: Some(details) });
+    }
+
+    fn connection_lost(&mut self, now: Time, end: &End) {
+        self.wants.push(Output::LinkClosed(end.reason.as_str(), Some(end.details.clone())));
+        for index in (0..self.sockets.len()).map(SocketIndex) {
+            let Some(socket) = self.sockets.get(index.0) else { return };
+            if socket.is_joined() {
+                self.part(now, index, end.reason, Some(end.details.clone()));
+            } else if socket.is_wanted {
+                self.part(now, index, end.reason, None);
+                self.connect_error(index, end.details.clone());
+            }
+        }
+    }
+
+    /// Waits for the next attempt, if there is to be one.
+    fn wait(&mut self, now: Time, retry_after_ms: Option<u64>) {
+        let is_exhausted = self.options.attempts_max.is_some_and(|most| self.attempts >= most);
+        if !self.sockets.iter().any(|socket| socket.is_wanted) {
+            self.link = Link::Idle;
+            return;
+        }
+        if !self.options.reconnection || is_exhausted {
+            return self.give_up();
+        }
+        let asked_ms = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MS_MAX);
+        self.not_before = now.plus_ms(asked_ms);
+        // The random part comes on top, so that those who were asked to wait do not come back all at once.
+        let until = self.not_before.plus_ms(self.backoff.next_ms(&self.options, &mut self.entropy));
+        self.link = Link::Waiting { until, is_retry: true };
+    }
+
+    fn give_up(&mut self) {
+        self.link = Link::Idle;
+        for socket in &mut self.sockets {
+            socket.is_wanted = false;
+            socket.part();
+        }
+        self.attempts = 0;
+        self.backoff.reset();
+        if self.options.reconnection {
+            self.wants.push(Output::ReconnectFailed);
+        }
+    }
+
+    /// The socket is connected no more: its owner hears so, and whoever awaits an answer to what was sent.
+    pub(crate) fn part(&mut self, now: Time, index: SocketIndex, reason: Reason, details: Option<Details>) {
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        if socket.is_joined() {
+            let reason = match reason {
+                Reason::ClientNamespaceDisconnect => "io client disconnect",
+                Reason::ServerNamespaceDisconnect => "io server disconnect",
+                other => other.as_str(),
+            };
+            self.wants.push(Output::Disconnected(index, reason, details));
+        }
+        socket.part();
+        for call in socket.end_sent_calls() {
+            self.call_failed(now, index, call, CallError::Disconnected);
+        }
+    }
+
+    /// Closes a connection that nobody wants any more.
+    pub(crate) fn leave_if_unwanted(&mut self, now: Time) {
+        if self.sockets.iter().any(|socket| socket.is_wanted) {
+            return;
+        }
+        self.attempts = 0;
+        match core::mem::replace(&mut self.link, Link::Idle) {
+            Link::Opening(mut attempt) => attempt.engine.abandon(&mut self.wants),
+            Link::Open { engine, .. } => {
+                self.reassembly.reset();
+                self.give_up_leaving(now, LEAVING_MAX - 1);
+                self.leaving.extend(engine.leave(now, &mut self.wants));
+                self.wants.push(Output::LinkClosed("io client disconnect", None));
+            }
+            Link::Idle | Link::Waiting { .. } => {}
+        }
+    }
+
+    /// Ends the goodbyes that take too long, and the oldest beyond so many.
+    fn give_up_leaving(&mut self, now: Time, most: usize) {
+        let excess = self.leaving.len().saturating_sub(most);
+        let wants = &mut self.wants;
+        let mut at = 0;
+        self.leaving.retain_mut(|leaving| {
+            at += 1;
+            let is_kept = at > excess && leaving.give_up_at > now;
+            if !is_kept {
+                leaving.give_up(wants);
+            }
+            is_kept
+        });
+    }
+
+    fn socket_timeout(&mut self, now: Time, index: SocketIndex) {
+        while let Some(call) = self.sockets.get_mut(index.0).and_then(|socket| socket.end_due_call(now)) {
+            self.call_failed(now, index, call, CallError::Timeout);
+        }
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        if socket.ask_again_at.is_some_and(|at| at <= now) {
+            socket.ask_again_at = None;
+            self.ask_auth(index);
+        } else if matches!(socket.state, State::Joining { give_up_at } if give_up_at <= now) {
+            self.join_timed_out(now, index);
+        }
+    }
+
+    /// The server took the connection but never answered for the namespace.
+    fn join_timed_out(&mut self, now: Time, index: SocketIndex) {
+        let end = End::new(Reason::TransportError, "timeout");
+        if !self.sockets.iter().any(Socket::is_joined) {
+            return self.link_ended(now, &end);
+        }
+        // The others are well: only this one is lost.
+        if let Some(socket) = self.sockets.get_mut(index.0) {
+            socket.is_wanted = false;
+            socket.part();
+        }
+        self.connect_error(index, end.details);
+    }
+
+    /// Tells whoever awaits a call that there is no answer.
+    pub(crate) fn call_failed(&mut self, now: Time, index: SocketIndex, call: Call, error: CallError) {
+        match call.purpose {
+            Purpose::Owner(call) => self.wants.push(Output::CallFailed(call, error)),
+            Purpose::Queue => self.queue_failed(now, index, error),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        match &self.link {
+            Link::Open { engine, .. } => Some(engine),
+            Link::Idle | Link::Opening(_) | Link::Waiting { .. } => None,
+        }
+    }
+}

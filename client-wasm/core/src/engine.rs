@@ -1,0 +1,476 @@
+//! One Engine.IO session, from the first request to its end: handshake, heartbeat, and the way its packets travel.
+//!
+//! It never decides what comes after it: whether there is another attempt, where, and when, is the client's. An error of
+//! any method is the end of the session; whoever gets it calls `abandon`.
+//!
+//! ```text
+//! open(WebSocket) ──► handshake ──────────────────────────────────────► WebSocket
+//! open(Polling)  ──► handshake ──► polling ──► probe: Opening, Asked ──► Pausing ──► WebSocket
+//!                                     ▲                      │ failed       │ failed
+//!                                     └──────────────────────┴──────────────┘
+//! ```
+
+use crate::{
+    Channel, Context, Details, Input, Options, Output, Time, TransportKind,
+    leaving::Leaving,
+    polling::{self, Polling},
+    probe::{PROBE_MS, Probe, Step},
+    url,
+    wants::Wants,
+};
+use alloc::{string::String, vec::Vec};
+use moorline_protocol::{
+    Frame, Reason,
+    engine::{self, Opened, Packet, Part, Payload, handshake},
+};
+
+/// A timer this late was held up: the page was throttled or frozen, or the machine slept.
+const LATE_MS: u64 = 1_000;
+/// After that, what came in meanwhile has so long to be heard before silence counts.
+const GRACE_MS: u64 = 2_000;
+/// Close codes with which a server says that this node is leaving: service restart, going away.
+const LEAVING_CODES: [u16; 2] = [1012, 1001];
+const OK: u16 = 200;
+/// Nothing came and nobody said why.
+const CUT_OFF: u16 = 1006;
+
+/// What a session needs of its surroundings.
+pub(crate) struct Scene<'a> {
+    pub(crate) now: Time,
+    pub(crate) options: &'a Options,
+    pub(crate) wants: &'a mut Wants,
+    pub(crate) news: &'a mut Vec<News>,
+}
+
+/// What a session tells the client.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The handshake is done.
+    Opened,
+    /// Packets travel by WebSocket now.
+    Moved,
+    /// A Socket.IO packet.
+    Packet(String),
+    /// An attachment.
+    Binary(Vec<u8>),
+    /// It was silent for too long, and is heard again.
+    Alive,
+}
+
+/// Why a session ended, or never began.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) reason: Reason,
+    pub(crate) details: Details,
+    pub(crate) retry_after_ms: Option<u64>,
+    /// Whether the node is no place to come back to.
+    pub(crate) is_node_leaving: bool,
+}
+
+impl End {
+    pub(crate) fn new(reason: Reason, description: &'static str) -> End {
+        let details = Details { description, context: Context::default() };
+        End { reason, details, retry_after_ms: None, is_node_leaving: false }
+    }
+
+    pub(crate) fn parse_error(description: &'static str) -> End {
+        End::new(Reason::ParseError, description)
+    }
+
+    fn of_status(status: u16, retry_after_ms: Option<u64>) -> End {
+        let mut end = End::new(Reason::TransportError, "polling error");
+        end.details.context.status = Some(status);
+        end.retry_after_ms = retry_after_ms;
+        // It does not know the session, or takes nobody.
+        end.is_node_leaving = true;
+        end
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    way: Way,
+    probe: Option<Probe>,
+    session: Option<Session>,
+    give_up_at: Time,
+}
+
+#[derive(Debug)]
+enum Way {
+    WebSocket(Channel),
+    Polling(Polling),
+}
+
+#[derive(Debug)]
+struct Session {
+    opened: Opened,
+    heard_at: Time,
+    /// When silence counts as death.
+    dead_at: Time,
+    is_on_grace: bool,
+}
+
+impl Session {
+    fn new(opened: Opened, now: Time) -> Session {
+        let mut session = Session { opened, heard_at: now, dead_at: now, is_on_grace: false };
+        session.hear(now);
+        session
+    }
+
+    fn hear(&mut self, now: Time) {
+        let silence_ms = self.opened.ping_interval_ms.saturating_add(self.opened.ping_timeout_ms);
+        self.heard_at = now;
+        self.dead_at = now.plus_ms(silence_ms);
+        self.is_on_grace = false;
+    }
+
+    fn is_suspect(&self, now: Time) -> bool {
+        self.is_on_grace || now >= self.dead_at
+    }
+
+    fn payload_bytes_max(&self) -> usize {
+        // Zero is how some servers say that there is no bound.
+        let announced = self.opened.payload_bytes_max.filter(|&bytes| bytes > 0);
+        announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX)
+    }
+}
+
+impl Engine {
+    /// Begins a session; it has until `give_up_at` to open.
+    pub(crate) fn open(
+        kind: TransportKind,
+        node: Option<&str>,
+        give_up_at: Time,
+        options: &Options,
+        wants: &mut Wants,
+    ) -> Engine {
+        let url = url::of(options, kind, None, node);
+        let way = match kind {
+            TransportKind::WebSocket => {
+                let channel = wants.new_channel();
+                wants.push(Output::Open(channel, url));
+                Way::WebSocket(channel)
+            }
+            TransportKind::Polling => Way::Polling(Polling::open(url, wants)),
+        };
+        Engine { way, probe: None, session: None, give_up_at }
+    }
+
+    pub(crate) fn kind(&self) -> TransportKind {
+        match self.way {
+            Way::WebSocket(_) => TransportKind::WebSocket,
+            Way::Polling(_) => TransportKind::Polling,
+        }
+    }
+
+    /// The node this session is on, if its id says so.
+    pub(crate) fn node(&self) -> Option<&str> {
+        url::node_of(&self.session.as_ref()?.opened.sid)
+    }
+
+    /// When the server was last heard.
+    pub(crate) fn heard_at(&self) -> Time {
+        self.session.as_ref().map_or(Time::default(), |session| session.heard_at)
+    }
+
+    /// Whether it may be dead: nothing was heard for longer than there should be between two heartbeats.
+    pub(crate) fn is_suspect(&self, now: Time) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_suspect(now))
+    }
+
+    /// Whether a frame fits into what the server takes, on the transport of this moment.
+    pub(crate) fn takes(&self, frame: &Frame) -> bool {
+        let bytes = match self.way {
+            Way::WebSocket(_) => frame.as_packet().len(),
+            Way::Polling(_) => polling::posted_bytes(frame),
+        };
+        self.session.as_ref().is_none_or(|session| bytes <= session.payload_bytes_max())
+    }
+
+    /// Bytes that wait for the transport here. What a WebSocket has not sent yet it knows itself.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        match &self.way {
+            Way::WebSocket(_) => 0,
+            Way::Polling(polling) => polling.waiting_bytes(),
+        }
+    }
+
+    /// Whether what is sent now goes out now.
+    pub(crate) fn is_writable(&self) -> bool {
+        match &self.way {
+            Way::WebSocket(_) => true,
+            Way::Polling(polling) => polling.post.is_none() && !self.is_pausing(),
+        }
+    }
+
+    pub(crate) fn send(&mut self, frame: Frame, wants: &mut Wants) {
+        match &mut self.way {
+            Way::WebSocket(channel) => wants.push(Output::Send(*channel, frame)),
+            Way::Polling(polling) => polling.push(frame),
+        }
+    }
+
+    /// Sends on what `send` was given.
+    pub(crate) fn flush(&mut self, wants: &mut Wants) {
+        if !self.is_pausing()
+            && let Way::Polling(polling) = &mut self.way
+        {
+            polling.post(wants);
+        }
+    }
+
+    /// When it needs `handle_timeout`.
+    pub(crate) fn deadline(&self) -> Time {
+        let own = self.session.as_ref().map_or(self.give_up_at, |session| session.dead_at);
+        self.probe.as_ref().map_or(own, |probe| probe.give_up_at.min(own))
+    }
+
+    pub(crate) fn handle_timeout(&mut self, scene: &mut Scene<'_>) -> Result<(), End> {
+        if self.probe.as_ref().is_some_and(|probe| probe.give_up_at <= scene.now) {
+            self.drop_probe(scene);
+        }
+        let Some(session) = &mut self.session else {
+            let is_over = self.give_up_at <= scene.now;
+            return if is_over { Err(End::new(Reason::TransportError, "timeout")) } else { Ok(()) };
+        };
+        if scene.now < session.dead_at {
+            return Ok(());
+        }
+        if !session.is_on_grace && scene.now.ms_since(session.dead_at) > LATE_MS {
+            session.is_on_grace = true;
+            session.dead_at = scene.now.plus_ms(GRACE_MS);
+            return Ok(());
+        }
+        Err(End::new(Reason::PingTimeout, "no heartbeat from the server"))
+    }
+
+    pub(crate) fn handle(&mut self, input: Input, scene: &mut Scene<'_>) -> Result<(), End> {
+        match input {
+            Input::Opened(channel) if self.is_probe(channel) => {
+                scene.wants.push(Output::Send(channel, engine::probe()));
+                self.set_step(Step::Asked);
+            }
+            Input::Text(channel, text) if self.is_probe(channel) => self.probe_heard(&text, scene),
+            Input::Binary(channel, _) | Input::Closed { channel, .. } | Input::TooBig(channel)
+                if self.is_probe(channel) =>
+            {
+                self.drop_probe(scene);
+            }
+            Input::Text(channel, text) if self.is_websocket(channel) => {
+                self.hear(scene);
+                self.packet(&text, scene)?;
+            }
+            Input::Binary(channel, bytes) if self.is_websocket(channel) => {
+                self.hear(scene);
+                self.binary(bytes, scene)?;
+            }
+            Input::Closed { channel, code, reason } if self.is_websocket(channel) => {
+                return Err(self.websocket_closed(code, reason));
+            }
+            Input::Answer { channel, status, retry_after_ms, body } if self.is_request(channel) => {
+                if status != OK {
+                    return Err(End::of_status(status, retry_after_ms));
+                }
+                self.answered(channel, body, scene)?;
+            }
+            Input::Failed(channel) if self.is_request(channel) => {
+                return Err(End::new(Reason::TransportError, "polling error"));
+            }
+            Input::TooBig(channel) if self.is_websocket(channel) || self.is_request(channel) => {
+                return Err(End::parse_error("a message is too big"));
+            }
+            // Of a transport that was given up, or not about one.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn is_websocket(&self, channel: Channel) -> bool {
+        matches!(self.way, Way::WebSocket(own) if own == channel)
+    }
+
+    fn is_request(&self, channel: Channel) -> bool {
+        matches!(&self.way, Way::Polling(polling) if [polling.poll, polling.post].contains(&Some(channel)))
+    }
+
+    fn is_probe(&self, channel: Channel) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.channel == channel)
+    }
+
+    fn is_pausing(&self) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.step == Step::Pausing)
+    }
+
+    fn hear(&mut self, scene: &mut Scene<'_>) {
+        if let Some(session) = &mut self.session {
+            let was_suspect = session.is_suspect(scene.now);
+            session.hear(scene.now);
+            if was_suspect {
+                scene.news.push(News::Alive);
+            }
+        }
+    }
+
+    fn packet(&mut self, text: &str, scene: &mut Scene<'_>) -> Result<(), End> {
+        match (engine::decode(text), self.session.is_some()) {
+            (Ok(Packet::Open(data)), false) => self.opened(data, scene),
+            (Ok(Packet::Message(packet)), true) => {
+                scene.news.push(News::Packet(packet.into()));
+                Ok(())
+            }
+            (Ok(Packet::Ping(_)), true) => {
+                self.send(engine::pong(), scene.wants);
+                self.flush(scene.wants);
+                Ok(())
+            }
+            (Ok(Packet::Close), _) => {
+                let mut end = End::new(Reason::TransportClose, "closed by the server");
+                end.is_node_leaving = true;
+                Err(end)
+            }
+            (Ok(Packet::Noop | Packet::Pong(_)), true) => Ok(()),
+            _ => Err(End::parse_error("not a packet of the protocol")),
+        }
+    }
+
+    fn binary(&mut self, bytes: Vec<u8>, scene: &mut Scene<'_>) -> Result<(), End> {
+        if self.session.is_none() {
+            return Err(End::parse_error("binary data before the handshake"));
+        }
+        scene.news.push(News::Binary(bytes));
+        Ok(())
+    }
+
+    fn opened(&mut self, data: &str, scene: &mut Scene<'_>) -> Result<(), End> {
+        let Ok(opened) = handshake::decode(data) else {
+            return Err(End::parse_error("a malformed handshake"));
+        };
+        let session = Session::new(opened, scene.now);
+        let sid = session.opened.sid.as_str();
+        if let Way::Polling(polling) = &mut self.way {
+            let url = url::of(scene.options, TransportKind::Polling, Some(sid), None);
+            polling.settle(url, session.payload_bytes_max());
+            let is_wanted =
+                scene.options.upgrade && scene.options.transports.contains(&TransportKind::WebSocket);
+            if session.opened.has_upgrade && is_wanted {
+                let url = url::of(scene.options, TransportKind::WebSocket, Some(sid), None);
+                let channel = scene.wants.new_channel();
+                scene.wants.push(Output::Open(channel, url));
+                let give_up_at = scene.now.plus_ms(PROBE_MS);
+                self.probe = Some(Probe { channel, step: Step::Opening, give_up_at });
+            }
+        }
+        self.session = Some(session);
+        scene.news.push(News::Opened);
+        Ok(())
+    }
+
+    fn websocket_closed(&self, code: u16, words: String) -> End {
+        let mut end = match &self.session {
+            Some(_) => End::new(Reason::TransportClose, "websocket connection closed"),
+            None => End::new(Reason::TransportError, "websocket error"),
+        };
+        // A code nobody sent is only the browser's way to say so.
+        end.details.context =
+            Context { code: Some(if code == 0 { CUT_OFF } else { code }), reason: words, status: None };
+        end.is_node_leaving = LEAVING_CODES.contains(&code);
+        end
+    }
+
+    fn answered(&mut self, channel: Channel, body: String, scene: &mut Scene<'_>) -> Result<(), End> {
+        let Way::Polling(polling) = &mut self.way else { return Ok(()) };
+        if polling.post == Some(channel) {
+            polling.post = None;
+        } else {
+            polling.poll = None;
+            self.hear(scene);
+            self.take_body(body, scene)?;
+        }
+        self.go_on(scene);
+        Ok(())
+    }
+
+    fn take_body(&mut self, body: String, scene: &mut Scene<'_>) -> Result<(), End> {
+        let mut payload = Payload::new(body);
+        while let Some(part) = payload.next_part() {
+            match part {
+                Ok(Part::Text(text)) => self.packet(text, scene)?,
+                Ok(Part::Binary(bytes)) => self.binary(bytes, scene)?,
+                Err(_) => return Err(End::parse_error("a packet is not base64")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next requests, or the move to the WebSocket once those under way have ended.
+    fn go_on(&mut self, scene: &mut Scene<'_>) {
+        let is_pausing = self.is_pausing();
+        let Way::Polling(polling) = &mut self.way else { return };
+        if !is_pausing {
+            polling.poll(scene.wants);
+            polling.post(scene.wants);
+        } else if polling.is_idle() {
+            self.move_over(scene);
+        }
+    }
+
+    fn set_step(&mut self, step: Step) {
+        if let Some(probe) = &mut self.probe {
+            probe.step = step;
+        }
+    }
+
+    fn probe_heard(&mut self, text: &str, scene: &mut Scene<'_>) {
+        let is_asked = self.probe.as_ref().is_some_and(|probe| probe.step == Step::Asked);
+        if is_asked && engine::decode(text) == Ok(Packet::Pong("probe")) {
+            self.set_step(Step::Pausing);
+            self.go_on(scene);
+        } else {
+            self.drop_probe(scene);
+        }
+    }
+
+    fn move_over(&mut self, scene: &mut Scene<'_>) {
+        let (Some(probe), Way::Polling(polling)) = (self.probe.take(), &mut self.way) else { return };
+        let outbox = polling.take_outbox();
+        self.way = Way::WebSocket(probe.channel);
+        scene.wants.push(Output::Send(probe.channel, engine::upgrade()));
+        for frame in outbox {
+            scene.wants.push(Output::Send(probe.channel, frame));
+        }
+        scene.news.push(News::Moved);
+    }
+
+    /// The session goes on polling as if there had been no WebSocket.
+    fn drop_probe(&mut self, scene: &mut Scene<'_>) {
+        if let Some(probe) = self.probe.take() {
+            scene.wants.push(Output::Close(probe.channel));
+            self.go_on(scene);
+        }
+    }
+
+    /// Gives everything up at once.
+    pub(crate) fn abandon(&mut self, wants: &mut Wants) {
+        if let Some(probe) = self.probe.take() {
+            wants.push(Output::Close(probe.channel));
+        }
+        match &mut self.way {
+            Way::WebSocket(channel) => wants.push(Output::Close(*channel)),
+            Way::Polling(polling) => polling.abort(wants),
+        }
+    }
+
+    /// Says goodbye: everything it was given still goes out, which over polling takes a moment.
+    pub(crate) fn leave(mut self, now: Time, wants: &mut Wants) -> Option<Leaving> {
+        if self.session.is_none() || matches!(self.way, Way::WebSocket(_)) {
+            self.abandon(wants);
+            return None;
+        }
+        if let Some(probe) = self.probe.take() {
+            wants.push(Output::Close(probe.channel));
+        }
+        let Way::Polling(mut polling) = self.way else { return None };
+        polling.push(engine::close());
+        Some(Leaving::new(polling, now, wants))
+    }
+}

@@ -1,0 +1,98 @@
+//! Every setting and every limit of a client, each with its default and the reason for it.
+
+use alloc::{string::String, vec, vec::Vec};
+
+/// How packets travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportKind {
+    /// One WebSocket.
+    WebSocket,
+    /// Long polling over HTTP.
+    Polling,
+}
+
+impl TransportKind {
+    /// The name in a query and to a user.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TransportKind::WebSocket => "websocket",
+            TransportKind::Polling => "polling",
+        }
+    }
+}
+
+/// What a [`Client`](crate::Client) is told once. Names follow the stock client's.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Scheme, authority and path of the server, such as `https://example.org/socket.io/`; no query.
+    pub url: String,
+    /// More query parameters, encoded, without `?`; may be empty.
+    pub query: String,
+    /// The node to ask for first, as if this tab had been there.
+    pub node: Option<String>,
+    /// Which transports may be used, the first one first.
+    pub transports: Vec<TransportKind>,
+    /// The transport that is known to have worked with this server.
+    pub worked: Option<TransportKind>,
+    /// Whether a session that polls moves to WebSocket.
+    pub upgrade: bool,
+    /// Whether a lost connection is opened again.
+    pub reconnection: bool,
+    /// How many attempts in a row may fail; `None`: any number.
+    pub attempts_max: Option<u32>,
+    /// The first ceiling of the random delay before an attempt.
+    pub delay_ms: u64,
+    /// The highest ceiling.
+    pub delay_max_ms: u64,
+    /// Which part of a delay is random, in thousandths: 1,000 is full jitter.
+    pub random_permille: u32,
+    /// How long one attempt may take, all its transports together.
+    pub timeout_ms: u64,
+    /// Messages that wait to be sent. A page that is offline for an hour must not fill memory.
+    pub send_packets_max: usize,
+    /// Bytes that wait to be sent, whatever they wait for.
+    pub send_bytes_max: usize,
+    /// The largest message taken from the server, attachments included.
+    pub message_bytes_max: usize,
+    /// How deep the JSON of a message may nest: the page's own parser recurses.
+    pub depth_max: usize,
+    /// Attachments of one message, both ways; servers of the reference take ten.
+    pub attachments_max: usize,
+    /// Acknowledgements awaited at a time.
+    pub calls_max: usize,
+    /// What makes one client's randomness differ from another's.
+    pub seed: u64,
+}
+
+impl Options {
+    /// The defaults for a server.
+    pub fn new(url: String) -> Options {
+        Options {
+            url,
+            query: String::new(),
+            node: None,
+            transports: vec![TransportKind::WebSocket, TransportKind::Polling],
+            worked: None,
+            upgrade: true,
+            reconnection: true,
+            attempts_max: None,
+            delay_ms: 1_000,
+            delay_max_ms: 5_000,
+            random_permille: 1_000,
+            timeout_ms: 20_000,
+            send_packets_max: 10_000,
+            send_bytes_max: 4 << 20,
+            message_bytes_max: 10_000_000,
+            depth_max: 64,
+            attachments_max: 10,
+            calls_max: 65_536,
+            seed: 0,
+        }
+    }
+
+    /// Whether the server is this machine, which is reachable without any network.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        ["localhost", "127.", "[::1]"].iter().any(|start| host.starts_with(start))
+    }
+}

@@ -1,0 +1,104 @@
+//! Long polling: one GET that waits for the server, one POST at a time with what is to be sent.
+//!
+//! Owns the two requests and what waits for the second. Invariant: packets are posted in the order they were pushed, and
+//! a body holds no more than the server takes, unless a single packet does.
+
+use crate::{Channel, Output, wants::Wants};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
+use moorline_protocol::{Frame, engine::payload};
+
+#[derive(Debug)]
+pub(crate) struct Polling {
+    url: String,
+    pub(crate) poll: Option<Channel>,
+    pub(crate) post: Option<Channel>,
+    outbox: VecDeque<Frame>,
+    outbox_bytes: usize,
+    body_bytes_max: usize,
+}
+
+impl Polling {
+    /// Asks for a session.
+    pub(crate) fn open(url: String, wants: &mut Wants) -> Polling {
+        let outbox = VecDeque::new();
+        let mut polling =
+            Polling { url, poll: None, post: None, outbox, outbox_bytes: 0, body_bytes_max: usize::MAX };
+        polling.poll(wants);
+        polling
+    }
+
+    /// From now on requests belong to a session.
+    pub(crate) fn settle(&mut self, url: String, body_bytes_max: usize) {
+        self.url = url;
+        self.body_bytes_max = body_bytes_max;
+    }
+
+    /// Waits for the server again.
+    pub(crate) fn poll(&mut self, wants: &mut Wants) {
+        if self.poll.is_none() {
+            let channel = wants.new_channel();
+            self.poll = Some(channel);
+            wants.push(Output::Get(channel, self.url.clone()));
+        }
+    }
+
+    pub(crate) fn push(&mut self, frame: Frame) {
+        self.outbox_bytes += frame.len_bytes();
+        self.outbox.push_back(frame);
+    }
+
+    /// Posts what is due, unless a POST is under way.
+    pub(crate) fn post(&mut self, wants: &mut Wants) {
+        if self.post.is_none() && !self.outbox.is_empty() {
+            let channel = wants.new_channel();
+            self.post = Some(channel);
+            let body = String::from_utf8(payload::encode(&self.take_body())).unwrap_or_default();
+            wants.push(Output::Post(channel, self.url.clone(), body));
+        }
+    }
+
+    fn take_body(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        let mut bytes = 0;
+        while let Some(frame) = self.outbox.front() {
+            bytes += posted_bytes(frame) + 1;
+            // The last packet has no separator behind it.
+            if !frames.is_empty() && bytes - 1 > self.body_bytes_max {
+                break;
+            }
+            frames.extend(self.outbox.pop_front());
+        }
+        self.outbox_bytes -= frames.iter().map(Frame::len_bytes).sum::<usize>();
+        frames
+    }
+
+    /// What waits to be posted, for a transport that takes over.
+    pub(crate) fn take_outbox(&mut self) -> VecDeque<Frame> {
+        self.outbox_bytes = 0;
+        core::mem::take(&mut self.outbox)
+    }
+
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.outbox_bytes
+    }
+
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.poll.is_none() && self.post.is_none()
+    }
+
+    pub(crate) fn abort(&mut self, wants: &mut Wants) {
+        for channel in [self.poll.take(), self.post.take()].into_iter().flatten() {
+            wants.push(Output::Abort(channel));
+        }
+    }
+}
+
+/// How long a packet is in a body: binary ones travel as `b` and base64.
+pub(crate) fn posted_bytes(frame: &Frame) -> usize {
+    let bytes = frame.as_packet().len();
+    if frame.is_binary() { 1 + bytes.div_ceil(3) * 4 } else { bytes }
+}

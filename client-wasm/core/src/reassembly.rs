@@ -1,0 +1,105 @@
+//! From Engine.IO messages to whole Socket.IO packets: text, and the attachments that follow it.
+//!
+//! Owns every bound on what a server may send: size, depth, number of attachments. It never reads the JSON itself.
+
+use crate::Options;
+use alloc::{string::String, vec::Vec};
+use moorline_protocol::{
+    json,
+    socket::{self, packet::Kind},
+};
+
+/// A packet with all that belongs to it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Incoming {
+    pub(crate) namespace: String,
+    pub(crate) kind: IncomingKind,
+    /// The payload; empty when there is none.
+    pub(crate) json: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum IncomingKind {
+    Connected,
+    Refused,
+    Disconnected,
+    Event { ack: Option<u64>, attachments: Vec<Vec<u8>> },
+    Answer { ack: u64, attachments: Vec<Vec<u8>> },
+}
+
+/// The packet whose attachments are still to come.
+#[derive(Debug, Default)]
+pub(crate) struct Reassembly {
+    pending: Option<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    incoming: Incoming,
+    missing: usize,
+    bytes: usize,
+}
+
+/// In a few words, what a packet does wrong.
+type Fault = &'static str;
+
+impl Reassembly {
+    /// Takes a text packet; returns it once it is whole.
+    pub(crate) fn text(&mut self, text: &str, options: &Options) -> Result<Option<Incoming>, Fault> {
+        if self.pending.is_some() {
+            return Err("a packet where an attachment was due");
+        }
+        if text.len() > options.message_bytes_max {
+            return Err("a message is too big");
+        }
+        let packet = socket::decode(text).map_err(|_| "not a packet of the protocol")?;
+        if !json::nests_within(packet.data, options.depth_max) {
+            return Err("a message nests too deep");
+        }
+        let (kind, missing) = match (packet.kind, packet.ack) {
+            (Kind::Connect, _) => (IncomingKind::Connected, 0),
+            (Kind::ConnectError, _) => (IncomingKind::Refused, 0),
+            (Kind::Disconnect, _) => (IncomingKind::Disconnected, 0),
+            (Kind::Event, ack) => (IncomingKind::Event { ack, attachments: Vec::new() }, 0),
+            (Kind::BinaryEvent { attachments }, ack) => {
+                (IncomingKind::Event { ack, attachments: Vec::new() }, attachments)
+            }
+            (Kind::Ack, Some(ack)) => (IncomingKind::Answer { ack, attachments: Vec::new() }, 0),
+            (Kind::BinaryAck { attachments }, Some(ack)) => {
+                (IncomingKind::Answer { ack, attachments: Vec::new() }, attachments)
+            }
+            (Kind::Ack | Kind::BinaryAck { .. }, None) => return Err("an answer to nothing"),
+        };
+        let incoming = Incoming { namespace: packet.namespace.into(), kind, json: packet.data.into() };
+        let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+        if missing > options.attachments_max {
+            return Err("a message has too many attachments");
+        }
+        if missing == 0 {
+            return Ok(Some(incoming));
+        }
+        self.pending = Some(Pending { incoming, missing, bytes: text.len() });
+        Ok(None)
+    }
+
+    /// Takes an attachment; returns the packet once it is whole.
+    pub(crate) fn binary(&mut self, bytes: Vec<u8>, options: &Options) -> Result<Option<Incoming>, Fault> {
+        let Some(pending) = &mut self.pending else { return Err("an attachment to nothing") };
+        pending.bytes = pending.bytes.saturating_add(bytes.len());
+        if pending.bytes > options.message_bytes_max {
+            return Err("a message is too big");
+        }
+        if let IncomingKind::Event { attachments, .. } | IncomingKind::Answer { attachments, .. } =
+            &mut pending.incoming.kind
+        {
+            attachments.push(bytes);
+        }
+        pending.missing -= 1;
+        Ok(if pending.missing == 0 { self.pending.take().map(|pending| pending.incoming) } else { None })
+    }
+
+    /// The connection has ended, and with it what was half there.
+    pub(crate) fn reset(&mut self) {
+        self.pending = None;
+    }
+}

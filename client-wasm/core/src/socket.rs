@@ -1,0 +1,249 @@
+//! One namespace over the connection: where it stands, what waits to be sent, and which answers it awaits.
+//!
+//! Owns the tables and their order. It never sends: the client does, with the connection it has.
+//!
+//! ```text
+//! Apart ──► Asking (for auth) ──► Joining (CONNECT sent) ──► Joined
+//!   ▲           │                      │                        │
+//!   └───────────┴──────────────────────┴────────────────────────┘  the connection ended, or a refusal
+//! ```
+//!
+//! Invariant: a call is in `calls` until it is answered or fails, once. What is held goes out in the order it came.
+
+use crate::{CallId, Ticket, Time, reassembly::Incoming};
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    string::String,
+    vec::Vec,
+};
+use moorline_protocol::Frame;
+
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) namespace: String,
+    /// How often an event is sent again; with it, events queue and go one at a time.
+    pub(crate) retries: Option<u32>,
+    pub(crate) ack_timeout_ms: Option<u64>,
+    /// Whether its owner wants it connected.
+    pub(crate) is_wanted: bool,
+    pub(crate) state: State,
+    /// When to ask for auth again, after it could not be had.
+    pub(crate) ask_again_at: Option<Time>,
+    /// Answers to CONNECT that are on their way to somebody who left meanwhile.
+    pub(crate) stale_joins: u32,
+    /// Events that came before the answer to CONNECT.
+    pub(crate) early: Vec<Incoming>,
+    pub(crate) early_bytes: usize,
+    pub(crate) held: Held,
+    pub(crate) queue: Queue,
+    calls: BTreeMap<u64, Call>,
+    due: BTreeSet<(Time, u64)>,
+    next_id: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Apart,
+    Asking(Ticket),
+    Joining { give_up_at: Time },
+    Joined,
+}
+
+/// An answer that is awaited.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) purpose: Purpose,
+    deadline: Time,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Its owner awaits it.
+    Owner(CallId),
+    /// The first of the queue goes on with it.
+    Queue,
+}
+
+/// A packet that is ready to go.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) frames: Vec<Frame>,
+    /// The acknowledgement it asks for.
+    pub(crate) id: Option<u64>,
+}
+
+impl Ready {
+    pub(crate) fn len_bytes(&self) -> usize {
+        len_bytes(&self.frames)
+    }
+}
+
+pub(crate) fn len_bytes(frames: &[Frame]) -> usize {
+    frames.iter().map(Frame::len_bytes).sum()
+}
+
+/// Packets that wait for the connection.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    packets: VecDeque<Ready>,
+    pub(crate) len_bytes: usize,
+}
+
+impl Held {
+    pub(crate) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    pub(crate) fn push(&mut self, packet: Ready) {
+        self.len_bytes += packet.len_bytes();
+        self.packets.push_back(packet);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Ready> {
+        let packet = self.packets.pop_front()?;
+        self.len_bytes -= packet.len_bytes();
+        Some(packet)
+    }
+
+    /// Takes away the one that asks for this acknowledgement.
+    fn remove(&mut self, id: u64) -> bool {
+        let Some(at) = self.packets.iter().position(|packet| packet.id == Some(id)) else { return false };
+        if let Some(packet) = self.packets.remove(at) {
+            self.len_bytes -= packet.len_bytes();
+        }
+        true
+    }
+
+    fn ids(&self) -> BTreeSet<u64> {
+        self.packets.iter().filter_map(|packet| packet.id).collect()
+    }
+}
+
+/// Events that are sent until they are acknowledged.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    pub(crate) events: VecDeque<Queued>,
+    pub(crate) len_bytes: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) json: String,
+    pub(crate) attachments: Vec<Vec<u8>>,
+    pub(crate) timeout_ms: Option<u64>,
+    /// Who awaits the answer, if anybody does.
+    pub(crate) call: Option<CallId>,
+    pub(crate) tries: u32,
+    pub(crate) is_pending: bool,
+}
+
+impl Queued {
+    fn len_bytes(&self) -> usize {
+        self.json.len() + self.attachments.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, queued: Queued) {
+        self.len_bytes += queued.len_bytes();
+        self.events.push_back(queued);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Queued> {
+        let queued = self.events.pop_front()?;
+        self.len_bytes -= queued.len_bytes();
+        Some(queued)
+    }
+}
+
+impl Socket {
+    pub(crate) fn new(namespace: String, retries: Option<u32>, ack_timeout_ms: Option<u64>) -> Socket {
+        Socket {
+            namespace,
+            retries: retries.filter(|&retries| retries > 0),
+            ack_timeout_ms,
+            is_wanted: false,
+            state: State::Apart,
+            ask_again_at: None,
+            stale_joins: 0,
+            early: Vec::new(),
+            early_bytes: 0,
+            held: Held::default(),
+            queue: Queue::default(),
+            calls: BTreeMap::new(),
+            due: BTreeSet::new(),
+            next_id: 0,
+        }
+    }
+
+    pub(crate) fn is_joined(&self) -> bool {
+        self.state == State::Joined
+    }
+
+    /// Back to the start: what came early is of the connection that has ended.
+    pub(crate) fn part(&mut self) {
+        if matches!(self.state, State::Joining { .. }) {
+            self.stale_joins += 1;
+        }
+        self.state = State::Apart;
+        self.early.clear();
+        self.early_bytes = 0;
+        self.ask_again_at = None;
+    }
+
+    /// The id the next call will have.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
+    /// When an answer is due: in the time given with the event, or else the socket's own, if there is one.
+    pub(crate) fn answer_due(&self, now: Time, timeout_ms: Option<u64>) -> Time {
+        timeout_ms.or(self.ack_timeout_ms).map_or(Time::NEVER, |ms| now.plus_ms(ms))
+    }
+
+    pub(crate) fn calls_len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// A new acknowledgement is awaited; returns its id on the wire.
+    pub(crate) fn call(&mut self, purpose: Purpose, deadline: Time) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.calls.insert(id, Call { purpose, deadline });
+        if deadline != Time::NEVER {
+            self.due.insert((deadline, id));
+        }
+        id
+    }
+
+    /// The call is over.
+    pub(crate) fn end_call(&mut self, id: u64) -> Option<Call> {
+        let call = self.calls.remove(&id)?;
+        self.due.remove(&(call.deadline, id));
+        Some(call)
+    }
+
+    /// A call whose time is over; what waited to be sent for it is not sent any more.
+    pub(crate) fn end_due_call(&mut self, now: Time) -> Option<Call> {
+        let &(_, id) = self.due.first().filter(|(deadline, _)| *deadline <= now)?;
+        self.held.remove(id);
+        self.end_call(id)
+    }
+
+    /// The calls whose answers will not come, since what they belong to was sent on a connection that has ended.
+    pub(crate) fn end_sent_calls(&mut self) -> Vec<Call> {
+        let held = self.held.ids();
+        let sent: Vec<u64> = self.calls.keys().copied().filter(|id| !held.contains(id)).collect();
+        sent.into_iter().filter_map(|id| self.end_call(id)).collect()
+    }
+
+    /// When it needs to be looked after.
+    pub(crate) fn deadline(&self) -> Time {
+        let join = match self.state {
+            State::Joining { give_up_at } => give_up_at,
+            State::Apart | State::Asking(_) | State::Joined => Time::NEVER,
+        };
+        let call = self.due.first().map_or(Time::NEVER, |(deadline, _)| *deadline);
+        join.min(call).min(self.ask_again_at.unwrap_or(Time::NEVER))
+    }
+}

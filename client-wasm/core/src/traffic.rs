@@ -1,0 +1,311 @@
+//! What sockets send and are sent: events, answers, the buffer of those that are not connected, and the queue of events
+//! that are sent until they are acknowledged.
+//!
+//! Invariant: what one socket sends goes out in the order of its `emit`s. What may wait is bounded in number and bytes;
+//! more is an error to whoever sends.
+
+use crate::{
+    Asked, CallError, CallId, Client, Emission, Output, SendError, SocketIndex, Time,
+    client::Link,
+    engine::{End, Engine},
+    reassembly::{Incoming, IncomingKind},
+    socket::{Purpose, Queued, Ready, Socket, State, len_bytes},
+};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+use moorline_protocol::{
+    Frame, Reason, json,
+    socket::packet::{self, Envelope},
+};
+
+/// A WebSocket with more than this unsent is too busy for what is volatile.
+const BUSY_BYTES: usize = 64 << 10;
+
+impl Client {
+    /// Sends an event, now or once connected. Returns the call that will be answered or fail, if one was asked for.
+    ///
+    /// # Errors
+    /// [`SendError`] when it cannot be taken; then nothing was.
+    pub fn emit(
+        &mut self,
+        now: Time,
+        index: SocketIndex,
+        emission: Emission,
+    ) -> Result<Option<CallId>, SendError> {
+        let Some(socket) = self.sockets.get(index.0) else { return Ok(None) };
+        let Emission { json, attachments, has_call, timeout_ms, is_volatile, unsent_bytes } = emission;
+        if has_call && socket.calls_len() >= self.options.calls_max {
+            return Err(SendError::TooManyCalls);
+        }
+        let frames = encode(socket, has_call.then(|| socket.next_id()), &json, &attachments);
+        self.check_size(&frames)?;
+        let is_queued = socket.retries.is_some() && !is_volatile;
+        let is_sent_now = !is_queued && self.can_send(now, socket);
+        let is_busy = unsent_bytes > BUSY_BYTES || !self.engine().is_some_and(Engine::is_writable);
+        let is_dropped = is_volatile && (is_busy || !is_sent_now);
+        if !is_dropped {
+            self.check_room(socket, &frames, unsent_bytes, is_sent_now)?;
+        }
+        let call = has_call.then(|| self.new_call());
+        let Some(socket) = self.sockets.get_mut(index.0) else { return Ok(None) };
+        if is_queued {
+            socket.queue.push(Queued { json, attachments, timeout_ms, call, tries: 0, is_pending: false });
+            self.work_off_queue(now, index, false);
+            return Ok(call);
+        }
+        let deadline = socket.answer_due(now, timeout_ms);
+        let id = call.map(|call| socket.call(Purpose::Owner(call), deadline));
+        if is_sent_now && !is_dropped {
+            self.send(frames);
+        } else if !is_dropped {
+            socket.held.push(Ready { frames, id });
+        } else if !socket.is_joined() && deadline == Time::NEVER {
+            // Nothing would ever end the wait for an answer to what is dropped.
+            let call = id.and_then(|id| socket.end_call(id));
+            call.into_iter().for_each(|call| self.call_failed(now, index, call, CallError::Disconnected));
+        }
+        Ok(call)
+    }
+
+    /// Answers an event of the server. Whether the connection on which it was asked still stands is looked after here.
+    ///
+    /// # Errors
+    /// [`SendError`] when it cannot be taken.
+    pub fn answer(
+        &mut self,
+        index: SocketIndex,
+        asked: Asked,
+        json: &str,
+        attachments: &[Vec<u8>],
+        unsent_bytes: usize,
+    ) -> Result<(), SendError> {
+        let Some(socket) = self.sockets.get(index.0) else { return Ok(()) };
+        if asked.connection != self.connection || !socket.is_joined() {
+            return Ok(());
+        }
+        let envelope =
+            Envelope { namespace: &socket.namespace, ack: Some(asked.id), attachments: attachments.len() };
+        let frames = with_attachments(packet::ack(envelope, json), attachments);
+        self.check_size(&frames)?;
+        self.check_room(socket, &frames, unsent_bytes, true)?;
+        self.send(frames);
+        Ok(())
+    }
+
+    /// Whether the server takes it, as far as that is known now.
+    fn check_size(&self, frames: &[Frame]) -> Result<(), SendError> {
+        if frames.len() > self.options.attachments_max + 1 {
+            return Err(SendError::TooManyAttachments);
+        }
+        let is_taken = self.engine().is_none_or(|engine| frames.iter().all(|frame| engine.takes(frame)));
+        if is_taken { Ok(()) } else { Err(SendError::TooBig) }
+    }
+
+    /// Whether there is room for it among all that waits, here and in the transport.
+    fn check_room(
+        &self,
+        socket: &Socket,
+        frames: &[Frame],
+        unsent_bytes: usize,
+        is_sent_now: bool,
+    ) -> Result<(), SendError> {
+        let held: usize =
+            self.sockets.iter().map(|socket| socket.held.len_bytes + socket.queue.len_bytes).sum();
+        let in_transport = unsent_bytes + self.engine().map_or(0, Engine::waiting_bytes);
+        let packets = socket.held.len() + socket.queue.events.len();
+        let is_full = held + in_transport + len_bytes(frames) > self.options.send_bytes_max
+            || (!is_sent_now && packets >= self.options.send_packets_max);
+        if is_full { Err(SendError::BufferFull) } else { Ok(()) }
+    }
+
+    fn new_call(&mut self) -> CallId {
+        self.last_call = self.last_call.wrapping_add(1);
+        CallId(self.last_call)
+    }
+
+    fn can_send(&self, now: Time, socket: &Socket) -> bool {
+        socket.is_joined()
+            && socket.held.len() == 0
+            && self.engine().is_some_and(|engine| !engine.is_suspect(now))
+    }
+
+    fn send(&mut self, frames: Vec<Frame>) {
+        if let Link::Open { engine, .. } = &mut self.link {
+            for frame in frames {
+                engine.send(frame, &mut self.wants);
+            }
+            engine.flush(&mut self.wants);
+        }
+    }
+
+    /// The connection can be used, again: what was held goes out.
+    pub(crate) fn release(&mut self, now: Time, index: SocketIndex) {
+        loop {
+            let Some(socket) = self.sockets.get_mut(index.0).filter(|socket| socket.is_joined()) else {
+                return;
+            };
+            let Some(Ready { frames, id }) = socket.held.pop() else { return };
+            // It may have come while nobody knew what this server takes.
+            let Err(error) = self.check_size(&frames) else {
+                self.send(frames);
+                continue;
+            };
+            let Some(socket) = self.sockets.get_mut(index.0) else { return };
+            match id.and_then(|id| socket.end_call(id)) {
+                Some(call) => self.call_failed(now, index, call, CallError::NotSent(error)),
+                None => self.wants.push(Output::Dropped(index, error)),
+            }
+        }
+    }
+
+    /// Sends the first of the queue, unless its answer is still awaited; `again` if that was lost.
+    pub(crate) fn work_off_queue(&mut self, now: Time, index: SocketIndex, again: bool) {
+        loop {
+            let Some(socket) = self.sockets.get(index.0).filter(|socket| self.can_send(now, socket)) else {
+                return;
+            };
+            let Some(first) = socket.queue.events.front().filter(|first| again || !first.is_pending) else {
+                return;
+            };
+            let frames = encode(socket, Some(socket.next_id()), &first.json, &first.attachments);
+            let deadline = socket.answer_due(now, first.timeout_ms);
+            if let Err(error) = self.check_size(&frames) {
+                self.drop_first(index, CallError::NotSent(error));
+                continue;
+            }
+            let Some(socket) = self.sockets.get_mut(index.0) else { return };
+            if let Some(first) = socket.queue.events.front_mut() {
+                first.is_pending = true;
+                first.tries += 1;
+            }
+            socket.call(Purpose::Queue, deadline);
+            return self.send(frames);
+        }
+    }
+
+    /// The first of the queue was not acknowledged: it goes again, or is given up.
+    pub(crate) fn queue_failed(&mut self, now: Time, index: SocketIndex, error: CallError) {
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        let Some(first) = socket.queue.events.front_mut() else { return };
+        first.is_pending = false;
+        if first.tries > socket.retries.unwrap_or(0) {
+            self.drop_first(index, error);
+        }
+        self.work_off_queue(now, index, false);
+    }
+
+    fn drop_first(&mut self, index: SocketIndex, error: CallError) {
+        let Some(first) = self.sockets.get_mut(index.0).and_then(|socket| socket.queue.pop()) else { return };
+        match (first.call, error) {
+            (Some(call), error) => self.wants.push(Output::CallFailed(call, error)),
+            (None, CallError::NotSent(error)) => self.wants.push(Output::Dropped(index, error)),
+            (None, CallError::Timeout | CallError::Disconnected) => {}
+        }
+    }
+
+    /// Takes a packet that is whole.
+    pub(crate) fn packet(&mut self, now: Time, incoming: Incoming) -> Result<(), End> {
+        let place = self.sockets.iter().position(|socket| socket.namespace == incoming.namespace);
+        // The namespace may just have been left: what was on its way is for nobody.
+        let Some(index) = place.map(SocketIndex) else { return Ok(()) };
+        let Some(socket) = self.sockets.get_mut(index.0) else { return Ok(()) };
+        match (incoming.kind, socket.state) {
+            (IncomingKind::Connected | IncomingKind::Refused, _) if socket.stale_joins > 0 => {
+                socket.stale_joins -= 1;
+            }
+            (IncomingKind::Connected, State::Joining { .. }) => self.joined(now, index, &incoming.json),
+            (IncomingKind::Refused, State::Joining { .. }) => self.refused(now, index, incoming.json),
+            (IncomingKind::Disconnected, State::Joining { .. } | State::Joined) => {
+                socket.is_wanted = false;
+                self.part(now, index, Reason::ServerNamespaceDisconnect, None);
+                self.leave_if_unwanted(now);
+            }
+            (IncomingKind::Event { ack, attachments }, State::Joined) => {
+                self.event(index, incoming.json, ack, attachments);
+            }
+            (kind @ IncomingKind::Event { .. }, State::Joining { .. }) => {
+                socket.early_bytes = socket.early_bytes.saturating_add(incoming.json.len());
+                if socket.early_bytes > self.options.message_bytes_max {
+                    return Err(End::parse_error("too much came before the answer to CONNECT"));
+                }
+                socket.early.push(Incoming { kind, ..incoming });
+            }
+            (IncomingKind::Answer { ack, attachments }, State::Joined) => {
+                self.answered(now, index, ack, incoming.json, attachments);
+            }
+            // Crossed with a packet of ours on the way.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, socket: SocketIndex, json: String, ack: Option<u64>, attachments: Vec<Vec<u8>>) {
+        let asked = ack.map(|id| Asked { id, connection: self.connection });
+        self.wants.push(Output::Event { socket, json, attachments, asked });
+    }
+
+    fn answered(&mut self, now: Time, index: SocketIndex, ack: u64, json: String, attachments: Vec<Vec<u8>>) {
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        // An answer that comes too late, or twice, is for nobody.
+        let Some(call) = socket.end_call(ack) else { return };
+        let owner = match call.purpose {
+            Purpose::Owner(call) => Some(call),
+            Purpose::Queue => socket.queue.pop().and_then(|queued| queued.call),
+        };
+        if let Some(call) = owner {
+            self.wants.push(Output::Answered { call, json, attachments });
+        }
+        if call.purpose == Purpose::Queue {
+            self.work_off_queue(now, index, false);
+        }
+    }
+
+    fn joined(&mut self, now: Time, index: SocketIndex, data: &str) {
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        let Some(id) = json::member(data, "sid").and_then(json::read_string) else {
+            return self.refused(now, index, NO_SID.to_string());
+        };
+        socket.state = State::Joined;
+        socket.early_bytes = 0;
+        for incoming in core::mem::take(&mut socket.early) {
+            if let IncomingKind::Event { ack, attachments } = incoming.kind {
+                self.event(index, incoming.json, ack, attachments);
+            }
+        }
+        self.release(now, index);
+        self.work_off_queue(now, index, true);
+        self.wants.push(Output::Connected(index, id));
+    }
+
+    fn refused(&mut self, now: Time, index: SocketIndex, refusal: String) {
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        socket.is_wanted = false;
+        socket.state = State::Apart;
+        socket.part();
+        let message = "refused by the server";
+        self.wants.push(Output::ConnectError {
+            socket: index,
+            message,
+            refusal: Some(refusal),
+            details: None,
+        });
+        self.leave_if_unwanted(now);
+    }
+}
+
+/// What a server of an older protocol answers has no id.
+const NO_SID: &str = r#"{"message":"the server speaks an older Socket.IO (v2)"}"#;
+
+fn encode(socket: &Socket, ack: Option<u64>, json: &str, attachments: &[Vec<u8>]) -> Vec<Frame> {
+    let envelope = Envelope { namespace: &socket.namespace, ack, attachments: attachments.len() };
+    with_attachments(packet::event(envelope, json, core::iter::empty()), attachments)
+}
+
+fn with_attachments(packet: Frame, attachments: &[Vec<u8>]) -> Vec<Frame> {
+    let mut frames = Vec::with_capacity(1 + attachments.len());
+    frames.push(packet);
+    frames.extend(attachments.iter().map(|bytes| Frame::binary(bytes)));
+    frames
+}
