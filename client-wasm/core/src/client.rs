@@ -121,6 +121,11 @@ impl Client {
         self.sockets.get(socket.0).is_some_and(|socket| socket.is_wanted)
     }
 
+    /// Whether there is a connection, or is to be one: then the network matters.
+    pub fn is_linked(&self) -> bool {
+        !matches!(self.link, Link::Idle)
+    }
+
     /// Whether nothing is under way and nothing is due: nobody needs to listen to anything for it.
     pub fn is_idle(&self) -> bool {
         matches!(self.link, Link::Idle) && self.leaving.is_empty() && self.poll_timeout().is_none()

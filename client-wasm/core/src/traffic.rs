@@ -24,7 +24,8 @@ use moorline_protocol::{
 const BUSY_BYTES: usize = 64 << 10;
 
 impl Client {
-    /// Sends an event, now or once connected. Returns the call that will be answered or fail, if one was asked for.
+    /// Sends an event, now or once connected. Returns the call that will be answered or fail, if one was asked for:
+    /// always later, so that its owner can note it first.
     ///
     /// # Errors
     /// [`SendError`] when it cannot be taken; then nothing was.
@@ -55,16 +56,16 @@ impl Client {
             self.work_off_queue(now, index, false);
             return Ok(call);
         }
-        let deadline = socket.answer_due(now, timeout_ms);
+        let deadline = match socket.answer_due(now, timeout_ms) {
+            // Nothing else would ever end the wait for an answer to what is dropped.
+            Time::NEVER if is_dropped && !socket.is_joined() => now,
+            due => due,
+        };
         let id = call.map(|call| socket.call(Purpose::Owner(call), deadline));
-        if is_sent_now && !is_dropped {
+        if !is_dropped && is_sent_now {
             self.send(frames);
         } else if !is_dropped {
             socket.held.push(Ready { frames, id });
-        } else if !socket.is_joined() && deadline == Time::NEVER {
-            // Nothing would ever end the wait for an answer to what is dropped.
-            let call = id.and_then(|id| socket.end_call(id));
-            call.into_iter().for_each(|call| self.call_failed(now, index, call, CallError::Disconnected));
         }
         Ok(call)
     }

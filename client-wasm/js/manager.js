@@ -1,0 +1,219 @@
+// One connection and its sockets: hears the module (`Owner` in src/owner.rs) and tells the sockets.
+//
+// It decides nothing. Invariant: no method that the module calls throws; a panic apart, none of the page's handlers runs
+// while the module is in the middle of something.
+
+import { connectError } from "./errors.js";
+import { Emitter, report, safely } from "./emitter.js";
+import { guarded, hasPanicked, newClient, panicListeners } from "./module.js";
+import { Socket } from "./socket.js";
+import { decode } from "./value.js";
+
+/** Which transport worked last with each server, for the next connection to it. */
+const worked = new Map();
+
+export class Manager extends Emitter {
+  #client;
+  #key;
+  #autoConnect;
+  /** By their numbers in the module. */
+  #sockets = [];
+  #calls = new Map();
+  #mourn = (error) => this.#panicked(error);
+
+  constructor({ key, autoConnect = true, ...options }) {
+    super();
+    this.#key = key;
+    this.#autoConnect = autoConnect;
+    this.#client = newClient({ ...normalised(options), worked: worked.get(key), seed: Math.random() });
+  }
+
+  get node() {
+    return hasPanicked() ? undefined : this.#client.node;
+  }
+
+  get transport() {
+    return hasPanicked() ? undefined : this.#client.transport;
+  }
+
+  /** Where code written for the stock client looks for the transport. */
+  get engine() {
+    const name = this.transport;
+    return name && { transport: { name } };
+  }
+
+  has(namespace) {
+    return this.#sockets.some(({ nsp }) => nsp === namespace);
+  }
+
+  socket(namespace, options = {}) {
+    const known = this.#sockets.find(({ nsp }) => nsp === namespace);
+    if (known) return this.#autoConnect && !known.active ? known.connect() : known;
+    const index = this.call((client) => client.addSocket(namespace, options.retries, options.ackTimeout));
+    const socket = new Socket(this, index, namespace, options);
+    this.#sockets.push(socket);
+    if (this.#autoConnect) socket.connect();
+    return socket;
+  }
+
+  /** Calls into the module. From then on this object is held, until everything that follows is over. */
+  call(use) {
+    return guarded(() => {
+      this.#client.own(this);
+      panicListeners.add(this.#mourn);
+      return use(this.#client);
+    });
+  }
+
+  /** What to do when a call is over: `done(error, list)`. */
+  await(call, done) {
+    this.#calls.set(call, done);
+  }
+
+  /** Whether the module will connect a socket without being told. */
+  isActive(index) {
+    return !hasPanicked() && this.#client.isActive(index);
+  }
+
+  // What the module calls.
+
+  wantAuth(index, ticket) {
+    const answer = (auth) => this.#authorize(index, ticket, auth);
+    const fail = (error) => this.#authFailed(index, ticket, error);
+    this.#sockets[index].payload(answer, fail);
+  }
+
+  #authorize(index, ticket, auth) {
+    try {
+      const json = auth === undefined || auth === null ? "" : JSON.stringify(auth);
+      if (json !== "" && !json.startsWith("{")) throw new TypeError("the auth payload must be an object");
+      this.call((client) => client.authorize(index, ticket, json));
+    } catch (error) {
+      this.#authFailed(index, ticket, error);
+    }
+  }
+
+  #authFailed(index, ticket, error) {
+    if (hasPanicked()) return;
+    this.call((client) => client.authFailed(index, ticket));
+    this.#sockets[index].fire("connect_error", error instanceof Error ? error : new Error(String(error)));
+  }
+
+  connected(index, id) {
+    this.#sockets[index].connectedAs(id);
+  }
+
+  connectError(index, message, refusal, details) {
+    this.#sockets[index].fire("connect_error", connectError(message, refusal, details));
+  }
+
+  disconnected(index, reason, details) {
+    this.#sockets[index].disconnectedFor(reason, details);
+  }
+
+  event(index, json, attachments, id, connection) {
+    const list = this.#read(json, attachments, hasName);
+    if (list) this.#sockets[index].hear(list, id, connection);
+  }
+
+  answered(call, json, attachments) {
+    const done = this.#take(call);
+    const list = this.#read(json, attachments);
+    if (list) done?.(null, list);
+    // The connection ends over it, and with it what was asked.
+    else done?.("disconnected");
+  }
+
+  callFailed(call, error) {
+    this.#take(call)?.(error);
+  }
+
+  dropped(index, code) {
+    this.#sockets[index].dropped(code);
+  }
+
+  linkOpened(transport) {
+    worked.set(this.#key, transport);
+    this.fire("open");
+  }
+
+  linkMoved(transport) {
+    worked.set(this.#key, transport);
+    this.fire("upgrade", transport);
+  }
+
+  linkClosed(reason, details) {
+    this.fire("close", reason, details);
+  }
+
+  reconnectAttempt(attempt) {
+    this.fire("reconnect_attempt", attempt);
+  }
+
+  reconnected(attempt) {
+    this.fire("reconnect", attempt);
+  }
+
+  reconnectError(message, details) {
+    this.fire("reconnect_error", connectError(message, undefined, details));
+  }
+
+  reconnectFailed() {
+    this.fire("reconnect_failed");
+  }
+
+  idle() {
+    panicListeners.delete(this.#mourn);
+  }
+
+  #read(json, attachments, isRight = () => true) {
+    try {
+      const list = decode(json, attachments);
+      if (Array.isArray(list) && isRight(list)) return list;
+    } catch {
+      // Said to the module below.
+    }
+    this.call((client) => client.unreadable());
+    return undefined;
+  }
+
+  #take(call) {
+    const done = this.#calls.get(call);
+    this.#calls.delete(call);
+    return done;
+  }
+
+  #panicked(error) {
+    this.idle();
+    try {
+      this.#client.abandon();
+    } catch {
+      // It stopped in the middle of what it would have to let go of.
+    }
+    const isHeard = [this, ...this.#sockets].filter((one) => one.hasListeners("error"));
+    for (const socket of this.#sockets) socket.stopped(error);
+    for (const done of this.#calls.values()) safely(done, undefined, [error]);
+    this.#calls.clear();
+    this.fire("error", error);
+    if (isHeard.length === 0) report(error);
+  }
+}
+
+const hasName = ([name]) => typeof name === "string" || typeof name === "number";
+
+/** Numbers that the module takes as they are, and what stands for "no bound" left out. */
+function normalised(options) {
+  const { reconnectionAttempts: most, timeout, ...rest } = options;
+  const isBounded = Number.isFinite(most) && most > 0;
+  return {
+    ...rest,
+    reconnectionAttempts: isBounded ? most : undefined,
+    timeout: timeout === false ? Number.MAX_SAFE_INTEGER : timeout,
+    transports: options.transports && [...new Set(options.transports)].map(known),
+  };
+}
+
+function known(transport) {
+  if (transport === "websocket" || transport === "polling") return transport;
+  throw new TypeError(`transports are "websocket" and "polling", not ${String(transport)}`);
+}

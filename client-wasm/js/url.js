@@ -1,0 +1,31 @@
+// From a URL and options to the address of a server and a namespace.
+
+/** `url` without query, `query`, `node` (a first wish for one), `namespace`, and `key`: the same for the same server. */
+export function address(url, { path = "/socket.io/", query } = {}) {
+  const { origin, pathname, searchParams } = parse(url ?? globalThis.location?.origin);
+  const folder = `/${path.replace(/^\/+|\/+$/g, "")}/`.replace("//", "/");
+  const params = new URLSearchParams(query === undefined ? searchParams : given(query));
+  const node = params.get("node") ?? undefined;
+  params.delete("node");
+  const where = { url: origin + folder, query: params.toString(), node };
+  return { ...where, namespace: pathname === "" ? "/" : pathname, key: origin + folder };
+}
+
+function given(query) {
+  if (typeof query === "string") return query;
+  return Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
+}
+
+function parse(url) {
+  if (url === undefined) throw new TypeError("io() needs the URL of a server where there is no page");
+  let { protocol, host, pathname, searchParams } = new URL(withProtocol(String(url)), globalThis.location?.href);
+  protocol = protocol.replace(/^ws/, "http");
+  if (!/^https?:$/.test(protocol)) throw new TypeError(`io() takes http, https, ws and wss, not ${protocol}`);
+  return { origin: `${protocol}//${host}`, pathname, searchParams };
+}
+
+/** As the stock client takes them: `localhost:3000`, `example.org`, `//example.org`, `/namespace`. */
+function withProtocol(url) {
+  if (url.startsWith("/") || /^[a-z]+:\/\//i.test(url)) return url;
+  return `${globalThis.location?.protocol ?? "https:"}//${url}`;
+}

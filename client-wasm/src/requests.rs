@@ -1,0 +1,86 @@
+//! HTTP requests that are under way.
+
+use crate::ms;
+use alloc::{collections::BTreeMap, string::String};
+use core::cell::RefCell;
+use js_sys::Function;
+use moorline_client_core::{Channel, Input};
+use wasm_bindgen::prelude::*;
+
+/// `status`, `Retry-After` in milliseconds, body. Status 0: no answer; no body: one that was too big.
+type Done = Closure<dyn Fn(u16, Option<f64>, Option<String>)>;
+
+#[wasm_bindgen(module = "/js/request.js")]
+extern "C" {
+    /// Makes a request (POST if there is a body) and calls `done` once, later. Returns what aborts it.
+    fn request(
+        fetch: &Function,
+        url: &str,
+        body: Option<String>,
+        has_credentials: bool,
+        bytes_max: usize,
+        done: &Done,
+    ) -> Function;
+}
+
+pub(crate) struct Requests {
+    fetch: Option<Function>,
+    has_credentials: bool,
+    bytes_max: usize,
+    pending: RefCell<BTreeMap<Channel, Request>>,
+}
+
+struct Request {
+    abort: Function,
+    _done: Done,
+}
+
+impl Requests {
+    pub(crate) fn new(fetch: Option<Function>, has_credentials: bool, bytes_max: usize) -> Requests {
+        Requests { fetch, has_credentials, bytes_max, pending: RefCell::default() }
+    }
+
+    /// Returns whether it was made: without `fetch` it is not.
+    pub(crate) fn make(
+        &self,
+        channel: Channel,
+        url: &str,
+        body: Option<String>,
+        tell: impl Fn(Input) + 'static,
+    ) -> bool {
+        let Some(fetch) = &self.fetch else { return false };
+        let done = Done::new(move |status, retry_after_ms: Option<f64>, body| {
+            let retry_after_ms = retry_after_ms.map(ms);
+            tell(match (status, body) {
+                (0, _) => Input::Failed(channel),
+                (_, None) => Input::TooBig(channel),
+                (status, Some(body)) => Input::Answer { channel, status, retry_after_ms, body },
+            });
+        });
+        let abort = request(fetch, url, body, self.has_credentials, self.bytes_max, &done);
+        self.pending.borrow_mut().insert(channel, Request { abort, _done: done });
+        true
+    }
+
+    /// It has ended.
+    pub(crate) fn forget(&self, channel: Channel) {
+        let ended = self.pending.borrow_mut().remove(&channel);
+        drop(ended);
+    }
+
+    pub(crate) fn abort(&self, channel: Channel) {
+        let aborted = self.pending.borrow_mut().remove(&channel);
+        if let Some(request) = aborted {
+            // It only cancels.
+            let _ = request.abort.call0(&JsValue::UNDEFINED);
+        }
+    }
+
+    pub(crate) fn abort_all(&self) {
+        while let Some((channel, _)) =
+            self.pending.borrow().first_key_value().map(|(channel, _)| (*channel, ()))
+        {
+            self.abort(channel);
+        }
+    }
+}

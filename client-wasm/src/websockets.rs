@@ -1,0 +1,115 @@
+//! WebSockets that are open or opening.
+
+use alloc::{collections::BTreeMap, string::String};
+use core::cell::RefCell;
+use js_sys::{Array, ArrayBuffer, Function, JsString, Reflect, Uint8Array};
+use moorline_client_core::{Channel, Input};
+use wasm_bindgen::{JsCast, prelude::*};
+use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
+
+pub(crate) struct WebSockets {
+    /// The class to make them with.
+    class: Option<Function>,
+    bytes_max: usize,
+    sockets: RefCell<BTreeMap<Channel, Connection>>,
+}
+
+struct Connection {
+    socket: WebSocket,
+    _listener: Closure<dyn Fn(Event)>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        for set in [WebSocket::set_onopen, WebSocket::set_onmessage, WebSocket::set_onclose] {
+            set(&self.socket, None);
+        }
+        // Closing one that is closed is nothing.
+        let _ = self.socket.close();
+    }
+}
+
+impl WebSockets {
+    pub(crate) fn new(class: Option<Function>, bytes_max: usize) -> WebSockets {
+        WebSockets { class, bytes_max, sockets: RefCell::default() }
+    }
+
+    /// Returns whether it was made: where there are none, or a policy forbids it, it is not.
+    pub(crate) fn open(&self, channel: Channel, url: &str, tell: impl Fn(Input) + 'static) -> bool {
+        let Some(class) = &self.class else { return false };
+        let Ok(made) = Reflect::construct(class, &Array::of1(&JsValue::from_str(url))) else { return false };
+        // By its methods, not by its class: a test or another platform brings its own.
+        let socket: WebSocket = made.unchecked_into();
+        socket.set_binary_type(BinaryType::Arraybuffer);
+        let bytes_max = self.bytes_max;
+        let listener = Closure::<dyn Fn(Event)>::new(move |event: Event| {
+            if let Some(input) = read(channel, bytes_max, event) {
+                tell(input);
+            }
+        });
+        let function = Some(listener.as_ref().unchecked_ref());
+        for set in [WebSocket::set_onopen, WebSocket::set_onmessage, WebSocket::set_onclose] {
+            set(&socket, function);
+        }
+        self.sockets.borrow_mut().insert(channel, Connection { socket, _listener: listener });
+        true
+    }
+
+    pub(crate) fn send(&self, channel: Channel, packet: &[u8], is_binary: bool) {
+        let sockets = self.sockets.borrow();
+        let Some(Connection { socket, .. }) = sockets.get(&channel) else { return };
+        // What cannot be sent is followed by the close event, which says so.
+        let _ = match core::str::from_utf8(packet) {
+            Ok(text) if !is_binary => socket.send_with_str(text),
+            _ => socket.send_with_u8_array(packet),
+        };
+    }
+
+    /// Lets go of it; what it was given to send still goes out.
+    pub(crate) fn close(&self, channel: Channel) {
+        let closed = self.sockets.borrow_mut().remove(&channel);
+        drop(closed);
+    }
+
+    pub(crate) fn close_all(&self) {
+        let closed = core::mem::take(&mut *self.sockets.borrow_mut());
+        drop(closed);
+    }
+
+    /// Bytes that were given to them and have not gone out.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        let sockets = self.sockets.borrow();
+        let unsent: u32 = sockets.values().map(|connection| connection.socket.buffered_amount()).sum();
+        usize::try_from(unsent).unwrap_or(usize::MAX)
+    }
+}
+
+fn read(channel: Channel, bytes_max: usize, event: Event) -> Option<Input> {
+    match event.type_().as_str() {
+        "open" => Some(Input::Opened(channel)),
+        "message" => Some(message(channel, bytes_max, &event.unchecked_into::<MessageEvent>().data())),
+        "close" => {
+            let close: CloseEvent = event.unchecked_into();
+            Some(Input::Closed { channel, code: close.code(), reason: close.reason() })
+        }
+        _ => None,
+    }
+}
+
+/// Sizes are looked at before anything is copied.
+fn message(channel: Channel, bytes_max: usize, data: &JsValue) -> Input {
+    let fits = |length: u32| usize::try_from(length).is_ok_and(|length| length <= bytes_max);
+    if let Some(text) = data.dyn_ref::<JsString>() {
+        return if fits(text.length()) {
+            Input::Text(channel, String::from(text))
+        } else {
+            Input::TooBig(channel)
+        };
+    }
+    let buffer: &ArrayBuffer = data.unchecked_ref();
+    if fits(buffer.byte_length()) {
+        Input::Binary(channel, Uint8Array::new(buffer).to_vec())
+    } else {
+        Input::TooBig(channel)
+    }
+}
