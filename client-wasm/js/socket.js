@@ -65,7 +65,7 @@ export class Socket extends Emitter {
   }
 
   disconnect() {
-    this.#isLeaving = this.connected;
+    this.#isLeaving ||= this.connected;
     this.io.call((client) => client.disconnect(this.#index));
     return this;
   }
