@@ -1,0 +1,137 @@
+//! Builds the npm package `moorline-client`: `cargo run -p moorline-client-build -- [--features LIST] [--out DIR]`.
+//!
+//! It owns the way from the crate `moorline-client` and the files of `client-wasm/js` to a folder that can be published:
+//! cargo, then wasm-bindgen, then binaryen, then esbuild. It never installs a tool besides those of
+//! `client-wasm/package.json`, and writes nothing outside `target`, the folder asked for (`client-wasm/pkg` unless
+//! told) and `client-wasm/node_modules`.
+//!
+//! What `js/index.js` may import, and nothing else generates: the module `moorline-wasm`, which is there only while
+//! esbuild bundles (it is an alias for a folder under `target`, so that two variants never share a file):
+//!
+//! ```js
+//! import { initSync, … } from "moorline-wasm/moorline_client.js"; // wasm-bindgen's glue
+//! import bytes from "moorline-wasm/moorline_client_bg.wasm"; // the module, a Uint8Array
+//! ```
+//!
+//! `VERSION` stands for the package's version, a string, in every file. The result is one file without an import: the
+//! module travels in it as base64, so a bundler has nothing to resolve and a page nothing to fetch.
+//!
+//! `--features LIST` adds cargo features to `npm`, for variants that only tests want.
+
+mod cargo;
+mod npm;
+mod package;
+mod run;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs};
+
+use wasm_bindgen_cli_support::Bindgen;
+
+/// What went wrong and what to do about it, for the person who asked for the build.
+type Failure = String;
+
+/// What wasm-bindgen calls its two files: after the crate.
+const GLUE_NAME: &str = "moorline_client";
+/// The one file of the package that runs.
+const BUNDLE: &str = "moorline-client.js";
+
+fn main() -> ExitCode {
+    match Request::parse(env::args().skip(1)).and_then(|request| build(&request)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("client: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the command line asks for.
+struct Request {
+    features: String,
+    out: PathBuf,
+}
+
+impl Request {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, Failure> {
+        let mut request = Self { features: "npm".into(), out: client().join("pkg") };
+        while let Some(flag) = args.next() {
+            let value = args.next().ok_or_else(|| format!("`{flag}` stands alone. {USAGE}"))?;
+            match flag.as_str() {
+                "--features" => request.features = format!("npm,{value}"),
+                "--out" => request.out = value.into(),
+                _ => return Err(format!("`{flag}` is not known. {USAGE}")),
+            }
+        }
+        Ok(request)
+    }
+}
+
+const USAGE: &str = "The arguments are [--features LIST] [--out DIR].";
+
+/// The folder `client-wasm`.
+fn client() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+fn build(request: &Request) -> Result<(), Failure> {
+    say(&format!("compiling with the features {}", request.features));
+    let meta = cargo::metadata(&client())?;
+    let compiled = cargo::compile(&client(), &meta, &request.features)?;
+    let generated = meta.target_directory.join("moorline-client").join(request.features.replace(',', "+"));
+
+    let tools = npm::Tools::ready(&client())?;
+    let module = bind(&compiled, &generated)?;
+    say("shrinking");
+    tools.shrink(&module)?;
+    say("bundling");
+    emptied(&request.out)?;
+    let bundle = request.out.join(BUNDLE);
+    tools.bundle(&client().join("js/index.js"), &generated, &meta.version, &bundle)?;
+    package::write(&client(), &request.out, &meta)?;
+
+    say(&format!("{} is ready", request.out.display()));
+    say(&format!(
+        "module {} bytes, bundle {} bytes, {} after gzip -9",
+        size(&module)?,
+        size(&bundle)?,
+        tools.gzipped(&bundle)?
+    ));
+    Ok(())
+}
+
+/// Writes wasm-bindgen's glue and the module that goes with it; returns the module's path.
+fn bind(compiled: &Path, folder: &Path) -> Result<PathBuf, Failure> {
+    say("binding");
+    emptied(folder)?;
+    Bindgen::new()
+        .input_path(compiled)
+        .out_name(GLUE_NAME)
+        .web(true)
+        .and_then(|bindgen| {
+            bindgen.typescript(false).omit_default_module_path(true);
+            bindgen.remove_name_section(true).remove_producers_section(true).generate(folder)
+        })
+        .map_err(|error| format!("wasm-bindgen could not read {}: {error:#}", compiled.display()))?;
+    Ok(folder.join(format!("{GLUE_NAME}_bg.wasm")))
+}
+
+/// A folder with nothing in it, whatever an earlier build left there.
+fn emptied(folder: &Path) -> Result<(), Failure> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .map_err(|error| format!("{} cannot be emptied: {error}.", folder.display()))?;
+    }
+    fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}.", folder.display()))
+}
+
+fn size(file: &Path) -> Result<u64, Failure> {
+    fs::metadata(file)
+        .map(|found| found.len())
+        .map_err(|error| format!("{} is missing: {error}.", file.display()))
+}
+
+fn say(what: &str) {
+    eprintln!("client: {what}");
+}

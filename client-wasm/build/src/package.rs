@@ -1,0 +1,56 @@
+//! The package around the bundle: package.json, the types, and the two texts that npm shows.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cargo::Metadata;
+use crate::{BUNDLE, Failure};
+
+const TYPES: &str = "index.d.ts";
+
+pub(crate) fn write(client: &Path, out: &Path, meta: &Metadata) -> Result<(), Failure> {
+    copy(&client.join("js").join(TYPES), &out.join(TYPES))?;
+    copy(&client.join("README.md"), &out.join("README.md"))?;
+    copy(&client.join("../LICENSE"), &out.join("LICENSE"))?;
+    let manifest = out.join("package.json");
+    fs::write(&manifest, package_json(meta))
+        .map_err(|error| format!("{} cannot be written: {error}.", manifest.display()))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    fs::copy(from, to).map(drop).map_err(|error| format!("{} cannot be copied: {error}.", from.display()))
+}
+
+/// By hand and not by a JSON library, because people read it: what matters comes first.
+fn package_json(meta: &Metadata) -> String {
+    let quoted = |text: &str| Value::from(text).to_string();
+    format!(
+        r#"{{
+  "name": "moorline-client",
+  "version": {version},
+  "description": {description},
+  "keywords": ["moorline", "socket.io", "engine.io", "websocket", "realtime", "webassembly", "wasm", "client"],
+  "license": {license},
+  "type": "module",
+  "sideEffects": false,
+  "types": "./{TYPES}",
+  "exports": {{
+    ".": {{
+      "types": "./{TYPES}",
+      "default": "./{BUNDLE}"
+    }},
+    "./package.json": "./package.json"
+  }},
+  "files": ["{BUNDLE}", "{TYPES}"],
+  "engines": {{
+    "node": ">=18"
+  }}
+}}
+"#,
+        version = quoted(&meta.version),
+        description = quoted(&meta.description),
+        license = quoted(&meta.license),
+    )
+}

@@ -1,0 +1,28 @@
+//! Running a program to its end. What it says goes where ours goes, to stderr; only what was asked for is returned.
+
+use std::ffi::OsStr;
+use std::process::{Command, Output, Stdio};
+
+use crate::Failure;
+
+/// A program with its arguments.
+pub(crate) fn command(program: impl AsRef<OsStr>, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args);
+    command
+}
+
+/// Runs a program; `advice` is what to do when it fails.
+pub(crate) fn run(command: &mut Command, advice: &str) -> Result<(), Failure> {
+    output(command, advice).map(drop)
+}
+
+/// Runs a program and returns what it wrote to stdout.
+pub(crate) fn output(command: &mut Command, advice: &str) -> Result<Vec<u8>, Failure> {
+    let name = command.get_program().display().to_string();
+    match command.stdin(Stdio::null()).stderr(Stdio::inherit()).output() {
+        Ok(Output { status, stdout, .. }) if status.success() => Ok(stdout),
+        Ok(Output { status, .. }) => Err(format!("`{name}` failed ({status}): {advice}")),
+        Err(error) => Err(format!("`{name}` could not be started ({error}): {advice}")),
+    }
+}
