@@ -1,8 +1,8 @@
 //! What cargo does for the build: it tells about the crate, and compiles it.
 
-use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use serde_json::Value;
 
@@ -47,12 +47,24 @@ pub(crate) fn compile(client: &Path, meta: &Metadata, features: &str) -> Result<
     let manifest = client.join("Cargo.toml").display().to_string();
     let args = ["build", "--lib", "--target", TARGET, "--profile", PROFILE, "--features", features];
     let mut build = command(cargo(), &args);
-    build.args(["--manifest-path", &manifest]);
+    build.args(["--manifest-path", &manifest, "--config", &nameless_paths()]);
     let advice =
         format!("its own words are above; if it misses the target, run `rustup target add {TARGET}`.");
     run(&mut build, &advice)?;
     let file = format!("{}.wasm", CRATE.replace('-', "_"));
     Ok(meta.target_directory.join(TARGET).join(PROFILE).join(file))
+}
+
+/// A setting by which the module does not tell where the sources of other crates lay on this machine: the places of
+/// panics are texts in it. It also makes equal modules on different machines.
+fn nameless_paths() -> String {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let sources = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok());
+    let folders = sources.into_iter().flatten().flatten();
+    let flags: Vec<Value> = folders
+        .map(|folder| format!("--remap-path-prefix={}=crates", folder.path().display()).into())
+        .collect();
+    format!("target.{TARGET}.rustflags={}", Value::from(flags))
 }
 
 /// The cargo that runs this program, or the one on the PATH.
