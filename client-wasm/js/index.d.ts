@@ -13,8 +13,15 @@ export interface DefaultEventsMap {
 export type EventNames<Map extends EventsMap> = keyof Map & string;
 export type EventParams<Map extends EventsMap, Event extends EventNames<Map>> = Parameters<Map[Event]>;
 
-type Last<List extends any[]> = List extends [...any[], infer Item] ? Item : any;
-type AllButLast<List extends any[]> = List extends [...infer Items, any] ? Items : any[];
+/** The last one, whether or not it may be left out. */
+type Last<List extends any[]> = Required<List> extends [...any[], infer Item] ? Item : any;
+type AllButLast<List extends any[]> = List extends [...infer Items, any]
+  ? Items
+  : number extends List["length"]
+    ? any[]
+    : List extends [...infer Items, any?]
+      ? Items
+      : any[];
 type FirstArgument<Callback> = Callback extends (arg: infer Argument, ...more: any[]) => any ? Argument : any;
 
 /** The arguments of an event without its acknowledgement, and the first argument of that. */
@@ -28,18 +35,19 @@ export type DecorateAcknowledgements<Map> = {
     : Map[Event];
 };
 type WithErrorFirst<Params extends any[]> = {
-  [At in keyof Params]: Params[At] extends (...args: infer Args) => infer Result
-    ? (error: Error | null, ...args: Args) => Result
+  [At in keyof Params]: Params[At] extends ((...args: infer Args) => infer Result) | undefined
+    ? ErrorFirst<Args, Result>
     : Params[At];
 };
+/** A method, and so compared loosely: Socket.IO's own types say `error: Error`, and callbacks written for them are to fit. */
+type ErrorFirst<Args extends any[], Result> = { call(error: Error | null, ...args: Args): Result }["call"];
 
 export type TransportName = "websocket" | "polling";
 
 /** A payload for the server, or a function that gives one, asked at every connect. It may take a callback or be async. */
 export type Auth =
-  | { [key: string]: unknown }
-  | (() => { [key: string]: unknown } | Promise<{ [key: string]: unknown }>)
-  | ((callback: (payload: { [key: string]: unknown }) => void) => void);
+  | { [key: string]: any }
+  | ((callback: (payload: object) => void) => void | object | Promise<void | object>);
 
 export interface SocketOptions {
   /** Sent with every connect. */
@@ -165,27 +173,17 @@ export interface Relay {
   emitWithAck<Response = any>(event: string, ...args: any[]): Promise<AskAnswer<Response>>;
 }
 
-/** Sends one event with a timeout or as volatile. */
-export interface Emission<Emit extends EventsMap> {
-  readonly volatile: Emission<Emit>;
-  timeout(ms: number): Emission<DecorateAcknowledgements<Emit>>;
+/** Sends one event with a timeout or as volatile. `Emit` is what `emit` takes, `Asked` the events without a timeout. */
+export interface Emission<Emit extends EventsMap, Asked extends EventsMap = Emit> {
+  readonly volatile: Emission<Emit, Asked>;
+  timeout(ms: number): Emission<DecorateAcknowledgements<Asked>, Asked>;
   to(target: Target): Relay;
   emit<Event extends EventNames<Emit>>(event: Event, ...args: EventParams<Emit, Event>): void;
-  emitWithAck<Event extends EventNames<Emit>>(
+  emitWithAck<Event extends EventNames<Asked>>(
     event: Event,
-    ...args: AskParams<Emit, Event>
-  ): Promise<Answer<UndecorateAcknowledgements<Emit>, Event>>;
+    ...args: AskParams<Asked, Event>
+  ): Promise<Answer<Asked, Event>>;
 }
-type UndecorateAcknowledgements<Map> = {
-  [Event in keyof Map]: Map[Event] extends (...args: infer Params) => infer Result
-    ? (...args: WithoutError<Params>) => Result
-    : Map[Event];
-};
-type WithoutError<Params extends any[]> = {
-  [At in keyof Params]: Params[At] extends (error: Error | null, ...args: infer Args) => infer Result
-    ? (...args: Args) => Result
-    : Params[At];
-};
 
 /** One namespace over a connection. */
 export class Socket<Listen extends EventsMap = DefaultEventsMap, Emit extends EventsMap = Listen> {
@@ -230,7 +228,7 @@ export class Socket<Listen extends EventsMap = DefaultEventsMap, Emit extends Ev
   /** Sends a `message` event. */
   send(...args: any[]): this;
   /** The next emission fails if it is not acknowledged in so many milliseconds. */
-  timeout(ms: number): Emission<DecorateAcknowledgements<Emit>>;
+  timeout(ms: number): Emission<DecorateAcknowledgements<Emit>, Emit>;
   /** The next emission is dropped when it cannot be sent at once. */
   readonly volatile: Emission<Emit>;
 
@@ -240,6 +238,12 @@ export class Socket<Listen extends EventsMap = DefaultEventsMap, Emit extends Ev
   /** The sockets with these ids and in these rooms. */
   to(target: Target): Relay;
 }
+
+export namespace Socket {
+  /** As Socket.IO's types name it. */
+  type DisconnectReason = Reason;
+}
+type Reason = DisconnectReason;
 
 type HandlerOf<Listen extends EventsMap, Event> = Event extends Reserved
   ? ReservedEvents[Event]
