@@ -86,7 +86,7 @@ fn build(request: &Request) -> Result<(), Failure> {
     say("shrinking");
     tools.shrink(&module)?;
     say("bundling");
-    emptied(&request.out)?;
+    made(&request.out)?;
     let bundle = request.out.join(BUNDLE);
     tools.bundle(&client().join("js/index.js"), &generated, &meta.version, &bundle)?;
     package::write(&client(), &request.out, &meta)?;
@@ -117,12 +117,17 @@ fn bind(compiled: &Path, folder: &Path) -> Result<PathBuf, Failure> {
     Ok(folder.join(format!("{GLUE_NAME}_bg.wasm")))
 }
 
-/// A folder with nothing in it, whatever an earlier build left there.
+/// A folder of the build's own with nothing in it, whatever an earlier build left there.
 fn emptied(folder: &Path) -> Result<(), Failure> {
     if folder.exists() {
         fs::remove_dir_all(folder)
             .map_err(|error| format!("{} cannot be emptied: {error}.", folder.display()))?;
     }
+    made(folder)
+}
+
+/// A folder that may hold what is not ours.
+fn made(folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}.", folder.display()))
 }
 
