@@ -1,5 +1,6 @@
 // What the tests use, in one place.
 
+export * from "./browser.mjs";
 export * from "./client.mjs";
 export * from "./cluster.mjs";
 export * from "./http.mjs";
@@ -9,12 +10,15 @@ export * from "./ports.mjs";
 export * from "./process.mjs";
 export * from "./raw.mjs";
 export * from "./redis.mjs";
+export * from "./site.mjs";
 export * from "./wait.mjs";
 
+import { closeBrowsers } from "./browser.mjs";
 import { closeClients } from "./client.mjs";
 import { closeChannels } from "./polling.mjs";
 import { endAll } from "./process.mjs";
 import { closeRaw } from "./raw.mjs";
+import { closeSites } from "./site.mjs";
 
 const PATIENCE_MS = 10_000;
 
@@ -25,5 +29,7 @@ export async function endEverything() {
   closeClients();
   closeRaw();
   closeChannels();
+  closeSites();
+  await closeBrowsers();
   await endAll();
 }
