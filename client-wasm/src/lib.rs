@@ -19,7 +19,7 @@ mod shell;
 mod timer;
 mod websockets;
 
-use alloc::{rc::Rc, string::String, vec::Vec};
+use alloc::{boxed::Box, rc::Rc, string::String, vec::Vec};
 use js_sys::Uint8Array;
 use moorline_client_core::{Asked, Emission, SendError, SocketIndex, Ticket};
 use wasm_bindgen::prelude::*;
@@ -85,7 +85,7 @@ impl Client {
         &self,
         socket: usize,
         json: String,
-        attachments: Vec<Uint8Array>,
+        attachments: Box<[Uint8Array]>,
         has_call: bool,
         timeout_ms: Option<f64>,
         is_volatile: bool,
@@ -112,7 +112,7 @@ impl Client {
         id: f64,
         connection: u32,
         json: &str,
-        attachments: Vec<Uint8Array>,
+        attachments: Box<[Uint8Array]>,
     ) -> Result<(), JsValue> {
         let asked = Asked { id: ms(id), connection };
         let (attachments, unsent) = (bytes_of(&attachments), self.0.unsent_bytes());

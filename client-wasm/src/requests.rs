@@ -1,7 +1,7 @@
 //! HTTP requests that are under way.
 
 use crate::ms;
-use alloc::{collections::BTreeMap, string::String};
+use alloc::{string::String, vec::Vec};
 use core::cell::RefCell;
 use js_sys::Function;
 use moorline_client_core::{Channel, Input};
@@ -27,7 +27,7 @@ pub(crate) struct Requests {
     fetch: Option<Function>,
     has_credentials: bool,
     bytes_max: usize,
-    pending: RefCell<BTreeMap<Channel, Request>>,
+    pending: RefCell<Vec<(Channel, Request)>>,
 }
 
 struct Request {
@@ -58,29 +58,38 @@ impl Requests {
             });
         });
         let abort = request(fetch, url, body, self.has_credentials, self.bytes_max, &done);
-        self.pending.borrow_mut().insert(channel, Request { abort, _done: done });
+        self.pending.borrow_mut().push((channel, Request { abort, _done: done }));
         true
     }
 
     /// It has ended.
     pub(crate) fn forget(&self, channel: Channel) {
-        let ended = self.pending.borrow_mut().remove(&channel);
-        drop(ended);
+        drop(self.take(channel));
     }
 
     pub(crate) fn abort(&self, channel: Channel) {
-        let aborted = self.pending.borrow_mut().remove(&channel);
-        if let Some(request) = aborted {
-            // It only cancels.
-            let _ = request.abort.call0(&JsValue::UNDEFINED);
+        if let Some(request) = self.take(channel) {
+            request.abort();
         }
     }
 
     pub(crate) fn abort_all(&self) {
-        while let Some((channel, _)) =
-            self.pending.borrow().first_key_value().map(|(channel, _)| (*channel, ()))
-        {
-            self.abort(channel);
+        let all = core::mem::take(&mut *self.pending.borrow_mut());
+        for (_, request) in all {
+            request.abort();
         }
+    }
+
+    fn take(&self, channel: Channel) -> Option<Request> {
+        let mut pending = self.pending.borrow_mut();
+        let at = pending.iter().position(|(own, _)| *own == channel)?;
+        Some(pending.swap_remove(at).1)
+    }
+}
+
+impl Request {
+    fn abort(&self) {
+        // It only cancels.
+        let _ = self.abort.call0(&JsValue::UNDEFINED);
     }
 }

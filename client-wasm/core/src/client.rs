@@ -13,10 +13,11 @@
 use crate::{
     CallError, Details, Input, NetworkChange, Options, Output, SocketIndex, Ticket, Time, TransportKind,
     backoff::{Backoff, Entropy},
+    calls::Purpose,
     engine::{End, Engine, News, Scene},
     leaving::Leaving,
     reassembly::Reassembly,
-    socket::{Call, Purpose, Socket, State},
+    socket::{Socket, State},
     wants::Wants,
 };
 use alloc::{
@@ -359,8 +360,11 @@ impl Client {
     fn open(&mut self, now: Time, is_retry: bool) {
         let mut untried = self.options.transports.clone();
         // What worked comes first.
-        if let Some(at) = untried.iter().position(|&kind| Some(kind) == self.worked) {
-            untried[..=at].rotate_right(1);
+        if let Some(worked) = self.worked
+            && let Some(at) = untried.iter().position(|&kind| kind == worked)
+        {
+            untried.remove(at);
+            untried.insert(0, worked);
         }
         self.open_next(now, untried, now.plus_ms(self.options.timeout_ms), is_retry);
     }
@@ -507,8 +511,8 @@ impl Client {
             self.wants.push(Output::Disconnected(index, reason, details));
         }
         socket.part();
-        for call in socket.end_sent_calls() {
-            self.call_failed(now, index, call, CallError::Disconnected);
+        for (_, purpose) in socket.calls.end_sent() {
+            self.call_failed(now, index, purpose, CallError::Disconnected);
         }
     }
 
@@ -546,8 +550,13 @@ impl Client {
     }
 
     fn socket_timeout(&mut self, now: Time, index: SocketIndex) {
-        while let Some(call) = self.sockets.get_mut(index.0).and_then(|socket| socket.end_due_call(now)) {
-            self.call_failed(now, index, call, CallError::Timeout);
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        for (id, purpose) in socket.calls.end_due(now) {
+            // What still waits to be sent for it is not sent any more.
+            if let Some(socket) = self.sockets.get_mut(index.0) {
+                socket.held.remove(id);
+            }
+            self.call_failed(now, index, purpose, CallError::Timeout);
         }
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         if socket.ask_again_at.is_some_and(|at| at <= now) {
@@ -573,8 +582,8 @@ impl Client {
     }
 
     /// Tells whoever awaits a call that there is no answer.
-    pub(crate) fn call_failed(&mut self, now: Time, index: SocketIndex, call: Call, error: CallError) {
-        match call.purpose {
+    pub(crate) fn call_failed(&mut self, now: Time, index: SocketIndex, purpose: Purpose, error: CallError) {
+        match purpose {
             Purpose::Owner(call) => self.wants.push(Output::CallFailed(call, error)),
             Purpose::Queue => self.queue_failed(now, index, error),
         }

@@ -11,6 +11,7 @@
 extern crate alloc;
 
 mod backoff;
+mod calls;
 mod client;
 mod engine;
 mod input;

@@ -92,7 +92,7 @@ impl Options {
 
     /// Whether the server is this machine, which is reachable without any network.
     pub(crate) fn is_loopback(&self) -> bool {
-        let host = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        let host = self.url.trim_start_matches(|char| char != '/').trim_start_matches('/');
         ["localhost", "127.", "[::1]"].iter().any(|start| host.starts_with(start))
     }
 }

@@ -8,14 +8,10 @@
 //!   └───────────┴──────────────────────┴────────────────────────┘  the connection ended, or a refusal
 //! ```
 //!
-//! Invariant: a call is in `calls` until it is answered or fails, once. What is held goes out in the order it came.
+//! Invariant: what is held goes out in the order it came.
 
-use crate::{CallId, Ticket, Time, reassembly::Incoming};
-use alloc::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    string::String,
-    vec::Vec,
-};
+use crate::{CallId, Ticket, Time, calls::Calls, reassembly::Incoming};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 use moorline_protocol::Frame;
 
 #[derive(Debug)]
@@ -36,9 +32,7 @@ pub(crate) struct Socket {
     pub(crate) early_bytes: usize,
     pub(crate) held: Held,
     pub(crate) queue: Queue,
-    calls: BTreeMap<u64, Call>,
-    due: BTreeSet<(Time, u64)>,
-    next_id: u64,
+    pub(crate) calls: Calls,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,21 +41,6 @@ pub(crate) enum State {
     Asking(Ticket),
     Joining { give_up_at: Time },
     Joined,
-}
-
-/// An answer that is awaited.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Call {
-    pub(crate) purpose: Purpose,
-    deadline: Time,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Its owner awaits it.
-    Owner(CallId),
-    /// The first of the queue goes on with it.
-    Queue,
 }
 
 /// A packet that is ready to go.
@@ -106,16 +85,11 @@ impl Held {
     }
 
     /// Takes away the one that asks for this acknowledgement.
-    fn remove(&mut self, id: u64) -> bool {
-        let Some(at) = self.packets.iter().position(|packet| packet.id == Some(id)) else { return false };
-        if let Some(packet) = self.packets.remove(at) {
+    pub(crate) fn remove(&mut self, id: u64) {
+        let place = self.packets.iter().position(|packet| packet.id == Some(id));
+        if let Some(packet) = place.and_then(|at| self.packets.remove(at)) {
             self.len_bytes -= packet.len_bytes();
         }
-        true
-    }
-
-    fn ids(&self) -> BTreeSet<u64> {
-        self.packets.iter().filter_map(|packet| packet.id).collect()
     }
 }
 
@@ -170,9 +144,7 @@ impl Socket {
             early_bytes: 0,
             held: Held::default(),
             queue: Queue::default(),
-            calls: BTreeMap::new(),
-            due: BTreeSet::new(),
-            next_id: 0,
+            calls: Calls::new(),
         }
     }
 
@@ -191,50 +163,9 @@ impl Socket {
         self.ask_again_at = None;
     }
 
-    /// The id the next call will have.
-    pub(crate) fn next_id(&self) -> u64 {
-        self.next_id
-    }
-
     /// When an answer is due: in the time given with the event, or else the socket's own, if there is one.
     pub(crate) fn answer_due(&self, now: Time, timeout_ms: Option<u64>) -> Time {
         timeout_ms.or(self.ack_timeout_ms).map_or(Time::NEVER, |ms| now.plus_ms(ms))
-    }
-
-    pub(crate) fn calls_len(&self) -> usize {
-        self.calls.len()
-    }
-
-    /// A new acknowledgement is awaited; returns its id on the wire.
-    pub(crate) fn call(&mut self, purpose: Purpose, deadline: Time) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
-        self.calls.insert(id, Call { purpose, deadline });
-        if deadline != Time::NEVER {
-            self.due.insert((deadline, id));
-        }
-        id
-    }
-
-    /// The call is over.
-    pub(crate) fn end_call(&mut self, id: u64) -> Option<Call> {
-        let call = self.calls.remove(&id)?;
-        self.due.remove(&(call.deadline, id));
-        Some(call)
-    }
-
-    /// A call whose time is over; what waited to be sent for it is not sent any more.
-    pub(crate) fn end_due_call(&mut self, now: Time) -> Option<Call> {
-        let &(_, id) = self.due.first().filter(|(deadline, _)| *deadline <= now)?;
-        self.held.remove(id);
-        self.end_call(id)
-    }
-
-    /// The calls whose answers will not come, since what they belong to was sent on a connection that has ended.
-    pub(crate) fn end_sent_calls(&mut self) -> Vec<Call> {
-        let held = self.held.ids();
-        let sent: Vec<u64> = self.calls.keys().copied().filter(|id| !held.contains(id)).collect();
-        sent.into_iter().filter_map(|id| self.end_call(id)).collect()
     }
 
     /// When it needs to be looked after.
@@ -243,7 +174,6 @@ impl Socket {
             State::Joining { give_up_at } => give_up_at,
             State::Apart | State::Asking(_) | State::Joined => Time::NEVER,
         };
-        let call = self.due.first().map_or(Time::NEVER, |(deadline, _)| *deadline);
-        join.min(call).min(self.ask_again_at.unwrap_or(Time::NEVER))
+        join.min(self.calls.due_at()).min(self.ask_again_at.unwrap_or(Time::NEVER))
     }
 }

@@ -6,10 +6,11 @@
 
 use crate::{
     Asked, CallError, CallId, Client, Emission, Output, SendError, SocketIndex, Time,
+    calls::Purpose,
     client::Link,
     engine::{End, Engine},
     reassembly::{Incoming, IncomingKind},
-    socket::{Purpose, Queued, Ready, Socket, State, len_bytes},
+    socket::{Queued, Ready, Socket, State, len_bytes},
 };
 use alloc::{
     string::{String, ToString},
@@ -37,10 +38,10 @@ impl Client {
     ) -> Result<Option<CallId>, SendError> {
         let Some(socket) = self.sockets.get(index.0) else { return Ok(None) };
         let Emission { json, attachments, has_call, timeout_ms, is_volatile, unsent_bytes } = emission;
-        if has_call && socket.calls_len() >= self.options.calls_max {
+        if has_call && socket.calls.len() >= self.options.calls_max {
             return Err(SendError::TooManyCalls);
         }
-        let frames = encode(socket, has_call.then(|| socket.next_id()), &json, &attachments);
+        let frames = encode(socket, has_call.then(|| socket.calls.next_id()), &json, &attachments);
         self.check_size(&frames)?;
         let is_queued = socket.retries.is_some() && !is_volatile;
         let is_sent_now = !is_queued && self.can_send(now, socket);
@@ -61,10 +62,11 @@ impl Client {
             Time::NEVER if is_dropped && !socket.is_joined() => now,
             due => due,
         };
-        let id = call.map(|call| socket.call(Purpose::Owner(call), deadline));
+        let is_held = !is_dropped && !is_sent_now;
+        let id = call.map(|call| socket.calls.begin(Purpose::Owner(call), deadline, is_held));
         if !is_dropped && is_sent_now {
             self.send(frames);
-        } else if !is_dropped {
+        } else if is_held {
             socket.held.push(Ready { frames, id });
         }
         Ok(call)
@@ -148,14 +150,17 @@ impl Client {
                 return;
             };
             let Some(Ready { frames, id }) = socket.held.pop() else { return };
+            if let Some(id) = id {
+                socket.calls.sent(id);
+            }
             // It may have come while nobody knew what this server takes.
             let Err(error) = self.check_size(&frames) else {
                 self.send(frames);
                 continue;
             };
             let Some(socket) = self.sockets.get_mut(index.0) else { return };
-            match id.and_then(|id| socket.end_call(id)) {
-                Some(call) => self.call_failed(now, index, call, CallError::NotSent(error)),
+            match id.and_then(|id| socket.calls.end(id)) {
+                Some(purpose) => self.call_failed(now, index, purpose, CallError::NotSent(error)),
                 None => self.wants.push(Output::Dropped(index, error)),
             }
         }
@@ -170,7 +175,7 @@ impl Client {
             let Some(first) = socket.queue.events.front().filter(|first| again || !first.is_pending) else {
                 return;
             };
-            let frames = encode(socket, Some(socket.next_id()), &first.json, &first.attachments);
+            let frames = encode(socket, Some(socket.calls.next_id()), &first.json, &first.attachments);
             let deadline = socket.answer_due(now, first.timeout_ms);
             if let Err(error) = self.check_size(&frames) {
                 self.drop_first(index, CallError::NotSent(error));
@@ -181,7 +186,7 @@ impl Client {
                 first.is_pending = true;
                 first.tries += 1;
             }
-            socket.call(Purpose::Queue, deadline);
+            socket.calls.begin(Purpose::Queue, deadline, false);
             return self.send(frames);
         }
     }
@@ -250,15 +255,15 @@ impl Client {
     fn answered(&mut self, now: Time, index: SocketIndex, ack: u64, json: String, attachments: Vec<Vec<u8>>) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         // An answer that comes too late, or twice, is for nobody.
-        let Some(call) = socket.end_call(ack) else { return };
-        let owner = match call.purpose {
+        let Some(purpose) = socket.calls.end(ack) else { return };
+        let owner = match purpose {
             Purpose::Owner(call) => Some(call),
             Purpose::Queue => socket.queue.pop().and_then(|queued| queued.call),
         };
         if let Some(call) = owner {
             self.wants.push(Output::Answered { call, json, attachments });
         }
-        if call.purpose == Purpose::Queue {
+        if purpose == Purpose::Queue {
             self.work_off_queue(now, index, false);
         }
     }

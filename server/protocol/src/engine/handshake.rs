@@ -69,7 +69,8 @@ pub fn decode(data: &str) -> Result<Opened, DecodeError> {
     else {
         return Err(DecodeError::BadPayload);
     };
-    let has_upgrade = json::member(data, "upgrades").is_some_and(|list| list.contains("\"websocket\""));
+    let has_upgrade = json::member(data, "upgrades")
+        .is_some_and(|list| list.split(['[', ',', ']']).any(|name| name.trim() == "\"websocket\""));
     let payload_bytes_max = number("maxPayload");
     Ok(Opened { sid, has_upgrade, ping_interval_ms, ping_timeout_ms, payload_bytes_max })
 }

@@ -99,11 +99,9 @@ fn take_ack(rest: &mut &str) -> Result<Option<u64>, DecodeError> {
     if digits == 0 {
         return Ok(None);
     }
-    let id = rest[..digits].parse().map_err(|_| DecodeError::BadAckId)?;
-    if id > ACK_ID_MAX {
-        return Err(DecodeError::BadAckId);
-    }
-    *rest = &rest[digits..];
+    let (id, after) = rest.split_at_checked(digits).unwrap_or((rest, ""));
+    let id = id.parse().ok().filter(|&id| id <= ACK_ID_MAX).ok_or(DecodeError::BadAckId)?;
+    *rest = after;
     Ok(Some(id))
 }
 
