@@ -19,7 +19,7 @@ mod shell;
 mod timer;
 mod websockets;
 
-use alloc::{boxed::Box, rc::Rc, string::String, vec::Vec};
+use alloc::{rc::Rc, string::String, vec::Vec};
 use js_sys::Uint8Array;
 use moorline_client_core::{Asked, Emission, SendError, SocketIndex, Ticket};
 use wasm_bindgen::prelude::*;
@@ -85,14 +85,14 @@ impl Client {
         &self,
         socket: usize,
         json: String,
-        attachments: Box<[Uint8Array]>,
+        attachments: Vec<Uint8Array>,
         has_call: bool,
         timeout_ms: Option<f64>,
         is_volatile: bool,
     ) -> Result<u32, JsValue> {
         let emission = Emission {
             json,
-            attachments: bytes_of(&attachments),
+            attachments: bytes_of(attachments),
             has_call,
             timeout_ms: timeout_ms.map(ms),
             is_volatile,
@@ -112,10 +112,10 @@ impl Client {
         id: f64,
         connection: u32,
         json: &str,
-        attachments: Box<[Uint8Array]>,
+        attachments: Vec<Uint8Array>,
     ) -> Result<(), JsValue> {
         let asked = Asked { id: ms(id), connection };
-        let (attachments, unsent) = (bytes_of(&attachments), self.0.unsent_bytes());
+        let (attachments, unsent) = (bytes_of(attachments), self.0.unsent_bytes());
         self.0
             .tell(|core, _| core.answer(SocketIndex(socket), asked, json, &attachments, unsent))
             .map_err(code)
@@ -168,8 +168,8 @@ fn code(error: SendError) -> JsValue {
     JsValue::from_str(error.code())
 }
 
-fn bytes_of(attachments: &[Uint8Array]) -> Vec<Vec<u8>> {
-    attachments.iter().map(Uint8Array::to_vec).collect()
+fn bytes_of(attachments: Vec<Uint8Array>) -> Vec<Vec<u8>> {
+    attachments.into_iter().map(|bytes| bytes.to_vec()).collect()
 }
 
 /// A number of JavaScript as a whole one: milliseconds, or an id below 2^53. What is none counts as zero.
