@@ -174,7 +174,12 @@ impl Client {
             // Who asks now does not want to wait.
             Link::Waiting { .. } => self.hurry(now),
             Link::Opening(_) => {}
-            Link::Open { .. } => self.ask_auth(index),
+            Link::Open { .. } => {
+                if let State::Withdrawn { give_up_at } = &mut socket.state {
+                    *give_up_at = now.plus_ms(self.options.timeout_ms);
+                }
+                self.ask_auth(index);
+            }
         }
     }
 
@@ -182,15 +187,19 @@ impl Client {
     pub fn disconnect(&mut self, now: Time, index: SocketIndex) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         socket.is_wanted = false;
-        // A server that has not answered a CONNECT yet may have taken it.
-        if matches!(socket.state, State::Joined | State::Joining { .. })
-            && let Link::Open { engine, .. } = &mut self.link
-        {
-            engine.send(packet::disconnect(&socket.namespace), &mut self.wants);
-            engine.flush(&mut self.wants);
+        if socket.is_joined() {
+            self.say_disconnect(index);
         }
         self.part(now, index, Reason::ClientNamespaceDisconnect, None);
         self.leave_if_unwanted(now);
+    }
+
+    pub(crate) fn say_disconnect(&mut self, index: SocketIndex) {
+        let Some(socket) = self.sockets.get(index.0) else { return };
+        if let Link::Open { engine, .. } = &mut self.link {
+            engine.send(packet::disconnect(&socket.namespace), &mut self.wants);
+            engine.flush(&mut self.wants);
+        }
     }
 
     /// What to join a namespace with: a JSON object, or nothing. An answer to an old question is ignored.
@@ -392,14 +401,14 @@ impl Client {
             self.wants.push(Output::Reconnect(attempts));
         }
         for index in (0..self.sockets.len()).map(SocketIndex) {
-            self.sockets[index.0].stale_joins = 0;
+            self.sockets[index.0].state = State::Apart;
             if self.is_active(index) {
                 self.ask_auth(index);
             }
         }
     }
 
-    fn ask_auth(&mut self, index: SocketIndex) {
+    pub(crate) fn ask_auth(&mut self, index: SocketIndex) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         if socket.state == State::Apart {
             self.last_ticket = self.last_ticket.wrapping_add(1);
@@ -562,7 +571,9 @@ impl Client {
         if socket.ask_again_at.is_some_and(|at| at <= now) {
             socket.ask_again_at = None;
             self.ask_auth(index);
-        } else if matches!(socket.state, State::Joining { give_up_at } if give_up_at <= now) {
+        } else if let State::Joining { give_up_at } | State::Withdrawn { give_up_at } = socket.state
+            && give_up_at <= now
+        {
             self.join_timed_out(now, index);
         }
     }

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! Apart ──► Asking (for auth) ──► Joining (CONNECT sent) ──► Joined
-//!   ▲           │                      │                        │
+//!   ▲           │                      │ left                   │
+//!   │           │                  Withdrawn (the answer is on its way)
 //!   └───────────┴──────────────────────┴────────────────────────┘  the connection ended, or a refusal
 //! ```
 //!
@@ -25,8 +26,6 @@ pub(crate) struct Socket {
     pub(crate) state: State,
     /// When to ask for auth again, after it could not be had.
     pub(crate) ask_again_at: Option<Time>,
-    /// Answers to CONNECT that are on their way to somebody who left meanwhile.
-    pub(crate) stale_joins: u32,
     /// Events that came before the answer to CONNECT.
     pub(crate) early: Vec<Incoming>,
     pub(crate) early_bytes: usize,
@@ -40,6 +39,9 @@ pub(crate) enum State {
     Apart,
     Asking(Ticket),
     Joining { give_up_at: Time },
+    /// It left before the answer to CONNECT. Nothing can be said of the namespace until that has come: a server closes the
+    /// whole connection over a DISCONNECT where nobody joined, and over a CONNECT where somebody did.
+    Withdrawn { give_up_at: Time },
     Joined,
 }
 
@@ -139,7 +141,6 @@ impl Socket {
             is_wanted: false,
             state: State::Apart,
             ask_again_at: None,
-            stale_joins: 0,
             early: Vec::new(),
             early_bytes: 0,
             held: Held::default(),
@@ -154,10 +155,10 @@ impl Socket {
 
     /// Back to the start: what came early is of the connection that has ended.
     pub(crate) fn part(&mut self) {
-        if matches!(self.state, State::Joining { .. }) {
-            self.stale_joins += 1;
-        }
-        self.state = State::Apart;
+        self.state = match self.state {
+            State::Joining { .. } | State::Withdrawn { .. } => State::Withdrawn { give_up_at: Time::NEVER },
+            State::Apart | State::Asking(_) | State::Joined => State::Apart,
+        };
         self.early.clear();
         self.early_bytes = 0;
         self.ask_again_at = None;
@@ -171,7 +172,7 @@ impl Socket {
     /// When it needs to be looked after.
     pub(crate) fn deadline(&self) -> Time {
         let join = match self.state {
-            State::Joining { give_up_at } => give_up_at,
+            State::Joining { give_up_at } | State::Withdrawn { give_up_at } => give_up_at,
             State::Apart | State::Asking(_) | State::Joined => Time::NEVER,
         };
         join.min(self.calls.due_at()).min(self.ask_again_at.unwrap_or(Time::NEVER))

@@ -218,12 +218,14 @@ impl Client {
         let Some(index) = place.map(SocketIndex) else { return Ok(()) };
         let Some(socket) = self.sockets.get_mut(index.0) else { return Ok(()) };
         match (incoming.kind, socket.state) {
-            (IncomingKind::Connected | IncomingKind::Refused, _) if socket.stale_joins > 0 => {
-                socket.stale_joins -= 1;
+            (IncomingKind::Connected, State::Withdrawn { .. }) => {
+                self.say_disconnect(index);
+                self.withdrawn(index);
             }
+            (IncomingKind::Refused, State::Withdrawn { .. }) => self.withdrawn(index),
             (IncomingKind::Connected, State::Joining { .. }) => self.joined(now, index, &incoming.json),
             (IncomingKind::Refused, State::Joining { .. }) => self.refused(now, index, incoming.json),
-            (IncomingKind::Disconnected, State::Joining { .. } | State::Joined) => {
+            (IncomingKind::Disconnected, State::Joined) => {
                 socket.is_wanted = false;
                 self.part(now, index, Reason::ServerNamespaceDisconnect, None);
                 self.leave_if_unwanted(now);
@@ -245,6 +247,15 @@ impl Client {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The answer to a CONNECT that nobody awaits any more has come: who wants to join may do so now.
+    fn withdrawn(&mut self, index: SocketIndex) {
+        let Some(socket) = self.sockets.get_mut(index.0) else { return };
+        socket.state = State::Apart;
+        if socket.is_wanted {
+            self.ask_auth(index);
+        }
     }
 
     fn event(&mut self, socket: SocketIndex, json: String, ack: Option<u64>, attachments: Vec<Vec<u8>>) {
