@@ -43,8 +43,6 @@ pub struct Client {
     pub(crate) sockets: Vec<Socket>,
     pub(crate) link: Link,
     pub(crate) reassembly: Reassembly,
-    /// Counts the connections there were.
-    pub(crate) connection: u32,
     pub(crate) last_call: u32,
     entropy: Entropy,
     backoff: Backoff,
@@ -89,7 +87,6 @@ impl Client {
             sockets: Vec::new(),
             link: Link::Idle,
             reassembly: Reassembly::default(),
-            connection: 0,
             last_call: 0,
             backoff: Backoff::default(),
             is_online: true,
@@ -393,7 +390,6 @@ impl Client {
         self.worked = Some(kind);
         self.offer = engine.node().map(ToString::to_string);
         self.link = Link::Open { engine, stable_at: now.plus_ms(STABLE_MS) };
-        self.connection = self.connection.wrapping_add(1);
         self.not_before = Time::default();
         self.wants.push(Output::LinkOpened(kind));
         let attempts = core::mem::take(&mut self.attempts);

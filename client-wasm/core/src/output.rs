@@ -82,14 +82,14 @@ pub enum Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallId(pub u32);
 
-/// What an event from the server is to be acknowledged with. An answer that comes when the connection on which it was
-/// asked has ended goes nowhere: another one counts anew.
+/// What an event from the server is to be acknowledged with. An answer that comes when the socket has left or
+/// lost its namespace since goes nowhere: the server counts anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
     /// The server's id.
     pub id: u64,
-    /// Which of the client's connections it came on.
-    pub connection: u32,
+    /// Which of the socket's times in its namespace it came in.
+    pub life: u32,
 }
 
 /// Why a call failed.

@@ -24,6 +24,8 @@ pub(crate) struct Socket {
     /// Whether its owner wants it connected.
     pub(crate) is_wanted: bool,
     pub(crate) state: State,
+    /// Counts how often it joined.
+    pub(crate) lives: u32,
     /// When to ask for auth again, after it could not be had.
     pub(crate) ask_again_at: Option<Time>,
     /// Events that came before the answer to CONNECT.
@@ -140,6 +142,7 @@ impl Socket {
             ack_timeout_ms,
             is_wanted: false,
             state: State::Apart,
+            lives: 0,
             ask_again_at: None,
             early: Vec::new(),
             early_bytes: 0,

@@ -72,7 +72,7 @@ impl Client {
         Ok(call)
     }
 
-    /// Answers an event of the server. Whether the connection on which it was asked still stands is looked after here.
+    /// Answers an event of the server. Whether who asked is still there is looked after here.
     ///
     /// # Errors
     /// [`SendError`] when it cannot be taken.
@@ -85,7 +85,7 @@ impl Client {
         unsent_bytes: usize,
     ) -> Result<(), SendError> {
         let Some(socket) = self.sockets.get(index.0) else { return Ok(()) };
-        if asked.connection != self.connection || !socket.is_joined() {
+        if asked.life != socket.lives || !socket.is_joined() {
             return Ok(());
         }
         let envelope =
@@ -259,7 +259,8 @@ impl Client {
     }
 
     fn event(&mut self, socket: SocketIndex, json: String, ack: Option<u64>, attachments: Vec<Vec<u8>>) {
-        let asked = ack.map(|id| Asked { id, connection: self.connection });
+        let life = self.sockets.get(socket.0).map_or(0, |socket| socket.lives);
+        let asked = ack.map(|id| Asked { id, life });
         self.wants.push(Output::Event { socket, json, attachments, asked });
     }
 
@@ -285,6 +286,7 @@ impl Client {
             return self.refused(now, index, NO_SID.to_string());
         };
         socket.state = State::Joined;
+        socket.lives = socket.lives.wrapping_add(1);
         socket.early_bytes = 0;
         for incoming in core::mem::take(&mut socket.early) {
             if let IncomingKind::Event { ack, attachments } = incoming.kind {
