@@ -18,6 +18,18 @@ pub(crate) struct Incoming {
     pub(crate) json: String,
 }
 
+impl Incoming {
+    /// What it takes to keep it, in bytes. Much of a small packet is what holds it.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let attachments = match &self.kind {
+            IncomingKind::Event { attachments, .. } | IncomingKind::Answer { attachments, .. } => attachments,
+            IncomingKind::Connected | IncomingKind::Refused | IncomingKind::Disconnected => return 0,
+        };
+        let attached: usize = attachments.iter().map(|bytes| size_of::<Vec<u8>>() + bytes.len()).sum();
+        size_of::<Incoming>() + self.namespace.len() + self.json.len() + attached
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum IncomingKind {
     Connected,

@@ -234,11 +234,12 @@ impl Client {
                 self.event(index, incoming.json, ack, attachments);
             }
             (kind @ IncomingKind::Event { .. }, State::Joining { .. }) => {
-                socket.early_bytes = socket.early_bytes.saturating_add(incoming.json.len());
+                let incoming = Incoming { kind, ..incoming };
+                socket.early_bytes = socket.early_bytes.saturating_add(incoming.held_bytes());
                 if socket.early_bytes > self.options.message_bytes_max {
                     return Err(End::parse_error("too much came before the answer to CONNECT"));
                 }
-                socket.early.push(Incoming { kind, ..incoming });
+                socket.early.push(incoming);
             }
             (IncomingKind::Answer { ack, attachments }, State::Joined) => {
                 self.answered(now, index, ack, incoming.json, attachments);
