@@ -226,6 +226,8 @@ impl Client {
     pub fn handle(&mut self, now: Time, input: Input) {
         match input {
             Input::Network(change) => self.network_changed(now, change),
+            // An attempt has handed nothing out yet: that was a message of the connection before.
+            Input::Unreadable if self.engine().is_none() => {}
             Input::Unreadable => self.link_ended(now, &End::parse_error("a message is not readable")),
             input => {
                 let wants = &mut self.wants;
