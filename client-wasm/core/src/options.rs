@@ -92,7 +92,14 @@ impl Options {
 
     /// Whether the server is this machine, which is reachable without any network.
     pub(crate) fn is_loopback(&self) -> bool {
-        let host = self.url.trim_start_matches(|char| char != '/').trim_start_matches('/');
-        ["localhost", "127.", "[::1]"].iter().any(|start| host.starts_with(start))
+        let rest = self.url.trim_start_matches(|char| char != '/').trim_start_matches('/');
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        // The colons of an IPv6 address are not the one before a port.
+        let host = match authority.split_once(']') {
+            Some((address, _)) => return address == "[::1",
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        let is_address = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        host == "localhost" || (is_address && host.starts_with("127."))
     }
 }

@@ -40,10 +40,14 @@ pub(crate) struct Socket {
 pub(crate) enum State {
     Apart,
     Asking(Ticket),
-    Joining { give_up_at: Time },
+    Joining {
+        give_up_at: Time,
+    },
     /// It left before the answer to CONNECT. Nothing can be said of the namespace until that has come: a server closes the
     /// whole connection over a DISCONNECT where nobody joined, and over a CONNECT where somebody did.
-    Withdrawn { give_up_at: Time },
+    Withdrawn {
+        give_up_at: Time,
+    },
     Joined,
 }
 
