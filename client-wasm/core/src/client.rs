@@ -380,7 +380,7 @@ impl Client {
     fn open_next(&mut self, now: Time, mut untried: Vec<TransportKind>, give_up_at: Time, is_retry: bool) {
         let kind = if untried.is_empty() { TransportKind::WebSocket } else { untried.remove(0) };
         let share = if untried.is_empty() { u64::MAX } else { self.options.timeout_ms / SHARE_OF_TIMEOUT };
-        let until = now.plus_ms(share).min(give_up_at);
+        let until = now.plus_ms(share).min(give_up_at).max(now.plus_ms(1));
         let engine = Engine::open(kind, self.offer.as_deref(), until, &self.options, &mut self.wants);
         self.link = Link::Opening(Attempt { engine, untried, give_up_at, is_retry });
     }
@@ -489,7 +489,9 @@ impl Client {
         let asked_ms = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MS_MAX);
         self.not_before = now.plus_ms(asked_ms);
         // The random part comes on top, so that those who were asked to wait do not come back all at once.
-        let until = self.not_before.plus_ms(self.backoff.next_ms(&self.options, &mut self.entropy));
+        let delay_ms = self.backoff.next_ms(&self.options, &mut self.entropy);
+        // Never at once: what is due now has been done when `handle_timeout` returns.
+        let until = self.not_before.plus_ms(delay_ms).max(now.plus_ms(1));
         self.link = Link::Waiting { until, is_retry: true };
     }
 
