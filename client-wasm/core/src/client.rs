@@ -167,6 +167,10 @@ impl Client {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         socket.is_wanted = true;
         match self.link {
+            // Nor does leaving and coming back overtake what the server asked for.
+            Link::Idle if self.not_before > now => {
+                self.link = Link::Waiting { until: self.not_before, is_retry: false };
+            }
             Link::Idle => self.begin(now, false),
             // Who asks now does not want to wait.
             Link::Waiting { .. } => self.hurry(now),
@@ -478,6 +482,8 @@ impl Client {
 
     /// Waits for the next attempt, if there is to be one.
     fn wait(&mut self, now: Time, retry_after_ms: Option<u64>) {
+        let asked_ms = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MS_MAX);
+        self.not_before = now.plus_ms(asked_ms);
         let is_exhausted = self.options.attempts_max.is_some_and(|most| self.attempts >= most);
         if !self.sockets.iter().any(|socket| socket.is_wanted) {
             self.link = Link::Idle;
@@ -486,8 +492,6 @@ impl Client {
         if !self.options.reconnection || is_exhausted {
             return self.give_up();
         }
-        let asked_ms = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MS_MAX);
-        self.not_before = now.plus_ms(asked_ms);
         // The random part comes on top, so that those who were asked to wait do not come back all at once.
         let delay_ms = self.backoff.next_ms(&self.options, &mut self.entropy);
         // Never at once: what is due now has been done when `handle_timeout` returns.
