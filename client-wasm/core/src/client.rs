@@ -32,6 +32,8 @@ const STABLE_MS: u64 = 10_000;
 const SHARE_OF_TIMEOUT: u64 = 4;
 /// However long a server asks to be left alone, it is asked again after this.
 const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
+/// With these a server asks for fewer requests: too many requests, service unavailable.
+const BUSY: [u16; 2] = [429, 503];
 /// Goodbyes under way at a time; the oldest is cut short.
 const LEAVING_MAX: usize = 4;
 
@@ -446,9 +448,10 @@ impl Client {
     }
 
     fn attempt_failed(&mut self, now: Time, attempt: Attempt, end: &End) {
-        // A server that answers with a refusal answers the same by another transport.
-        let is_refused = end.details.context.status.is_some();
-        if !attempt.untried.is_empty() && attempt.give_up_at > now && !is_refused {
+        // A server that is too busy is so by another transport as well. Any other answer may be about this one.
+        let is_busy =
+            end.retry_after_ms.is_some() || end.details.context.status.is_some_and(|status| BUSY.contains(&status));
+        if !attempt.untried.is_empty() && attempt.give_up_at > now && !is_busy {
             return self.open_next(now, attempt.untried, attempt.give_up_at, attempt.is_retry);
         }
         if attempt.is_retry {
