@@ -336,6 +336,8 @@ impl Client {
         match &mut self.link {
             Link::Opening(attempt) => {
                 attempt.engine.abandon(&mut self.wants);
+                // It has not failed: it is made once more, under the same number.
+                self.attempts -= u32::from(attempt.is_retry);
                 self.link = Link::Waiting { until: now, is_retry: attempt.is_retry };
             }
             Link::Open { .. } => {
