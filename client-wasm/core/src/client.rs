@@ -451,8 +451,8 @@ impl Client {
 
     fn attempt_failed(&mut self, now: Time, attempt: Attempt, end: &End) {
         // A server that is too busy is so by another transport as well. Any other answer may be about this one.
-        let is_busy =
-            end.retry_after_ms.is_some() || end.details.context.status.is_some_and(|status| BUSY.contains(&status));
+        let is_busy = end.retry_after_ms.is_some()
+            || end.details.context.status.is_some_and(|status| BUSY.contains(&status));
         if !attempt.untried.is_empty() && attempt.give_up_at > now && !is_busy {
             return self.open_next(now, attempt.untried, attempt.give_up_at, attempt.is_retry);
         }

@@ -1,0 +1,389 @@
+//! A client on a bench: a virtual clock, every transport played by the story, every output checked and noted.
+//!
+//! It plays the shell and holds the client to its contract: after what was due is done, the next deadline lies in the
+//! future; nothing is sent on a WebSocket that is not open; nothing is given up twice; a session has one GET and one POST
+//! under way at most.
+
+use crate::words;
+use moorline_client_core::{
+    CallId, Channel, Client, Emission, Input, NetworkChange, Options, Output, SendError, SocketIndex, Ticket,
+    Time, TransportKind,
+};
+use std::collections::BTreeMap;
+
+pub(crate) const SERVER: &str = "https://example.org/socket.io/";
+/// The socket of the main namespace in most stories.
+pub(crate) const MAIN: SocketIndex = SocketIndex(0);
+/// Where every virtual clock starts: not at zero, which would hide what is confused with it.
+const START_MS: u64 = 1_000_000;
+
+pub(crate) struct Bench {
+    pub(crate) client: Client,
+    pub(crate) now_ms: u64,
+    /// Whether auth is given by the story; otherwise there is none, at once.
+    pub(crate) gives_auth: bool,
+    pub(crate) tickets: Vec<(SocketIndex, Ticket)>,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) channels: BTreeMap<Channel, Line>,
+}
+
+/// A WebSocket or a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) kind: LineKind,
+    pub(crate) url: String,
+    /// Whether the other side has opened it.
+    pub(crate) is_open: bool,
+    /// Whether the other side, or the network, has ended it.
+    pub(crate) has_ended: bool,
+    /// Whether the client has given it up.
+    pub(crate) is_given_up: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineKind {
+    WebSocket,
+    Get,
+    Post,
+}
+
+impl Line {
+    pub(crate) fn is_live(&self) -> bool {
+        !self.has_ended && !self.is_given_up
+    }
+}
+
+impl Bench {
+    /// A client with the default options and a socket of the main namespace that is not connected. Delays are not
+    /// random, so that stories can count on them.
+    pub(crate) fn new() -> Bench {
+        Bench::with(|_| {})
+    }
+
+    pub(crate) fn with(adapt: impl FnOnce(&mut Options)) -> Bench {
+        let mut options = Options::new(SERVER.into());
+        options.random_permille = 0;
+        adapt(&mut options);
+        let mut bench = Bench::bare(options);
+        bench.client.add_socket("/".into(), None, None);
+        bench
+    }
+
+    /// A client without any socket.
+    pub(crate) fn bare(options: Options) -> Bench {
+        Bench {
+            client: Client::new(options),
+            now_ms: START_MS,
+            gives_auth: false,
+            tickets: Vec::new(),
+            outputs: Vec::new(),
+            channels: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn polling_only() -> Bench {
+        Bench::with(|options| options.transports = vec![TransportKind::Polling])
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        Time::from_ms(self.now_ms)
+    }
+
+    // What a page does.
+
+    pub(crate) fn connect(&mut self) {
+        self.connect_socket(MAIN);
+    }
+
+    pub(crate) fn connect_socket(&mut self, socket: SocketIndex) {
+        self.client.connect(self.now(), socket);
+        self.take_outputs();
+    }
+
+    pub(crate) fn disconnect(&mut self) {
+        self.disconnect_socket(MAIN);
+    }
+
+    pub(crate) fn disconnect_socket(&mut self, socket: SocketIndex) {
+        self.client.disconnect(self.now(), socket);
+        self.take_outputs();
+    }
+
+    pub(crate) fn authorize(&mut self, socket: SocketIndex, ticket: Ticket, auth: &str) {
+        self.client.authorize(self.now(), socket, ticket, auth);
+        self.take_outputs();
+    }
+
+    pub(crate) fn auth_failed(&mut self, socket: SocketIndex, ticket: Ticket) {
+        self.client.auth_failed(self.now(), socket, ticket);
+        self.take_outputs();
+    }
+
+    pub(crate) fn emit_from(
+        &mut self,
+        socket: SocketIndex,
+        emission: Emission,
+    ) -> Result<Option<CallId>, SendError> {
+        let outcome = self.client.emit(self.now(), socket, emission);
+        self.take_outputs();
+        outcome
+    }
+
+    /// An event without an answer, which must be taken.
+    pub(crate) fn emit(&mut self, json: &str) {
+        let emission = Emission { json: json.into(), ..Emission::default() };
+        assert_eq!(self.emit_from(MAIN, emission), Ok(None));
+    }
+
+    /// An event with an answer, which must be taken; the number of the call.
+    pub(crate) fn ask(&mut self, json: &str, timeout_ms: Option<u64>) -> u32 {
+        let emission = Emission { json: json.into(), has_call: true, timeout_ms, ..Emission::default() };
+        self.emit_from(MAIN, emission).expect("it is taken").expect("a call").0
+    }
+
+    pub(crate) fn volatile(&mut self, json: &str, unsent_bytes: usize) {
+        let emission = Emission { json: json.into(), is_volatile: true, unsent_bytes, ..Emission::default() };
+        assert_eq!(self.emit_from(MAIN, emission), Ok(None));
+    }
+
+    pub(crate) fn network(&mut self, change: NetworkChange) {
+        self.tell(Input::Network(change));
+    }
+
+    // What the other side does, on the channel that was opened last.
+
+    pub(crate) fn tell(&mut self, input: Input) {
+        self.note(&input);
+        self.client.handle(self.now(), input);
+        self.take_outputs();
+    }
+
+    fn note(&mut self, input: &Input) {
+        let (channel, is_websocket) = match input {
+            Input::Opened(channel) | Input::Text(channel, _) | Input::Binary(channel, _) => (channel, true),
+            Input::Closed { channel, .. } => (channel, true),
+            Input::Answer { channel, .. } | Input::Failed(channel) => (channel, false),
+            Input::TooBig(_) | Input::Unreadable | Input::Network(_) => return,
+        };
+        let Some(line) = self.channels.get_mut(channel) else { return };
+        // What no shell says of such a channel means nothing.
+        if is_websocket == (line.kind == LineKind::WebSocket) {
+            line.is_open = true;
+            line.has_ended |= matches!(input, Input::Closed { .. } | Input::Answer { .. } | Input::Failed(_));
+        }
+    }
+
+    /// The last WebSocket opens.
+    pub(crate) fn opened(&mut self) {
+        let channel = self.last(LineKind::WebSocket);
+        self.tell(Input::Opened(channel));
+    }
+
+    /// The last WebSocket brings a text.
+    pub(crate) fn text(&mut self, text: &str) {
+        let channel = self.last(LineKind::WebSocket);
+        self.tell(Input::Text(channel, text.into()));
+    }
+
+    pub(crate) fn binary(&mut self, bytes: &[u8]) {
+        let channel = self.last(LineKind::WebSocket);
+        self.tell(Input::Binary(channel, bytes.into()));
+    }
+
+    /// The last WebSocket ends.
+    pub(crate) fn closed(&mut self, code: u16) {
+        let channel = self.last(LineKind::WebSocket);
+        self.tell(Input::Closed { channel, code, reason: String::new() });
+    }
+
+    /// The last GET is answered with these packets.
+    pub(crate) fn polled(&mut self, packets: &[&str]) {
+        let channel = self.last(LineKind::Get);
+        let body = packets.join("\x1e");
+        self.tell(Input::Answer { channel, status: 200, retry_after_ms: None, body });
+    }
+
+    /// The last POST is taken.
+    pub(crate) fn posted(&mut self) {
+        let channel = self.last(LineKind::Post);
+        self.tell(Input::Answer { channel, status: 200, retry_after_ms: None, body: "ok".into() });
+    }
+
+    /// The last GET is refused.
+    pub(crate) fn refused(&mut self, status: u16, retry_after_ms: Option<u64>) {
+        let channel = self.last(LineKind::Get);
+        self.tell(Input::Answer { channel, status, retry_after_ms, body: String::new() });
+    }
+
+    /// The last GET fails.
+    pub(crate) fn failed(&mut self) {
+        let channel = self.last(LineKind::Get);
+        self.tell(Input::Failed(channel));
+    }
+
+    /// The last channel of a kind.
+    pub(crate) fn last(&self, kind: LineKind) -> Channel {
+        let line = self.channels.iter().rev().find(|(_, line)| line.kind == kind);
+        *line.unwrap_or_else(|| panic!("no {kind:?} yet")).0
+    }
+
+    fn line(&mut self, channel: Channel) -> &mut Line {
+        self.channels.get_mut(&channel).expect("a channel the client has named")
+    }
+
+    // What stories begin with.
+
+    /// Connected by WebSocket to the node `s1`; nothing of it is noted.
+    pub(crate) fn on_websocket(mut self) -> Bench {
+        self.connect();
+        self.accept_websocket("s1.x");
+        self
+    }
+
+    /// The last WebSocket opens a session and joins the main namespace.
+    pub(crate) fn accept_websocket(&mut self, sid: &str) {
+        self.opened();
+        self.text(&handshake(sid, ""));
+        self.text(r#"40{"sid":"me"}"#);
+        self.lines();
+    }
+
+    /// Connected by polling to the node `s1`, which offers these upgrades, with a GET under way.
+    pub(crate) fn on_polling(self, upgrades: &str) -> Bench {
+        self.on_polling_as("s1.x", upgrades)
+    }
+
+    pub(crate) fn on_polling_as(mut self, sid: &str, upgrades: &str) -> Bench {
+        self.connect();
+        self.polled(&[&handshake(sid, upgrades)]);
+        self.posted();
+        self.polled(&[r#"40{"sid":"me"}"#]);
+        self.lines();
+        self
+    }
+
+    // Time.
+
+    /// Lets so much time pass, and whatever becomes due in it happen when it is due.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        let until = self.now_ms + ms;
+        while let Some(at) = self.client.poll_timeout().filter(|at| at.as_ms() <= until) {
+            self.now_ms = self.now_ms.max(at.as_ms());
+            self.timer();
+        }
+        self.now_ms = until;
+    }
+
+    /// As `pass`, but timers are held up until the end of it.
+    pub(crate) fn sleep(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.timer();
+    }
+
+    /// Goes on to the next thing that is due; how long that took.
+    pub(crate) fn pass_to_deadline(&mut self) -> u64 {
+        let at = self.client.poll_timeout().expect("something is due").as_ms();
+        let ms = at.saturating_sub(self.now_ms);
+        self.pass(ms);
+        ms
+    }
+
+    /// Does what is due now, if anything is.
+    pub(crate) fn timer(&mut self) {
+        self.client.handle_timeout(self.now());
+        self.take_outputs();
+        let next = self.client.poll_timeout();
+        assert!(next.is_none_or(|next| next > self.now()), "{next:?} is not after {}", self.now_ms);
+    }
+
+    // What a story looks at.
+
+    /// What the client wanted since the last look.
+    pub(crate) fn lines(&mut self) -> Vec<String> {
+        let lines = self.outputs.iter().map(words::of).collect();
+        self.outputs.clear();
+        lines
+    }
+
+    /// What the client said on WebSockets and in POSTs since the last look, and nothing else.
+    pub(crate) fn said(&mut self) -> Vec<String> {
+        self.outputs.drain(..).flat_map(|output| spoken(&output)).collect()
+    }
+
+    /// Nothing is under way and nothing is left open.
+    pub(crate) fn assert_idle(&self) {
+        assert!(self.client.is_idle(), "it is not idle");
+        assert_eq!(self.client.poll_timeout(), None);
+        let live: Vec<_> = self.channels.iter().filter(|(_, line)| line.is_live()).collect();
+        assert!(live.is_empty(), "{live:?}");
+    }
+
+    // Outputs.
+
+    pub(crate) fn take_outputs(&mut self) {
+        while let Some(output) = self.client.poll_output() {
+            self.check(&output);
+            match output {
+                Output::WantAuth(socket, ticket) if !self.gives_auth => {
+                    self.client.authorize(self.now(), socket, ticket, "");
+                    continue;
+                }
+                Output::WantAuth(socket, ticket) => self.tickets.push((socket, ticket)),
+                _ => {}
+            }
+            self.outputs.push(output);
+        }
+    }
+
+    fn check(&mut self, output: &Output) {
+        match output {
+            Output::Open(channel, url) => self.begin(*channel, LineKind::WebSocket, url),
+            Output::Get(channel, url) => self.begin(*channel, LineKind::Get, url),
+            Output::Post(channel, url, body) => {
+                assert!(!body.is_empty(), "an empty POST");
+                self.begin(*channel, LineKind::Post, url);
+            }
+            Output::Send(channel, _) => {
+                let line = self.line(*channel);
+                assert!(line.is_live() && line.is_open, "sent on {channel:?}: {line:?}");
+            }
+            Output::Close(channel) | Output::Abort(channel) => {
+                let is_websocket = matches!(output, Output::Close(_));
+                let line = self.line(*channel);
+                assert_eq!(is_websocket, line.kind == LineKind::WebSocket);
+                assert!(!line.is_given_up, "{channel:?} given up twice");
+                line.is_given_up = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, channel: Channel, kind: LineKind, url: &str) {
+        if kind != LineKind::WebSocket && url.contains("sid=") {
+            let mut others = self.channels.values();
+            let is_alone = !others.any(|line| line.kind == kind && line.is_live() && line.url == url);
+            assert!(is_alone, "a second {kind:?} of {url}");
+        }
+        let url = url.into();
+        let line = Line { kind, url, is_open: false, has_ended: false, is_given_up: false };
+        assert!(self.channels.insert(channel, line).is_none(), "{channel:?} was used before");
+    }
+}
+
+/// An open packet.
+pub(crate) fn handshake(sid: &str, upgrades: &str) -> String {
+    format!(
+        r#"0{{"sid":"{sid}","upgrades":[{upgrades}],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}}"#
+    )
+}
+
+/// The one upgrade there is.
+pub(crate) const UPGRADE: &str = r#""websocket""#;
+
+fn spoken(output: &Output) -> Vec<String> {
+    match output {
+        Output::Send(_, frame) => vec![words::packet(frame)],
+        Output::Post(_, _, body) => body.split('\x1e').map(String::from).collect(),
+        _ => Vec::new(),
+    }
+}

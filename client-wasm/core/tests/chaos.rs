@@ -1,0 +1,400 @@
+//! A page, a network and a server that do anything at any time, in every order a seed can think of.
+//!
+//! Whatever they do: the client keeps its contract with the shell (the bench looks after that), every call ends once,
+//! what was sent arrives at most once and in order, and when the chaos is over everybody is connected.
+
+use crate::bench::{Bench, LineKind, SERVER};
+use crate::model::{Model, prefix};
+use moorline_client_core::{
+    CallId, Channel, Emission, Input, NetworkChange, Options, Output, SocketIndex, TransportKind,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+const SEEDS: u64 = 3_000;
+const STEPS: usize = 150;
+/// The last one sends again what is not acknowledged.
+const NAMESPACES: [&str; 3] = ["/", "/a", "/again"];
+const AGAIN: usize = 2;
+const TEXTS: [&str; 24] = [
+    "",
+    "0{}",
+    "1",
+    "2",
+    "3",
+    "3probe",
+    "5",
+    "6",
+    "7",
+    "é",
+    "40",
+    "40{\"sid\":\"x\"}",
+    "41",
+    "44\"no\"",
+    "42[\"e\"]",
+    "427[\"q\"]",
+    "430[1]",
+    "452-[\"b\"]",
+    "42/a,[\"e\"]",
+    "44/a,{\"message\":\"no\"}",
+    "41/again,",
+    "4",
+    "45-1",
+    "0{\"sid\":\"s1.q\",\"upgrades\":[\"websocket\"],\"pingInterval\":1,\"pingTimeout\":0}",
+];
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ (bits >> 31)) % bound
+    }
+
+    fn one_in(&mut self, bound: u64) -> bool {
+        self.below(bound) == 0
+    }
+
+    fn pick<T: Clone>(&mut self, of: &[T]) -> Option<T> {
+        let count = u64::try_from(of.len()).expect("a length");
+        (count > 0).then(|| of[usize::try_from(self.below(count)).expect("an index")].clone())
+    }
+}
+
+/// What is on its way to the server on one channel.
+enum Up {
+    Open(String),
+    Frame(String),
+    Get(String),
+    Post(String, String),
+    Gone,
+}
+
+struct Chaos {
+    bench: Bench,
+    model: Model,
+    random: Random,
+    /// Whether anything may come on any channel, and not only what a server says.
+    is_hostile: bool,
+    up: BTreeMap<Channel, VecDeque<Up>>,
+    calls: BTreeSet<CallId>,
+    connected: [bool; 3],
+    /// The last number heard by each socket.
+    heard: [u64; 3],
+    sent: u64,
+}
+
+#[test]
+fn whatever_happens_everybody_is_connected_in_the_end() {
+    let (mut arrived, mut connections, mut moves) = (0, 0, 0);
+    for seed in 0..SEEDS {
+        let mut chaos = Chaos::new(seed);
+        for _ in 0..STEPS {
+            chaos.step();
+        }
+        chaos.calm_down();
+        chaos.look_at_what_arrived(seed);
+        chaos.leave(seed);
+        arrived += chaos.model.heard.len();
+        connections += chaos.model.sessions.len();
+        moves += chaos.bench.client.worked().is_some_and(|kind| kind == TransportKind::WebSocket) as usize;
+    }
+    assert!(arrived > 10_000 && connections > 6_000 && moves > 500, "{arrived} {connections} {moves}");
+}
+
+impl Chaos {
+    fn new(seed: u64) -> Chaos {
+        let mut random = Random(seed);
+        let mut options = Options { seed, ..Options::new(SERVER.into()) };
+        match random.below(4) {
+            0 => options.transports = vec![TransportKind::Polling],
+            1 => options.transports = vec![TransportKind::Polling, TransportKind::WebSocket],
+            2 => options.transports = vec![TransportKind::WebSocket],
+            _ => {}
+        }
+        options.reconnection = !random.one_in(8);
+        options.attempts_max = random.one_in(8).then_some(3);
+        options.send_packets_max = 20;
+        let mut bench = Bench::bare(options);
+        bench.gives_auth = true;
+        for (at, namespace) in NAMESPACES.into_iter().enumerate() {
+            let (retries, ack_timeout_ms) = if at == AGAIN { (Some(3), Some(2_000)) } else { (None, None) };
+            bench.client.add_socket(namespace.into(), retries, ack_timeout_ms);
+        }
+        let is_hostile = random.one_in(2);
+        Chaos {
+            bench,
+            model: Model::default(),
+            random,
+            is_hostile,
+            up: BTreeMap::new(),
+            calls: BTreeSet::new(),
+            connected: [false; 3],
+            heard: [0; 3],
+            sent: 0,
+        }
+    }
+
+    fn step(&mut self) {
+        match self.random.below(20) {
+            0..=4 => self.carry_up(),
+            5..=9 => self.carry_down(),
+            10..=12 => self.act(),
+            13 | 14 => self.serve(),
+            15 => self.let_time_pass(),
+            16 => self.break_something(),
+            17 => self.change_network(),
+            18 if self.is_hostile => self.throw_anything(),
+            _ => self.answer_auth(),
+        }
+        self.look_at_outputs();
+    }
+
+    // The network.
+
+    fn carry_up(&mut self) {
+        let channels: Vec<Channel> = self.up.keys().copied().collect();
+        let Some(channel) = self.random.pick(&channels) else { return };
+        let queue = self.up.get_mut(&channel).expect("a queue");
+        let first = queue.pop_front().expect("no empty queue is kept");
+        if queue.is_empty() {
+            self.up.remove(&channel);
+        }
+        match first {
+            Up::Open(url) => self.model.open(channel, &url),
+            Up::Frame(text) => self.model.frame(channel, &text),
+            Up::Get(url) => self.model.get(channel, &url),
+            Up::Post(url, body) => self.model.post(channel, &url, &body),
+            Up::Gone => self.model.gone(channel),
+        }
+    }
+
+    fn carry_down(&mut self) {
+        let channels: Vec<Channel> = self.model.down.keys().copied().collect();
+        let Some(channel) = self.random.pick(&channels) else { return };
+        let queue = self.model.down.get_mut(&channel).expect("a queue");
+        let first = queue.pop_front().expect("no empty queue is kept");
+        if queue.is_empty() {
+            self.model.down.remove(&channel);
+        }
+        if !self.bench.channels[&channel].has_ended {
+            self.bench.tell(first);
+        }
+    }
+
+    fn break_something(&mut self) {
+        let live: Vec<(Channel, LineKind)> = self.live();
+        let Some((channel, kind)) = self.random.pick(&live) else { return };
+        self.up.remove(&channel);
+        self.model.down.remove(&channel);
+        self.model.gone(channel);
+        self.bench.tell(match (kind, self.random.below(3)) {
+            (LineKind::WebSocket, _) => Input::Closed { channel, code: 1006, reason: String::new() },
+            (_, 0) => {
+                let retry_after_ms = self.random.one_in(2).then(|| self.random.below(60_000));
+                let status = self.random.pick(&[400, 403, 429, 500, 503]).expect("a status");
+                Input::Answer { channel, status, retry_after_ms, body: String::new() }
+            }
+            _ => Input::Failed(channel),
+        });
+    }
+
+    fn live(&self) -> Vec<(Channel, LineKind)> {
+        let live = self.bench.channels.iter().filter(|(_, line)| line.is_live());
+        live.map(|(channel, line)| (*channel, line.kind)).collect()
+    }
+
+    fn change_network(&mut self) {
+        use NetworkChange::{Changed, Offline, Online, Shown};
+        let change = self.random.pick(&[Online, Online, Offline, Changed, Shown]).expect("a change");
+        self.bench.network(change);
+    }
+
+    fn let_time_pass(&mut self) {
+        let ms = 1 << self.random.below(17);
+        if self.random.one_in(4) { self.bench.sleep(ms) } else { self.bench.pass(ms) }
+    }
+
+    fn throw_anything(&mut self) {
+        let highest = self.bench.channels.keys().last().map_or(0, |channel| channel.0);
+        let back = u32::try_from(self.random.below(4)).expect("a small number");
+        let channel = Channel(highest.saturating_sub(back));
+        let text = self.random.pick(&TEXTS).expect("a text").to_string();
+        self.bench.tell(match self.random.below(9) {
+            0..=2 => Input::Text(channel, text),
+            3 => Input::Binary(channel, vec![1, 2]),
+            4 => Input::Opened(channel),
+            5 => Input::TooBig(channel),
+            6 => Input::Unreadable,
+            7 => Input::Closed { channel, code: 1012, reason: text },
+            _ => Input::Answer { channel, status: 200, retry_after_ms: None, body: text },
+        });
+    }
+
+    // The server.
+
+    fn serve(&mut self) {
+        let living = self.model.living();
+        let Some(sid) = self.random.pick(&living) else { return };
+        let joined: Vec<String> = self.model.sessions[&sid].joined.iter().cloned().collect();
+        let namespace = self.random.pick(&joined);
+        match (self.random.below(12), namespace) {
+            (0, _) => {
+                let code = self.random.pick(&[1000, 1001, 1008, 1012]).expect("a code");
+                self.model.end(&sid, code);
+            }
+            (1, Some(namespace)) => self.model.kick(&sid, &namespace),
+            (2..=8, Some(namespace)) => {
+                self.sent += 1;
+                let packet = format!("42{}[\"s\",{}]", prefix(&namespace), self.sent);
+                self.model.send(&sid, packet);
+            }
+            _ => self.model.send(&sid, "2".into()),
+        }
+    }
+
+    // The page.
+
+    fn act(&mut self) {
+        let socket = SocketIndex(usize::try_from(self.random.below(3)).expect("an index"));
+        match self.random.below(10) {
+            0 | 1 => self.bench.connect_socket(socket),
+            2 if self.random.one_in(2) => self.bench.disconnect_socket(socket),
+            _ => self.emit(socket),
+        }
+    }
+
+    fn emit(&mut self, socket: SocketIndex) {
+        self.sent += 1;
+        let emission = Emission {
+            json: format!("\"n\",{}", self.sent),
+            has_call: self.random.one_in(2),
+            timeout_ms: self.random.one_in(2).then(|| self.random.below(5_000)),
+            is_volatile: self.random.one_in(5),
+            ..Emission::default()
+        };
+        let has_call = emission.has_call;
+        // Not through the bench, which would look at outputs before the call is known.
+        let now = self.bench.now();
+        if let Ok(call) = self.bench.client.emit(now, socket, emission) {
+            assert_eq!(call.is_some(), has_call);
+            assert!(call.is_none_or(|call| self.calls.insert(call)), "a call is new");
+        }
+        self.bench.take_outputs();
+    }
+
+    fn answer_auth(&mut self) {
+        if let Some((socket, ticket)) = self.bench.tickets.pop() {
+            match self.random.below(4) {
+                0 => self.bench.auth_failed(socket, ticket),
+                _ => self.bench.authorize(socket, ticket, "{}"),
+            }
+        }
+    }
+
+    // What the client wants.
+
+    fn look_at_outputs(&mut self) {
+        for output in std::mem::take(&mut self.bench.outputs) {
+            match output {
+                Output::Open(channel, url) => self.send_up(channel, Up::Open(url)),
+                Output::Get(channel, url) => self.send_up(channel, Up::Get(url)),
+                Output::Post(channel, url, body) => self.send_up(channel, Up::Post(url, body)),
+                Output::Send(channel, frame) => {
+                    let text = String::from_utf8(frame.as_packet().into()).expect("text");
+                    self.send_up(channel, Up::Frame(text));
+                }
+                Output::Close(channel) | Output::Abort(channel) => self.send_up(channel, Up::Gone),
+                Output::Connected(socket, _) => self.connected[socket.0] = true,
+                Output::Disconnected(socket, ..) => self.connected[socket.0] = false,
+                Output::Answered { call, .. } | Output::CallFailed(call, _) => {
+                    assert!(self.calls.remove(&call), "{call:?} ends twice");
+                }
+                Output::Event { socket, json, .. } => self.hear(socket, &json),
+                _ => {}
+            }
+        }
+    }
+
+    fn send_up(&mut self, channel: Channel, up: Up) {
+        self.up.entry(channel).or_default().push_back(up);
+    }
+
+    fn hear(&mut self, socket: SocketIndex, json: &str) {
+        if let Some(number) = number_of(json, "s") {
+            assert!(number > self.heard[socket.0], "{number} after {}", self.heard[socket.0]);
+            self.heard[socket.0] = number;
+        }
+    }
+
+    // The end.
+
+    /// From now on everybody behaves, and everything arrives.
+    fn calm_down(&mut self) {
+        self.bench.network(NetworkChange::Online);
+        for _ in 0..40 {
+            for socket in (0..3).map(SocketIndex) {
+                if !self.bench.client.is_active(socket) {
+                    self.bench.connect_socket(socket);
+                }
+            }
+            self.bench.pass(5_000);
+            self.carry_everything();
+            for sid in self.model.living() {
+                self.model.send(&sid, "2".into());
+            }
+            self.carry_everything();
+        }
+        assert_eq!(self.connected, [true; 3], "everybody is connected");
+    }
+
+    fn carry_everything(&mut self) {
+        loop {
+            self.look_at_outputs();
+            if let Some((socket, ticket)) = self.bench.tickets.pop() {
+                self.bench.authorize(socket, ticket, "{}");
+            } else if !self.up.is_empty() {
+                self.carry_up();
+            } else if !self.model.down.is_empty() {
+                self.carry_down();
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn look_at_what_arrived(&self, seed: u64) {
+        let mut seen = BTreeSet::new();
+        let mut last: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for (sid, namespace, json) in &self.model.heard {
+            if namespace == NAMESPACES[AGAIN] {
+                continue;
+            }
+            let number = number_of(json, "n").expect("a number");
+            assert!(seen.insert(number), "seed {seed}: {number} arrived twice");
+            let last = last.entry((sid, namespace)).or_default();
+            // A hostile network may confirm a POST that is still on its way.
+            assert!(self.is_hostile || number > *last, "seed {seed}: {number} after {last}");
+            *last = number;
+        }
+        assert!(self.is_hostile || self.model.faults.is_empty(), "seed {seed}: {:?}", self.model.faults);
+    }
+
+    fn leave(&mut self, seed: u64) {
+        for socket in (0..3).map(SocketIndex) {
+            self.bench.disconnect_socket(socket);
+        }
+        self.carry_everything();
+        self.bench.pass(20_000);
+        self.look_at_outputs();
+        assert!(self.calls.is_empty(), "seed {seed}: {:?} never ended", self.calls);
+        self.bench.assert_idle();
+    }
+}
+
+fn number_of(json: &str, name: &str) -> Option<u64> {
+    let rest = json.strip_prefix(&format!("[\"{name}\","))?;
+    rest.strip_suffix(']')?.parse().ok()
+}
