@@ -111,9 +111,9 @@ export class Manager extends Emitter {
     this.#sockets[index].disconnectedFor(reason, details);
   }
 
-  event(index, json, attachments, id, connection) {
+  event(index, json, attachments, id, life) {
     const list = this.#read(json, attachments, hasName);
-    if (list) this.#sockets[index].hear(list, id, connection);
+    if (list) this.#sockets[index].hear(list, id, life);
   }
 
   answered(call, json, attachments) {

@@ -235,22 +235,22 @@ export class Socket extends Emitter {
     this.fire("disconnect", reason, details);
   }
 
-  hear(list, id, connection) {
+  hear(list, id, life) {
     if (this.#isLeaving) return;
-    if (id !== undefined) list.push(this.#acknowledge(id, connection));
+    if (id !== undefined) list.push(this.#acknowledge(id, life));
     for (const handler of this.#any) safely(handler, this, list);
     if (!RESERVED.has(list[0])) this.fire(...list);
   }
 
   /** The function that answers an event, once. */
-  #acknowledge(id, connection) {
+  #acknowledge(id, life) {
     let isSent = false;
     return (...list) => {
       if (isSent) return;
       isSent = true;
       const { json, parts } = encode(list);
       this.#inOrder(parts, undefined, (bytes) => {
-        this.#sent((client) => client.answer(this.#index, id, connection, json, bytes));
+        this.#sent((client) => client.answer(this.#index, id, life, json, bytes));
       });
     };
   }

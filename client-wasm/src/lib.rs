@@ -110,11 +110,11 @@ impl Client {
         &self,
         socket: usize,
         id: f64,
-        connection: u32,
+        life: u32,
         json: &str,
         attachments: Vec<Uint8Array>,
     ) -> Result<(), JsValue> {
-        let asked = Asked { id: ms(id), connection };
+        let asked = Asked { id: ms(id), life };
         let (attachments, unsent) = (bytes_of(attachments), self.0.unsent_bytes());
         self.0
             .tell(|core, _| core.answer(SocketIndex(socket), asked, json, &attachments, unsent))

@@ -171,9 +171,10 @@ impl Socket {
         self.ask_again_at = None;
     }
 
-    /// When an answer is due: in the time given with the event, or else the socket's own, if there is one.
+    /// When an answer is due: in the time given with the event, or else the socket's own, if there is one. Never at once:
+    /// what is due now has been done when `handle_timeout` returns.
     pub(crate) fn answer_due(&self, now: Time, timeout_ms: Option<u64>) -> Time {
-        timeout_ms.or(self.ack_timeout_ms).map_or(Time::NEVER, |ms| now.plus_ms(ms))
+        timeout_ms.or(self.ack_timeout_ms).map_or(Time::NEVER, |ms| now.plus_ms(ms.max(1)))
     }
 
     /// When it needs to be looked after.

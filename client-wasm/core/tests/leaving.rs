@@ -89,7 +89,7 @@ fn a_goodbye_that_fails_or_is_not_answered_is_over() {
 fn a_probe_is_closed_and_what_it_held_is_posted() {
     for steps in 0..3 {
         let mut bench = Bench::with(|options| {
-            options.transports = vec![TransportKind::Polling, TransportKind::WebSocket]
+            options.transports = vec![TransportKind::Polling, TransportKind::WebSocket];
         })
         .on_polling(UPGRADE);
         if steps > 0 {

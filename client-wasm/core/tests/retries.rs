@@ -68,7 +68,6 @@ fn the_queue_waits_for_the_connection_and_goes_on_with_the_next() {
     let mut bench = bare();
     let first = bench.ask("1", None);
     let second = bench.ask("2", None);
-    let mut bench = bench;
     bench.connect();
     bench.opened();
     bench.text(&handshake("x", ""));
