@@ -164,11 +164,11 @@ fn no_retries_is_no_queue() {
 }
 
 #[test]
-fn a_time_of_nothing_does_not_go_on_for_ever() {
+fn a_time_of_nothing_is_a_moment() {
     let mut bench = Bench::bare(Options::new(SERVER.into()));
     bench.client.add_socket("/".into(), Some(3), Some(0));
     let mut bench = bench.on_websocket();
     let call = bench.ask("1", None);
-    bench.timer();
+    bench.pass(4);
     assert_eq!(bench.lines().pop(), Some(format!("call {call} failed: timeout")));
 }
