@@ -13,6 +13,9 @@
 //! import bytes from "moorline-wasm/moorline_client_bg.wasm"; // the module, a Uint8Array
 //! ```
 //!
+//! A file of `js` that the crate imports (`#[wasm_bindgen(module = "/js/…")]`) is the same module to `js/index.js` and to
+//! the glue: what one of them leaves in it the other finds.
+//!
 //! `VERSION` stands for the package's version, a string, in every file. The result is one file without an import: the
 //! module travels in it as base64, so a bundler has nothing to resolve and a page nothing to fetch.
 //!
@@ -83,6 +86,7 @@ fn build(request: &Request) -> Result<(), Failure> {
 
     let tools = npm::Tools::ready(&client())?;
     let module = bind(&compiled, &generated)?;
+    reunite(&client(), &generated)?;
     say("shrinking");
     tools.shrink(&module)?;
     say("bundling");
@@ -115,6 +119,28 @@ fn bind(compiled: &Path, folder: &Path) -> Result<PathBuf, Failure> {
         })
         .map_err(|error| format!("wasm-bindgen could not read {}: {error:#}", compiled.display()))?;
     Ok(folder.join(format!("{GLUE_NAME}_bg.wasm")))
+}
+
+/// wasm-bindgen copies the files that the crate imports; each copy is replaced by the way to its original, so that
+/// there is one of it in the bundle.
+fn reunite(client: &Path, generated: &Path) -> Result<(), Failure> {
+    // One folder per crate that imports files; named after it, and there only if there are any.
+    for copies in entries(&generated.join("snippets")) {
+        for copy in entries(&copies.join("js")) {
+            let original = client.join("js").join(copy.file_name().unwrap_or_default());
+            let forward =
+                format!("export * from {};\n", serde_json::Value::from(original.display().to_string()));
+            if original.exists() {
+                fs::write(&copy, forward)
+                    .map_err(|error| format!("{} cannot be written: {error}.", copy.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 /// A folder of the build's own with nothing in it, whatever an earlier build left there.
