@@ -1,7 +1,7 @@
 // The WebAssembly module: started once, with the first client, and refused once it has panicked.
 
 import { Client, initSync, onPanic } from "moorline-wasm/moorline_client.js";
-import bytes from "moorline-wasm/moorline_client_bg.wasm";
+import bytes from "moorline-wasm/bytes.js";
 
 /** What a panic said, if there was one. */
 let sentence;
@@ -18,7 +18,7 @@ function start() {
   if (isStarted) return;
   if (typeof WebAssembly === "undefined") throw new Error("moorline-client needs WebAssembly, which is missing here");
   try {
-    initSync({ module: bytes });
+    initSync({ module: bytes() });
   } catch (cause) {
     const advice = "the page's Content-Security-Policy must allow it: script-src 'wasm-unsafe-eval'";
     throw new Error(`moorline-client could not start its WebAssembly module; ${advice}`, { cause });

@@ -10,14 +10,14 @@
 //!
 //! ```js
 //! import { initSync, … } from "moorline-wasm/moorline_client.js"; // wasm-bindgen's glue
-//! import bytes from "moorline-wasm/moorline_client_bg.wasm"; // the module, a Uint8Array
+//! import bytes from "moorline-wasm/bytes.js"; // makes the module, a Uint8Array, when it is called
 //! ```
 //!
 //! A file of `js` that the crate imports (`#[wasm_bindgen(module = "/js/…")]`) is the same module to `js/index.js` and to
 //! the glue: what one of them leaves in it the other finds.
 //!
 //! `VERSION` stands for the package's version, a string, in every file. The result is one file without an import: the
-//! module travels in it as base64, so a bundler has nothing to resolve and a page nothing to fetch.
+//! module travels in it as text, so a bundler has nothing to resolve and a page nothing to fetch.
 //!
 //! `--features LIST` adds cargo features to `npm`, for variants that only tests want.
 
@@ -25,6 +25,7 @@ mod cargo;
 mod npm;
 mod package;
 mod run;
+mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -89,6 +90,7 @@ fn build(request: &Request) -> Result<(), Failure> {
     reunite(&client(), &generated)?;
     say("shrinking");
     tools.shrink(&module)?;
+    write(&generated.join("bytes.js"), text::javascript(&read(&module)?))?;
     say("bundling");
     made(&request.out)?;
     let bundle = request.out.join(BUNDLE);
@@ -131,8 +133,7 @@ fn reunite(client: &Path, generated: &Path) -> Result<(), Failure> {
             let forward =
                 format!("export * from {};\n", serde_json::Value::from(original.display().to_string()));
             if original.exists() {
-                fs::write(&copy, forward)
-                    .map_err(|error| format!("{} cannot be written: {error}.", copy.display()))?;
+                write(&copy, forward)?;
             }
         }
     }
@@ -155,6 +156,14 @@ fn emptied(folder: &Path) -> Result<(), Failure> {
 /// A folder that may hold what is not ours.
 fn made(folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}.", folder.display()))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file).map_err(|error| format!("{} cannot be read: {error}.", file.display()))
+}
+
+fn write(file: &Path, text: String) -> Result<(), Failure> {
+    fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}.", file.display()))
 }
 
 fn size(file: &Path) -> Result<u64, Failure> {

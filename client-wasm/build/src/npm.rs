@@ -33,7 +33,7 @@ impl Tools {
         run(shrink.arg(module).arg("-o").arg(module), ADVICE)
     }
 
-    /// Makes one file of `entry`, all that it imports, and the module.
+    /// Makes one file of `entry` and all that it imports.
     pub(crate) fn bundle(
         &self,
         entry: &Path,
@@ -50,7 +50,7 @@ impl Tools {
             "--charset=utf8",
         ];
         let mut bundle = self.program("esbuild", &args);
-        bundle.arg(entry).arg("--loader:.wasm=binary").arg(format!("--define:VERSION=\"{version}\""));
+        bundle.arg(entry).arg(format!("--define:VERSION=\"{version}\""));
         bundle.arg(format!("--alias:moorline-wasm={}", generated.display()));
         run(bundle.arg(format!("--outfile={}", out.display())), ADVICE)
     }

@@ -14,9 +14,7 @@ pub(crate) fn write(client: &Path, out: &Path, meta: &Metadata) -> Result<(), Fa
     copy(&client.join("js").join(TYPES), &out.join(TYPES))?;
     copy(&client.join("README.md"), &out.join("README.md"))?;
     copy(&client.join("../LICENSE"), &out.join("LICENSE"))?;
-    let manifest = out.join("package.json");
-    fs::write(&manifest, package_json(meta))
-        .map_err(|error| format!("{} cannot be written: {error}.", manifest.display()))
+    crate::write(&out.join("package.json"), package_json(meta))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
