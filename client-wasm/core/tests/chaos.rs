@@ -270,6 +270,7 @@ impl Chaos {
         self.sent += 1;
         let emission = Emission {
             json: format!("\"n\",{}", self.sent),
+            attachments: if self.random.one_in(4) { vec![vec![1]; 2] } else { Vec::new() },
             has_call: self.random.one_in(2),
             timeout_ms: self.random.one_in(2).then(|| self.random.below(5_000)),
             is_volatile: self.random.one_in(5),
@@ -303,8 +304,7 @@ impl Chaos {
                 Output::Get(channel, url) => self.send_up(channel, Up::Get(url)),
                 Output::Post(channel, url, body) => self.send_up(channel, Up::Post(url, body)),
                 Output::Send(channel, frame) => {
-                    let text = String::from_utf8(frame.as_packet().into()).expect("text");
-                    self.send_up(channel, Up::Frame(text));
+                    self.send_up(channel, Up::Frame(crate::words::packet(&frame)));
                 }
                 Output::Close(channel) | Output::Abort(channel) => self.send_up(channel, Up::Gone),
                 Output::Connected(socket, _) => self.connected[socket.0] = true,

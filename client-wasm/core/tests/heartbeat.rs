@@ -49,6 +49,14 @@ fn a_timer_that_is_a_little_late_is_still_right() {
 }
 
 #[test]
+fn a_timer_that_is_late_may_be_wrong() {
+    let mut bench = Bench::new().on_websocket();
+    bench.sleep(46_001);
+    assert_eq!(bench.lines(), [""; 0]);
+    assert_eq!(bench.pass_to_deadline(), 2_000);
+}
+
+#[test]
 fn after_a_sleep_what_came_meanwhile_is_heard_first() {
     let mut bench = Bench::new().on_websocket();
     bench.sleep(3_600_000);

@@ -33,6 +33,8 @@ pub(crate) struct Session {
     probe: Option<Channel>,
     poll: Option<Channel>,
     outbox: Vec<String>,
+    /// A packet whose attachments are still to come, and how many.
+    pending: Option<(String, u32)>,
 }
 
 impl Model {
@@ -99,10 +101,11 @@ impl Model {
         }
         let mut payload = Payload::new(body.into());
         while let Some(Ok(part)) = payload.next_part() {
-            if let Part::Text(text) = part {
-                let text = text.to_string();
-                self.packet(sid, &text);
-            }
+            let text = match part {
+                Part::Text(text) => text.to_string(),
+                Part::Binary(bytes) => format!("b{bytes:?}"),
+            };
+            self.packet(sid, &text);
         }
         self.answer(channel, 200, "ok");
     }
@@ -169,12 +172,29 @@ impl Model {
                 self.sessions.get_mut(sid).expect("a session").is_alive = false;
             }
             Some(("3", "")) => {}
+            Some(("b", _)) => self.attachment(sid),
             _ => self.faults.push(format!("{text} of {sid}")),
+        }
+    }
+
+    fn attachment(&mut self, sid: &str) {
+        let session = self.sessions.get_mut(sid).expect("a session");
+        match session.pending.take() {
+            None => self.faults.push("an attachment to nothing".into()),
+            Some((text, 1)) => self.message(sid, &text),
+            Some((text, missing)) => session.pending = Some((text, missing - 1)),
         }
     }
 
     fn message(&mut self, sid: &str, text: &str) {
         let session = self.sessions.get_mut(sid).expect("a session");
+        if session.pending.is_some() {
+            self.faults.push(format!("{text} where an attachment was due"));
+        }
+        if let Some(rest) = text.strip_prefix("52-") {
+            session.pending = Some((format!("2{rest}"), 2));
+            return;
+        }
         let packet = socket::decode(text).expect("a client speaks the protocol");
         let namespace = packet.namespace.to_string();
         let is_connect = packet.kind == Kind::Connect;

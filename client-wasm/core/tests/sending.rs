@@ -116,6 +116,20 @@ fn a_body_holds_no_more_than_the_server_takes() {
 }
 
 #[test]
+fn a_body_may_be_as_large_as_the_server_takes() {
+    for (letters, bodies) in [(493, 1), (494, 2)] {
+        let mut bench = Bench::polling_only().on_polling("");
+        bench.emit("0");
+        bench.emit(&format!("\"{}\"", "x".repeat(494)));
+        bench.emit(&format!("\"{}\"", "x".repeat(letters)));
+        bench.posted();
+        bench.posted();
+        let count = bench.lines().iter().filter(|line| line.starts_with("post")).count();
+        assert_eq!(count, 1 + bodies, "{letters}");
+    }
+}
+
+#[test]
 fn what_the_server_does_not_take_is_an_error() {
     // The server takes 1,000 bytes.
     let (fits, too_big) = (format!("\"{}\"", "x".repeat(994)), format!("\"{}\"", "x".repeat(995)));
