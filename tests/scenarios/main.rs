@@ -10,6 +10,8 @@ mod backend_world;
 mod bad_packets;
 mod binary_events;
 mod bus_away;
+mod client;
+mod client_tab;
 mod codec;
 mod counting;
 mod determinism;

@@ -89,10 +89,16 @@ impl Desk {
 
     /// A GET that asks for a session, and how it was answered.
     pub fn try_open_polling(&mut self) -> Option<Outcome> {
+        let conn = self.ask_for_polling();
+        self.outcome(conn)
+    }
+
+    /// A GET that asks for a session.
+    pub fn ask_for_polling(&mut self) -> Conn {
         let conn = self.connection(false);
         let transport = TransportKind::Polling;
         self.tell(Input::Open { conn: conn.0, transport, dialect: Dialect::SocketIo });
-        self.outcome(conn)
+        conn
     }
 
     /// The same, connected to `/`; the session's id and the socket's.
@@ -103,14 +109,20 @@ impl Desk {
         (sid, socket_id(&packets[0]))
     }
 
-    /// A WebSocket with a session of its own, connected to `/`; and its socket's id.
-    pub fn connect_websocket(&mut self) -> (Conn, String) {
+    /// A WebSocket that asks for a session of its own.
+    pub fn open_websocket(&mut self) -> Conn {
         let conn = self.connection(true);
         self.tell(Input::Open {
             conn: conn.0,
             transport: TransportKind::WebSocket,
             dialect: Dialect::SocketIo,
         });
+        conn
+    }
+
+    /// A WebSocket with a session of its own, connected to `/`; and its socket's id.
+    pub fn connect_websocket(&mut self) -> (Conn, String) {
+        let conn = self.open_websocket();
         self.say(conn, "40");
         let heard = self.heard(conn);
         (conn, socket_id(&heard[1]))

@@ -1,0 +1,207 @@
+//! moorline's own client against moorline's own node: both cores as they are, and a network between them.
+
+use crate::client_tab::Tab;
+use moorline_client_core::TransportKind::{self, Polling, WebSocket};
+use moorline_tests::sim::{Desk, Seeded};
+use std::time::Duration;
+
+const STEP: Duration = Duration::from_millis(20);
+
+fn desk() -> Desk {
+    Desk::new(1, |_| {})
+}
+
+/// Carries everything there is, and lets a second pass in which more may come.
+fn settle(desk: &mut Desk, tabs: &mut [&mut Tab]) {
+    let mut random = Seeded::new(7);
+    for _ in 0..50 {
+        while tabs.iter_mut().any(|tab| tab.carry_one(desk, &mut random)) {}
+        desk.advance(STEP);
+        tabs.iter_mut().for_each(|tab| tab.advance(STEP));
+    }
+}
+
+fn connected(desk: &mut Desk, transports: &[TransportKind]) -> Tab {
+    let mut tab = Tab::new(1, transports);
+    settle(desk, &mut [&mut tab]);
+    assert!(tab.id.is_some(), "it is connected");
+    tab
+}
+
+fn to(id: &str, number: usize) -> String {
+    format!(r#""@to","{id}","n",{number}"#)
+}
+
+/// The numbers that a tab heard.
+fn numbers(tab: &Tab) -> Vec<usize> {
+    let number = |heard: &String| {
+        let (json, _) = heard.split_once(' ').expect("attachments");
+        let rest = json.split_once("},").expect("who it is from").1;
+        rest.split([',', ']']).next().expect("a number").parse().expect("a number")
+    };
+    tab.heard.iter().map(number).collect()
+}
+
+#[test]
+fn it_connects_by_every_transport_and_knows_its_node() {
+    for (transports, kind, moves) in [
+        (&[WebSocket][..], WebSocket, 0),
+        (&[Polling], Polling, 0),
+        (&[WebSocket, Polling], WebSocket, 0),
+        (&[Polling, WebSocket], WebSocket, 1),
+    ] {
+        let mut desk = desk();
+        let tab = connected(&mut desk, transports);
+        assert_eq!((tab.client.transport(), tab.moves), (Some(kind), moves), "{transports:?}");
+        assert_eq!(tab.client.node(), Some("s1"));
+        assert_eq!(desk.node().stats().upgrades, u64::from(moves > 0));
+    }
+}
+
+#[test]
+fn it_stays_connected_while_nothing_happens() {
+    for transports in [&[WebSocket][..], &[Polling]] {
+        let mut desk = desk();
+        let mut tab = connected(&mut desk, transports);
+        for _ in 0..200 {
+            settle(&mut desk, &mut [&mut tab]);
+        }
+        assert_eq!(tab.closed, [""; 0], "{transports:?}");
+        assert_eq!(tab.asked.len(), 1);
+    }
+}
+
+#[test]
+fn it_says_goodbye_and_the_node_keeps_nothing() {
+    for transports in [&[WebSocket][..], &[Polling], &[Polling, WebSocket]] {
+        let mut desk = desk();
+        let mut tab = connected(&mut desk, transports);
+        tab.disconnect();
+        settle(&mut desk, &mut [&mut tab]);
+        assert_eq!(desk.node().population().sessions, 0, "{transports:?}");
+        assert!(tab.client.is_idle());
+    }
+}
+
+#[test]
+fn what_was_said_before_the_goodbye_arrives() {
+    for transports in [&[WebSocket][..], &[Polling]] {
+        let mut desk = desk();
+        let (mut alice, mut bob) = (connected(&mut desk, transports), connected(&mut desk, &[WebSocket]));
+        let id = bob.id.clone().expect("an id");
+        (0..5).for_each(|number| alice.emit(to(&id, number), Vec::new()));
+        alice.disconnect();
+        settle(&mut desk, &mut [&mut alice, &mut bob]);
+        assert_eq!(numbers(&bob), [0, 1, 2, 3, 4], "{transports:?}");
+    }
+}
+
+#[test]
+fn who_leaves_before_it_is_connected_leaves_nothing_behind() {
+    for steps in 0..40 {
+        for transports in [&[WebSocket][..], &[Polling], &[Polling, WebSocket]] {
+            let (mut desk, mut random) = (desk(), Seeded::new(steps));
+            let mut tab = Tab::new(1, transports);
+            for _ in 0..steps {
+                tab.carry_one(&mut desk, &mut random);
+            }
+            tab.disconnect();
+            for _ in 0..100 {
+                settle(&mut desk, &mut [&mut tab]);
+            }
+            assert_eq!(desk.node().population().sessions, 0, "{steps} {transports:?}");
+            assert!(tab.client.is_idle(), "{steps} {transports:?}");
+        }
+    }
+}
+
+#[test]
+fn a_node_that_drains_is_not_asked_for_again() {
+    for transports in [&[WebSocket][..], &[Polling], &[Polling, WebSocket]] {
+        let mut desk = desk();
+        let mut tab = connected(&mut desk, transports);
+        desk.drain(Duration::ZERO);
+        settle(&mut desk, &mut [&mut tab]);
+        assert_eq!(tab.closed[0], "transport close", "{transports:?}");
+        let mut other = Desk::new(2, |config| config.name = "s2".into());
+        tab.lose_everything();
+        for _ in 0..10 {
+            settle(&mut other, &mut [&mut tab]);
+        }
+        assert_eq!(tab.client.node(), Some("s2"), "{transports:?}");
+        assert!(tab.asked.iter().all(|query| !query.contains("node=s1")), "{:?}", tab.asked);
+    }
+}
+
+#[test]
+fn a_node_that_died_is_asked_for_once_and_what_was_sent_meanwhile_arrives() {
+    for transports in [&[WebSocket][..], &[Polling], &[Polling, WebSocket]] {
+        let mut first = desk();
+        let mut tab = connected(&mut first, transports);
+        tab.lose_everything();
+        drop(first);
+        assert!(tab.closed.len() == 1 && tab.id.is_none());
+        let mut second = Desk::new(2, |config| config.name = "s2".into());
+        let mut bob = connected(&mut second, &[WebSocket]);
+        let id = bob.id.clone().expect("an id");
+        (0..5).for_each(|number| tab.emit(to(&id, number), Vec::new()));
+        for _ in 0..3 {
+            settle(&mut second, &mut [&mut tab, &mut bob]);
+        }
+        assert_eq!(tab.client.node(), Some("s2"), "{transports:?}");
+        assert_eq!(tab.asked.iter().filter(|query| query.contains("node=s1")).count(), 1, "{:?}", tab.asked);
+        assert_eq!(numbers(&bob), [0, 1, 2, 3, 4], "{transports:?}");
+    }
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_reordered_while_no_connection_breaks() {
+    let mut moves = 0;
+    for seed in 0..300 {
+        let (mut desk, mut random) = (Desk::new(seed, |_| {}), Seeded::new(!seed));
+        let all = [&[WebSocket][..], &[Polling], &[Polling, WebSocket], &[Polling, WebSocket]];
+        let mut tabs = [0, 1].map(|at| Tab::new(seed + at, all[random.below(all.len())]));
+        let mut sent = [0, 0];
+        while tabs.iter().any(|tab| tab.id.is_none()) {
+            step(&mut desk, &mut tabs, &mut random);
+        }
+        for _ in 0..400 {
+            let (from, to_whom) = if random.below(2) == 0 { (0, 1) } else { (1, 0) };
+            if random.below(3) == 0 {
+                let id = tabs[to_whom].id.clone().expect("nothing breaks");
+                let (json, attachments) = event(&id, sent[from], random.below(4) == 0);
+                tabs[from].emit(json, attachments);
+                sent[from] += 1;
+            }
+            step(&mut desk, &mut tabs, &mut random);
+        }
+        let [alice, bob] = &mut tabs;
+        settle(&mut desk, &mut [alice, bob]);
+        assert_eq!(numbers(bob), (0..sent[0]).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(numbers(alice), (0..sent[1]).collect::<Vec<_>>(), "seed {seed}");
+        assert!(tabs.iter().all(|tab| tab.closed.is_empty() && tab.asked.len() == 1), "seed {seed}");
+        moves += tabs.iter().map(|tab| tab.moves).sum::<usize>();
+    }
+    assert!(moves > 200, "{moves} moves");
+}
+
+fn event(id: &str, number: usize, has_attachment: bool) -> (String, Vec<Vec<u8>>) {
+    if has_attachment {
+        let json = to(id, number) + r#",{"_placeholder":true,"num":0}"#;
+        (json, vec![vec![1, 2, 3]])
+    } else {
+        (to(id, number), Vec::new())
+    }
+}
+
+/// One tab's network carries one thing, or a moment passes.
+fn step(desk: &mut Desk, tabs: &mut [Tab; 2], random: &mut Seeded) {
+    let tab = &mut tabs[random.below(2)];
+    if random.below(8) > 0 {
+        tab.carry_one(desk, random);
+        return;
+    }
+    let time = Duration::from_millis(u64::try_from(random.below(60)).expect("a short time"));
+    desk.advance(time);
+    tabs.iter_mut().for_each(|tab| tab.advance(time));
+}
