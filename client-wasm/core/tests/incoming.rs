@@ -62,13 +62,7 @@ fn events_before_the_answer_to_connect_wait_for_it() {
 
 #[test]
 fn so_much_may_come_before_it_and_no_more() {
-    let mut bench = joining();
-    bench.client = moorline_client_core::Client::new(moorline_client_core::Options {
-        message_bytes_max: 1_000,
-        ..moorline_client_core::Options::new(crate::bench::SERVER.into())
-    });
-    bench.channels.clear();
-    bench.client.add_socket("/".into(), None, None);
+    let mut bench = Bench::with(|options| options.message_bytes_max = 1_000);
     bench.connect();
     bench.opened();
     bench.text(&handshake("x", ""));

@@ -84,14 +84,11 @@ fn only_a_stable_connection_starts_the_delays_anew() {
 
 #[test]
 fn a_delay_of_nothing_still_lies_in_the_future() {
-    let mut bench = websocket_only(|options| options.delay_max_ms = 0);
-    bench.client = moorline_client_core::Client::new(Options {
-        delay_ms: 0,
-        delay_max_ms: 0,
-        timeout_ms: 0,
-        ..Options::new(crate::bench::SERVER.into())
+    let mut bench = websocket_only(|options| {
+        options.delay_ms = 0;
+        options.delay_max_ms = 0;
+        options.timeout_ms = 0;
     });
-    bench.client.add_socket("/".into(), None, None);
     bench.connect();
     bench.timer();
     for _ in 0..20 {

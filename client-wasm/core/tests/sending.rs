@@ -1,7 +1,7 @@
 //! What a page sends: at once, kept for later within bounds, asked for answers, or not taken at all.
 
 use crate::bench::{Bench, MAIN, handshake};
-use moorline_client_core::{Client, Emission, Options, SendError};
+use moorline_client_core::{Emission, Options, SendError};
 
 fn event(json: &str) -> Emission {
     Emission { json: json.into(), ..Emission::default() }
@@ -194,8 +194,7 @@ fn attachments_follow_their_packet_and_are_bounded() {
 
 #[test]
 fn answers_are_awaited_so_long_and_no_longer() {
-    let mut bench = Bench::new();
-    bench.client = Client::new(Options::new(crate::bench::SERVER.into()));
+    let mut bench = Bench::bare(Options::new(crate::bench::SERVER.into()));
     bench.client.add_socket("/".into(), None, Some(3_000));
     let mut bench = bench.on_websocket();
     let (own, given) = (bench.ask("1", None), bench.ask("2", Some(500)));
