@@ -94,7 +94,7 @@ fn whatever_happens_everybody_is_connected_in_the_end() {
         for _ in 0..STEPS {
             chaos.step();
         }
-        chaos.calm_down();
+        chaos.calm_down(seed);
         chaos.look_at_what_arrived(seed);
         chaos.leave(seed);
         arrived += chaos.model.heard.len();
@@ -332,7 +332,7 @@ impl Chaos {
     // The end.
 
     /// From now on everybody behaves, and everything arrives.
-    fn calm_down(&mut self) {
+    fn calm_down(&mut self, seed: u64) {
         self.bench.network(NetworkChange::Online);
         for _ in 0..40 {
             for socket in (0..3).map(SocketIndex) {
@@ -347,7 +347,7 @@ impl Chaos {
             }
             self.carry_everything();
         }
-        assert_eq!(self.connected, [true; 3], "everybody is connected");
+        assert_eq!(self.connected, [true; 3], "seed {seed}: everybody is connected");
     }
 
     fn carry_everything(&mut self) {
