@@ -595,6 +595,11 @@ impl Client {
         }
         // The others are well: only this one is lost.
         if let Some(socket) = self.sockets.get_mut(index.0) {
+            if matches!(socket.state, State::Withdrawn { .. }) {
+                // The answer to an earlier CONNECT is not waited for any longer.
+                socket.state = State::Apart;
+                return self.ask_auth(index);
+            }
             socket.is_wanted = false;
             socket.part();
         }

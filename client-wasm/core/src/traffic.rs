@@ -222,6 +222,8 @@ impl Client {
                 self.say_disconnect(index);
                 self.withdrawn(index);
             }
+            // It was given up before it came.
+            (IncomingKind::Connected, State::Apart | State::Asking(_)) => self.say_disconnect(index),
             (IncomingKind::Refused, State::Withdrawn { .. }) => self.withdrawn(index),
             (IncomingKind::Connected, State::Joining { .. }) => self.joined(now, index, &incoming.json),
             (IncomingKind::Refused, State::Joining { .. }) => self.refused(now, index, incoming.json),

@@ -211,6 +211,22 @@ fn one_namespace_without_an_answer_is_given_up_and_the_others_stay() {
 }
 
 #[test]
+fn an_answer_to_connect_that_never_comes_does_not_block_the_namespace() {
+    let mut bench = Bench::new().on_websocket();
+    let admin = bench.client.add_socket("/admin".into(), None, None);
+    bench.connect_socket(admin);
+    bench.pass(20_000);
+    bench.text("2");
+    bench.lines();
+    bench.connect_socket(admin);
+    assert_eq!(bench.lines(), [""; 0], "it may still be on its way");
+    bench.pass(20_000);
+    assert_eq!(bench.lines(), ["#1 40/admin,"]);
+    bench.text(r#"40/admin,{"sid":"b"}"#);
+    assert_eq!(bench.lines(), ["1 connected: b"]);
+}
+
+#[test]
 fn the_end_of_an_unfinished_connection_is_told_to_who_wanted_it() {
     let mut bench = Bench::new();
     bench.connect();
