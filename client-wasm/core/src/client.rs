@@ -301,7 +301,7 @@ impl Client {
             News::Alive => {
                 for index in (0..self.sockets.len()).map(SocketIndex) {
                     self.release(now, index);
-                    self.work_off_queue(now, index, false);
+                    self.work_off_queue(now, index);
                 }
             }
         }

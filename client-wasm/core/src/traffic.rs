@@ -54,7 +54,7 @@ impl Client {
         let Some(socket) = self.sockets.get_mut(index.0) else { return Ok(None) };
         if is_queued {
             socket.queue.push(Queued { json, attachments, timeout_ms, call, tries: 0, is_pending: false });
-            self.work_off_queue(now, index, false);
+            self.work_off_queue(now, index);
             return Ok(call);
         }
         let deadline = match socket.answer_due(now, timeout_ms) {
@@ -166,13 +166,13 @@ impl Client {
         }
     }
 
-    /// Sends the first of the queue, unless its answer is still awaited; `again` if that was lost.
-    pub(crate) fn work_off_queue(&mut self, now: Time, index: SocketIndex, again: bool) {
+    /// Sends the first of the queue, unless its answer is still awaited.
+    pub(crate) fn work_off_queue(&mut self, now: Time, index: SocketIndex) {
         loop {
             let Some(socket) = self.sockets.get(index.0).filter(|socket| self.can_send(now, socket)) else {
                 return;
             };
-            let Some(first) = socket.queue.events.front().filter(|first| again || !first.is_pending) else {
+            let Some(first) = socket.queue.events.front().filter(|first| !first.is_pending) else {
                 return;
             };
             let frames = encode(socket, Some(socket.calls.next_id()), &first.json, &first.attachments);
@@ -199,7 +199,7 @@ impl Client {
         if first.tries > socket.retries.unwrap_or(0) {
             self.drop_first(index, error);
         }
-        self.work_off_queue(now, index, false);
+        self.work_off_queue(now, index);
     }
 
     fn drop_first(&mut self, index: SocketIndex, error: CallError) {
@@ -279,7 +279,7 @@ impl Client {
             self.wants.push(Output::Answered { call, json, attachments });
         }
         if purpose == Purpose::Queue {
-            self.work_off_queue(now, index, false);
+            self.work_off_queue(now, index);
         }
     }
 
@@ -297,7 +297,7 @@ impl Client {
             }
         }
         self.release(now, index);
-        self.work_off_queue(now, index, true);
+        self.work_off_queue(now, index);
         self.wants.push(Output::Connected(index, id));
     }
 
