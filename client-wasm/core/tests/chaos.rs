@@ -106,6 +106,20 @@ fn whatever_happens_everybody_is_connected_in_the_end() {
     assert!(arrived > 10_000 && connections > 6_000 && moves > 500, "{arrived} {connections} {moves}");
 }
 
+#[test]
+fn equal_inputs_give_equal_outputs() {
+    for seed in 0..100 {
+        let [first, second] = [seed, seed].map(|seed| {
+            let mut chaos = Chaos::new(seed);
+            for _ in 0..STEPS {
+                chaos.step();
+            }
+            (format!("{:?}", chaos.bench.client), chaos.model.heard)
+        });
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
 impl Chaos {
     fn new(seed: u64) -> Chaos {
         let mut random = Random(seed);
