@@ -319,8 +319,11 @@ impl Engine {
                 Ok(())
             }
             (Ok(Packet::Ping(_)), true) => {
-                self.send(engine::pong(), scene.wants);
-                self.flush(scene.wants);
+                // One answer that waits is enough, however many pings came while it could not go.
+                if !matches!(&self.way, Way::Polling(polling) if polling.ends_with(b"3")) {
+                    self.send(engine::pong(), scene.wants);
+                    self.flush(scene.wants);
+                }
                 Ok(())
             }
             (Ok(Packet::Close), _) => {

@@ -78,6 +78,11 @@ impl Polling {
         core::mem::take(&mut self.outbox)
     }
 
+    /// Whether this packet is the last of those that wait.
+    pub(crate) fn ends_with(&self, packet: &[u8]) -> bool {
+        self.outbox.back().is_some_and(|last| last.as_packet() == packet)
+    }
+
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.outbox_bytes
     }

@@ -14,6 +14,17 @@ fn a_ping_is_answered() {
 }
 
 #[test]
+fn pings_that_cannot_be_answered_yet_do_not_pile_up() {
+    let mut bench = Bench::polling_only().on_polling("");
+    for _ in 0..100 {
+        bench.polled(&["2"; 100]);
+    }
+    bench.posted();
+    bench.posted();
+    assert_eq!(bench.said(), ["3", "3"]);
+}
+
+#[test]
 fn whatever_is_heard_is_a_sign_of_life() {
     let mut bench = Bench::new().on_websocket();
     for text in ["2", "6", "3", r#"42["e"]"#] {
