@@ -16,6 +16,7 @@ mod client;
 mod engine;
 mod input;
 mod leaving;
+mod link;
 mod options;
 mod output;
 mod polling;

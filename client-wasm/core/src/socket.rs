@@ -11,7 +11,7 @@
 //!
 //! Invariant: what is held goes out in the order it came.
 
-use crate::{CallId, Ticket, Time, calls::Calls, reassembly::Incoming};
+use crate::{CallId, Ticket, Time, backoff::Backoff, calls::Calls, reassembly::Incoming};
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 use moorline_protocol::Frame;
 
@@ -28,6 +28,8 @@ pub(crate) struct Socket {
     pub(crate) lives: u32,
     /// When to ask for auth again, after it could not be had.
     pub(crate) ask_again_at: Option<Time>,
+    /// How long to wait before that.
+    pub(crate) backoff: Backoff,
     /// Events that came before the answer to CONNECT.
     pub(crate) early: Vec<Incoming>,
     pub(crate) early_bytes: usize,
@@ -148,6 +150,7 @@ impl Socket {
             state: State::Apart,
             lives: 0,
             ask_again_at: None,
+            backoff: Backoff::default(),
             early: Vec::new(),
             early_bytes: 0,
             held: Held::default(),

@@ -7,8 +7,8 @@
 use crate::{
     Asked, CallError, CallId, Client, Emission, Output, SendError, SocketIndex, Time,
     calls::Purpose,
-    client::Link,
     engine::{End, Engine},
+    link::Link,
     reassembly::{Incoming, IncomingKind},
     socket::{Queued, Ready, Socket, State, len_bytes},
 };
@@ -289,6 +289,7 @@ impl Client {
             return self.refused(now, index, NO_SID.to_string());
         };
         socket.state = State::Joined;
+        socket.backoff.reset();
         socket.lives = socket.lives.wrapping_add(1);
         socket.early_bytes = 0;
         for incoming in core::mem::take(&mut socket.early) {
