@@ -7,7 +7,8 @@ import { callError, sendError } from "./errors.js";
 import { Emitter, report, safely } from "./emitter.js";
 import { encode, hasBlob, read, sizeOf, toBytes } from "./value.js";
 
-const RESERVED = new Set(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]);
+/** Events that a socket fires itself. */
+export const RESERVED = new Set(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]);
 const SEND_BUFFER_BYTES = 4 << 20;
 const SEND_BUFFER_PACKETS = 10_000;
 
@@ -239,7 +240,7 @@ export class Socket extends Emitter {
     if (this.#isLeaving) return;
     if (id !== undefined) list.push(this.#acknowledge(id, life));
     for (const handler of this.#any) safely(handler, this, list);
-    if (!RESERVED.has(list[0])) this.fire(...list);
+    this.fire(...list);
   }
 
   /** The function that answers an event, once. */

@@ -157,11 +157,12 @@ pub fn on_panic(listener: &js_sys::Function) {
     panic::set_listener(listener);
 }
 
-/// Panics.
+/// Gives the page a function that panics.
 #[cfg(feature = "panic-drill")]
-#[wasm_bindgen(js_name = panicDrill)]
-pub fn panic_drill() {
-    panic!("a drill");
+#[wasm_bindgen(start)]
+pub fn offer_panic_drill() {
+    let drill = Closure::<dyn Fn()>::new(|| panic!("a drill")).into_js_value();
+    let _ = js_sys::Reflect::set(&js_sys::global(), &"__moorlinePanicDrill".into(), &drill);
 }
 
 fn code(error: SendError) -> JsValue {

@@ -1,7 +1,8 @@
 //! The acknowledgements a socket awaits.
 //!
 //! Invariant: ids only grow, so the table is sorted; a call leaves it once. `due_at` is never later than the earliest
-//! deadline. It may be earlier, when that call was answered: then somebody looks, finds nothing, and it is right again.
+//! deadline. It may be earlier, when that call was answered and others are not: then somebody looks, finds nothing, and
+//! it is right again.
 
 use crate::{CallId, Time};
 use alloc::{collections::VecDeque, vec::Vec};
@@ -69,7 +70,11 @@ impl Calls {
     /// It is over.
     pub(crate) fn end(&mut self, id: u64) -> Option<Purpose> {
         let at = self.find(id)?;
-        self.calls.remove(at).map(|call| call.purpose)
+        let call = self.calls.remove(at)?;
+        if self.calls.is_empty() {
+            self.due_at = Time::NEVER;
+        }
+        Some(call.purpose)
     }
 
     /// Those whose time is over, with their ids.
@@ -77,9 +82,7 @@ impl Calls {
         if now < self.due_at {
             return Vec::new();
         }
-        let due = self.end_where(|call| call.deadline <= now);
-        self.due_at = self.calls.iter().map(|call| call.deadline).fold(Time::NEVER, Time::min);
-        due
+        self.end_where(|call| call.deadline <= now)
     }
 
     /// Those whose answers will not come, since what they belong to was sent on a connection that has ended.
@@ -95,6 +98,7 @@ impl Calls {
             }
             !is_over(call)
         });
+        self.due_at = self.calls.iter().map(|call| call.deadline).fold(Time::NEVER, Time::min);
         over
     }
 

@@ -22,6 +22,7 @@ use alloc::{string::String, vec::Vec};
 use moorline_protocol::{
     Frame, Reason,
     engine::{self, Opened, Packet, Part, Payload, handshake},
+    json,
 };
 
 /// A timer this late was held up: the page was throttled or frozen, or the machine slept.
@@ -31,6 +32,9 @@ const GRACE_MS: u64 = 2_000;
 /// Close codes with which a server says that this node is leaving: service restart, going away.
 const LEAVING_CODES: [u16; 2] = [1012, 1001];
 const OK: u16 = 200;
+const SERVER_ERROR: u16 = 500;
+/// What a server says of a session it does not have.
+const SESSION_UNKNOWN: &str = "1";
 /// Nothing came and nobody said why.
 const CUT_OFF: u16 = 1006;
 
@@ -77,12 +81,14 @@ impl End {
         End::new(Reason::ParseError, description)
     }
 
-    fn of_status(status: u16, retry_after_ms: Option<u64>) -> End {
+    fn of_status(status: u16, retry_after_ms: Option<u64>, body: &str) -> End {
         let mut end = End::new(Reason::TransportError, "polling error");
         end.details.context.status = Some(status);
         end.retry_after_ms = retry_after_ms;
-        // It does not know the session, or takes nobody.
-        end.is_node_leaving = true;
+        // It takes nobody, or somebody else answers in its place. Any other refusal is about the request: a browser
+        // repeats one whose connection broke, and the node that has seen it already lives.
+        let is_unknown = json::member(body, "code") == Some(SESSION_UNKNOWN);
+        end.is_node_leaving = status >= SERVER_ERROR || is_unknown;
         end
     }
 }
@@ -269,7 +275,7 @@ impl Engine {
             }
             Input::Answer { channel, status, retry_after_ms, body } if self.is_request(channel) => {
                 if status != OK {
-                    return Err(End::of_status(status, retry_after_ms));
+                    return Err(End::of_status(status, retry_after_ms, &body));
                 }
                 self.answered(channel, body, scene)?;
             }

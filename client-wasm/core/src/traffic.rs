@@ -285,7 +285,8 @@ impl Client {
 
     fn joined(&mut self, now: Time, index: SocketIndex, data: &str) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
-        let Some(id) = json::member(data, "sid").and_then(json::read_string) else {
+        let Some(id) = json::member(data, "sid").and_then(json::read_string).filter(|id| !id.is_empty())
+        else {
             return self.refused(now, index, NO_SID.to_string());
         };
         socket.state = State::Joined;
