@@ -13,7 +13,6 @@ export * from "./redis.mjs";
 export * from "./site.mjs";
 export * from "./wait.mjs";
 
-import { closeBrowsers } from "./browser.mjs";
 import { closeClients } from "./client.mjs";
 import { closeChannels } from "./polling.mjs";
 import { endAll } from "./process.mjs";
@@ -30,6 +29,5 @@ export async function endEverything() {
   closeRaw();
   closeChannels();
   closeSites();
-  await closeBrowsers();
   await endAll();
 }

@@ -24,6 +24,7 @@ const GUARD = spawnSync("setpriv", ["--version"]).error ? [] : ["setpriv", "--pd
 
 const started = [];
 const folders = [];
+const endings = [];
 
 /** A process that was started, its output so far, and its end. */
 export class Process {
@@ -93,14 +94,20 @@ export function temporaryFolder() {
   return folder;
 }
 
+/** Remembers what else is to be ended with everything. */
+export function atEnd(act) {
+  endings.push(act);
+}
+
 /** Ends everything; for `after`. */
 export async function endAll() {
+  await Promise.all(endings.splice(0).map((act) => act()));
   await Promise.all(started.map((one) => one.kill()));
 }
 
 process.on("exit", (code) => {
   for (const one of started) one.signal("SIGKILL");
-  for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true });
+  for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   if (code === 0) return;
   for (const { name, pid, log, ...one } of started.filter(({ log }) => log)) {
     fs.writeSync(2, `--- ${name} (${pid}) ${JSON.stringify(one.end)}\n${log.trimEnd().split("\n").slice(-LINES_SHOWN).join("\n")}\n`);

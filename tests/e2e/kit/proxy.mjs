@@ -29,6 +29,8 @@ export async function startProxy(target) {
 class Proxy {
   constructor(target) {
     this.connections = new Set();
+    /** How many times something was carried to those who connected. */
+    this.carriedDown = 0;
     this.swallowed = [];
     this.concerns = every;
     this.delayMs = 0;
@@ -41,7 +43,8 @@ class Proxy {
 
   /**
    * From now on the connections that `concerns` picks, old and new, carry nothing in these directions, not even their
-   * end: both sides see a connection that is open. `concerns` is asked with the first bytes that were sent up.
+   * end: both sides see a connection that is open. `concerns` is asked with the first bytes that were sent up, and the
+   * connection.
    */
   swallow({ directions = [UP, DOWN], concerns = every } = {}) {
     Object.assign(this, { swallowed: directions, concerns });
@@ -85,7 +88,7 @@ class Connection {
   }
 
   swallows(direction) {
-    return this.proxy.swallowed.includes(direction) && this.proxy.concerns(this.head);
+    return this.proxy.swallowed.includes(direction) && this.proxy.concerns(this.head, this);
   }
 
   spreadEnd() {
@@ -121,6 +124,7 @@ class Flow {
       const leftMs = this.queue[0].dueAt - Date.now();
       if (leftMs > 0) return setTimeout(() => this.deliver(), leftMs);
       this.to.write(this.queue.shift().chunk);
+      if (this.direction === DOWN) this.connection.proxy.carriedDown += 1;
     }
     this.spreadEnd();
   }

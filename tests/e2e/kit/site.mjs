@@ -2,6 +2,7 @@
 
 import fs from "node:fs/promises";
 import http from "node:http";
+import https from "node:https";
 import path from "node:path";
 import { freePort } from "./ports.mjs";
 
@@ -9,13 +10,14 @@ const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; ch
 
 const servers = new Set();
 
-/** Serves a folder; resolves with the site's origin. */
-export async function startSite(folder, headers = {}) {
-  const server = http.createServer((request, response) => answer(folder, headers, request, response));
+/** Serves a folder, over TLS if `pem` holds a certificate and its key; resolves with the site's origin. */
+export async function startSite(folder, headers = {}, pem = undefined) {
+  const act = (request, response) => answer(folder, headers, request, response);
+  const server = pem ? https.createServer({ cert: pem, key: pem }, act) : http.createServer(act);
   const port = await freePort();
   await new Promise((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", resolve));
   servers.add(server);
-  return `http://127.0.0.1:${port}`;
+  return `${pem ? "https" : "http"}://127.0.0.1:${port}`;
 }
 
 async function answer(folder, headers, request, response) {
