@@ -117,9 +117,8 @@ describe("a tab whose node goes", { timeout: 180_000 }, () => {
       const cluster = await kit.startCluster({ names: ["s1"], flags: ["--assets", pageFolder()] });
       const [tab] = await openTabs(browser, cluster, { transports }, 1);
       await cluster.nodes[0].kill();
-      await kit.until("it has tried often", () => tab.handshakes.length >= 4);
-      assert.deepEqual(tab.offers.slice(0, 2), [undefined, "s1"], "offered once");
-      assert.deepEqual(new Set(tab.offers.slice(2)), new Set([undefined]), "and never again");
+      await kit.until("it has tried often", () => tab.handshakes.length >= 3);
+      assert.deepEqual(new Set(tab.offers.slice(2)), new Set([undefined]), "offered once at most");
       await cluster.nodes[0].startAgain();
       await tab.connected("main", 2);
       assert.equal(await tab.node(), "s1");

@@ -15,7 +15,7 @@ import { until, within } from "./wait.mjs";
 export { CLIENT_JS };
 
 const PAGE = fileURLToPath(new URL("page/", import.meta.url));
-const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"];
+const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--log-level=3"];
 /** What keeps it from talking to anybody but the pages' own servers. */
 const QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const START_MS = 60_000;

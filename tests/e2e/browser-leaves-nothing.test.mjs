@@ -1,0 +1,105 @@
+// A page may connect and disconnect as often as it likes: nothing of it stays, neither in JavaScript nor in the module.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { openTab, pageFolder, startBrowser } from "./kit/browser.mjs";
+import * as kit from "./kit/index.mjs";
+
+const WARM_UP = 200;
+/** Divides them all. */
+const BATCH = 50;
+/**
+ * What may be more after a thousand times, and is not left by any of them: the browser's own notes on the code that ran,
+ * and room for those of one batch that wait to be collected.
+ */
+const GRACE = {
+  heapBytes: 100_000,
+  listeners: 0,
+  wasmBytes: 65_536,
+  tableSlots: 256,
+  webSockets: 0,
+  abortControllers: 0,
+};
+
+after(kit.endEverything);
+
+describe("coming and going", { timeout: 180_000 }, () => {
+  let browser, node;
+  before(async () => {
+    browser = await startBrowser();
+    node = await kit.startNode({ flags: ["--assets", pageFolder()] });
+  });
+
+  const WAYS = {
+    "one socket, over WebSocket": { transports: ["websocket"], cycles: 1_000 },
+    "a socket of its own each time, over WebSocket": { transports: ["websocket"], cycles: 1_000, isNew: true },
+    "one socket, over polling": { transports: ["polling"], cycles: 200 },
+  };
+  for (const [name, way] of Object.entries(WAYS)) {
+    it(`leaves nothing behind, ${way.cycles} times: ${name}`, async () => {
+      const tab = await openTab(browser, node);
+      await cycle(tab, WARM_UP, way);
+      const before = await weigh(tab);
+      await cycle(tab, way.cycles, way);
+      const after = await weigh(tab);
+      for (const [what, grace] of Object.entries(GRACE)) {
+        const most = before[what] + grace;
+        assert.ok(after[what] <= most, `${what}: ${JSON.stringify({ before, after })}`);
+      }
+      await kit.until("the node has no session left", async () => (await node.metric("sessions")) === 0);
+      await tab.context.close();
+    });
+  }
+
+  /** So many times: connects, asks something, disconnects. Now and then everything that nobody holds goes. */
+  async function cycle(tab, count, { transports, isNew = false }) {
+    for (let done = 0; done < count; done += BATCH) {
+      await tab.run(batch, [BATCH, transports, isNew]);
+      await collectGarbage(tab);
+    }
+  }
+
+  async function batch([count, transports, isNew]) {
+    const make = () => io({ transports, autoConnect: false, forceNew: isNew });
+    let socket = (globalThis.kept ??= make());
+    for (let at = 0; at < count; at++) {
+      if (isNew) socket = make();
+      await new Promise((resolve, reject) => socket.once("connect", resolve).once("connect_error", reject).connect());
+      const { id } = await socket.emitWithAck("@whoami");
+      if (id !== socket.id) throw new Error(`${id} is not ${socket.id}`);
+      socket.disconnect().off();
+    }
+  }
+
+  /** What the page holds after everything that nobody holds is gone. */
+  async function weigh(tab) {
+    const { devtools } = tab;
+    await devtools.send("Performance.enable");
+    const { metrics } = await devtools.send("Performance.getMetrics");
+    const metric = (wanted) => metrics.find(({ name }) => name === wanted).value;
+    return {
+      heapBytes: metric("JSHeapUsedSize"),
+      listeners: metric("JSEventListeners"),
+      wasmBytes: await sumOver(devtools, "WebAssembly.Memory", "({ buffer }) => buffer.byteLength"),
+      tableSlots: await sumOver(devtools, "WebAssembly.Table", "({ length }) => length"),
+      webSockets: await sumOver(devtools, "WebSocket", "() => 1"),
+      abortControllers: await sumOver(devtools, "AbortController", "() => 1"),
+    };
+  }
+
+  /** Twice: what is let go of in the first round may hold more. */
+  async function collectGarbage({ devtools }) {
+    for (let round = 0; round < 2; round++) await devtools.send("HeapProfiler.collectGarbage");
+  }
+
+  /** A sum over every living object of a class. */
+  async function sumOver(devtools, className, measure) {
+    const objectGroup = "weighed";
+    const { result } = await devtools.send("Runtime.evaluate", { expression: `${className}.prototype`, objectGroup });
+    const { objects } = await devtools.send("Runtime.queryObjects", { prototypeObjectId: result.objectId, objectGroup });
+    const functionDeclaration = `function () { return this.map(${measure}).reduce((sum, one) => sum + one, 0) }`;
+    const sum = await devtools.send("Runtime.callFunctionOn", { objectId: objects.objectId, functionDeclaration, returnByValue: true });
+    await devtools.send("Runtime.releaseObjectGroup", { objectGroup });
+    return sum.result.value;
+  }
+});
