@@ -4,11 +4,12 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { pathToFileURL } from "node:url";
 import { Server } from "socket.io";
 import WebSocket from "ws";
 import { openTab, servePages, startBrowser } from "./kit/browser.mjs";
 import * as kit from "./kit/index.mjs";
-import { openHere } from "./kit/place.mjs";
+import { CLIENT_JS, openHere } from "./kit/place.mjs";
 
 const HASTE = { reconnectionDelay: 20, reconnectionDelayMax: 50 };
 /** Where a story must end before an acknowledgement is given up. */
@@ -337,3 +338,20 @@ for (const [where, { open }] of Object.entries(PLACES)) {
     });
   });
 }
+
+describe("a Node.js process that uses the client", { timeout: 60_000 }, () => {
+  const TALK = `
+    const [, file, url] = process.argv;
+    const { io } = await import(file);
+    const socket = io(url);
+    await new Promise((resolve) => socket.once("connect", resolve));
+    await socket.timeout(3_600_000).emitWithAck("echo", "hello");
+    socket.disconnect();
+    console.log("done");`;
+
+  it("ends by itself once its sockets are disconnected", async () => {
+    const stock = await Stock.start();
+    const command = [process.execPath, "--input-type=module", "--eval", TALK, pathToFileURL(CLIENT_JS).href, stock.url];
+    assert.deepEqual(await kit.run(command), { code: 0, output: "done\n" });
+  });
+});

@@ -29,8 +29,6 @@ export async function startProxy(target) {
 class Proxy {
   constructor(target) {
     this.connections = new Set();
-    /** How many times something was carried to those who connected. */
-    this.carriedDown = 0;
     this.swallowed = [];
     this.concerns = every;
     this.delayMs = 0;
@@ -124,7 +122,6 @@ class Flow {
       const leftMs = this.queue[0].dueAt - Date.now();
       if (leftMs > 0) return setTimeout(() => this.deliver(), leftMs);
       this.to.write(this.queue.shift().chunk);
-      if (this.direction === DOWN) this.connection.proxy.carriedDown += 1;
     }
     this.spreadEnd();
   }
