@@ -58,10 +58,10 @@ describe("the way a tab connects", { timeout: 120_000 }, () => {
     assert.equal((await tab.ask("@whoami")).id, await tab.id());
 
     for (let round = 2; round <= 3; round++) {
-      const before = front.requests.length;
-      front.cut();
+      const before = front.handshakes.length;
+      front.forget();
       await tab.connected("main", round);
-      assert.equal(kinds()[before], "polling", "what worked comes first");
+      assert.equal(front.handshakes[before].isWebSocket, false, "what worked comes first");
       assert.equal((await tab.ask("@whoami")).id, await tab.id());
     }
   });
@@ -69,7 +69,7 @@ describe("the way a tab connects", { timeout: 120_000 }, () => {
   it("is what the option says: polling and nothing else", async () => {
     await tab.connect({ ...HASTE, transports: ["polling"] });
     assert.equal((await tab.ask("@whoami")).id, await tab.id());
-    front.cut();
+    front.forget();
     await tab.connected("main", 2);
     assert.deepEqual(new Set(kinds()), new Set(["polling"]));
     assert.equal((await tab.state()).transport, "polling");

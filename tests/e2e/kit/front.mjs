@@ -28,6 +28,8 @@ class Front {
     /** How many times a node sent something down a WebSocket. */
     this.sentDown = 0;
     this.refusal = () => undefined;
+    /** Ids of sessions whose requests are answered as a node does that does not know them. */
+    this.forgotten = new Set();
     this.sockets = new Set();
     this.server = http.createServer((request, response) => this.answer(request, response));
     this.server.on("upgrade", (request, socket, rest) => this.upgrade(request, socket, rest));
@@ -57,11 +59,22 @@ class Front {
     this.refuse(() => ({ status: 503 }));
   }
 
+  /**
+   * Ends every session there is. Cutting connections is not enough where a client polls: browsers send a request again
+   * whose connection was closed under it.
+   */
+  forget() {
+    for (const { url } of this.requests) this.forgotten.add(url.searchParams.get("sid"));
+    this.forgotten.delete(null);
+    this.cut();
+  }
+
   #note(message, isWebSocket) {
     const url = new URL(message.url, this.url);
     const request = { url, method: message.method, isWebSocket, at: performance.now() };
-    if (url.searchParams.has("EIO")) this.requests.push(request);
-    return url.searchParams.has("EIO") ? this.refusal(request) : undefined;
+    if (!url.searchParams.has("EIO")) return undefined;
+    this.requests.push(request);
+    return this.forgotten.has(url.searchParams.get("sid")) ? { status: 400 } : this.refusal(request);
   }
 
   #keep(socket) {
