@@ -29,12 +29,20 @@ fn a_node_that_leaves_is_not() {
 }
 
 #[test]
-fn a_node_that_refuses_a_poll_is_not() {
-    for status in [400, 404, 500, 502, 503] {
+fn a_node_that_takes_nobody_or_does_not_know_the_session_is_not() {
+    let unknown = r#"{"code":1,"message":"Session ID unknown"}"#;
+    for (status, body) in [(500, ""), (502, ""), (503, ""), (400, unknown)] {
         let mut bench = Bench::polling_only().on_polling("");
-        bench.refused(status, None);
+        bench.refused_with(status, None, body);
         bench.pass(1_000);
         assert_eq!(bench.lines().pop().as_deref(), Some("get #5 polling"), "{status}");
+    }
+    // As when a browser repeats a poll whose connection broke, while the node still holds the first.
+    for (status, body) in [(400, ""), (400, r#"{"code":3,"message":"Bad request"}"#)] {
+        let mut bench = Bench::polling_only().on_polling("");
+        bench.refused_with(status, None, body);
+        bench.pass(1_000);
+        assert_eq!(bench.lines().pop().as_deref(), Some("get #5 polling node=s1"), "{status} {body}");
     }
     let mut bench = Bench::polling_only().on_polling("");
     bench.polled(&["1"]);

@@ -211,8 +211,13 @@ impl Bench {
 
     /// The last GET is refused.
     pub(crate) fn refused(&mut self, status: u16, retry_after_ms: Option<u64>) {
+        self.refused_with(status, retry_after_ms, "");
+    }
+
+    /// The last GET is answered with a status and a body that says why.
+    pub(crate) fn refused_with(&mut self, status: u16, retry_after_ms: Option<u64>, body: &str) {
         let channel = self.last(LineKind::Get);
-        self.tell(Input::Answer { channel, status, retry_after_ms, body: String::new() });
+        self.tell(Input::Answer { channel, status, retry_after_ms, body: body.into() });
     }
 
     /// The last GET fails.
