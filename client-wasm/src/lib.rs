@@ -90,6 +90,8 @@ impl Client {
         timeout_ms: Option<f64>,
         is_volatile: bool,
     ) -> Result<u32, JsValue> {
+        #[cfg(feature = "panic-drill")]
+        assert!(!json.starts_with("\"panic drill\""), "a drill");
         let emission = Emission {
             json,
             attachments: bytes_of(attachments),
@@ -155,14 +157,6 @@ impl Client {
 #[wasm_bindgen(js_name = onPanic)]
 pub fn on_panic(listener: &js_sys::Function) {
     panic::set_listener(listener);
-}
-
-/// Gives the page a function that panics.
-#[cfg(feature = "panic-drill")]
-#[wasm_bindgen(start)]
-pub fn offer_panic_drill() {
-    let drill = Closure::<dyn Fn()>::new(|| panic!("a drill")).into_js_value();
-    let _ = js_sys::Reflect::set(&js_sys::global(), &"__moorlinePanicDrill".into(), &drill);
 }
 
 fn code(error: SendError) -> JsValue {
