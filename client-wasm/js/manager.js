@@ -6,7 +6,7 @@
 import { connectError } from "./errors.js";
 import { Emitter, report, safely } from "./emitter.js";
 import { guarded, hasPanicked, newClient, panicListeners } from "./module.js";
-import { RESERVED, Socket } from "./socket.js";
+import { Socket } from "./socket.js";
 import { decode } from "./value.js";
 
 /** Which transport worked last with each server, for the next connection to it. */
@@ -199,8 +199,7 @@ export class Manager extends Emitter {
   }
 }
 
-/** What a socket says of itself no server may say. */
-const hasName = ([name]) => (typeof name === "string" || typeof name === "number") && !RESERVED.has(name);
+const hasName = ([name]) => typeof name === "string" || typeof name === "number";
 
 /** Numbers that the module takes as they are, and what stands for "no bound" left out. */
 function normalised(options) {

@@ -16,16 +16,7 @@ export function watchPage(listener) {
   watch(globalThis, "pageshow", () => listener(SHOWN));
   watch(document, "visibilitychange", () => document.visibilityState === "visible" && listener(SHOWN));
   watch(document, "resume", () => listener(SHOWN));
-  watch(navigator?.connection, "change", changed(navigator?.connection, () => listener(CHANGED)));
+  watch(navigator?.connection, "change", () => listener(CHANGED));
   if (navigator?.onLine === false) listener(OFFLINE);
   return () => ends.forEach((end) => end());
-}
-
-/** The event also tells of every new estimate of the speed: only another kind of network is another network. */
-function changed(connection, heard) {
-  let type = connection?.type;
-  return () => {
-    if (type === (type = connection.type)) return;
-    heard();
-  };
 }

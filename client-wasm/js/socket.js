@@ -7,8 +7,8 @@ import { callError, sendError } from "./errors.js";
 import { Emitter, report, safely } from "./emitter.js";
 import { encode, hasBlob, read, sizeOf, toBytes } from "./value.js";
 
-/** Events that a socket fires itself. */
-export const RESERVED = new Set(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]);
+/** What a socket says of itself nobody else may say, here or there. */
+const RESERVED = new Set(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]);
 const SEND_BUFFER_BYTES = 4 << 20;
 const SEND_BUFFER_PACKETS = 10_000;
 
@@ -237,7 +237,7 @@ export class Socket extends Emitter {
   }
 
   hear(list, id, life) {
-    if (this.#isLeaving) return;
+    if (this.#isLeaving || RESERVED.has(list[0])) return;
     if (id !== undefined) list.push(this.#acknowledge(id, life));
     for (const handler of this.#any) safely(handler, this, list);
     this.fire(...list);

@@ -50,8 +50,8 @@ impl Client {
                 self.is_online = false;
                 self.go_offline(now);
             }
-            NetworkChange::Online | NetworkChange::Changed => {
-                self.is_online |= change == NetworkChange::Online;
+            NetworkChange::Online => {
+                self.is_online = true;
                 // An attempt that was made over the network of before may hang on it.
                 if let Link::Opening(attempt) = &mut self.link {
                     attempt.engine.abandon(&mut self.wants);
@@ -60,6 +60,8 @@ impl Client {
                 }
                 self.hurry(now);
             }
+            // Browsers say this of every new estimate of the speed as well: no reason to begin an attempt anew.
+            NetworkChange::Changed => self.hurry(now),
             NetworkChange::Shown => {
                 self.handle_timeout(now);
                 self.hurry(now);

@@ -83,20 +83,20 @@ fn who_waits_goes_at_once_when_something_changes() {
 
 #[test]
 fn an_attempt_over_the_network_of_before_begins_anew() {
-    for change in [Online, Changed] {
-        let mut bench = Bench::new();
-        bench.connect();
-        bench.pass(4_000);
-        bench.lines();
-        bench.network(change);
-        assert_eq!(bench.lines(), ["close #1", "open #2 websocket"], "{change:?}");
-        assert_eq!(bench.pass_to_deadline(), 5_000);
-    }
     let mut bench = Bench::new();
     bench.connect();
+    bench.pass(4_000);
     bench.lines();
-    bench.network(Shown);
-    assert_eq!(bench.lines(), [""; 0], "a page that is seen again has the same network");
+    bench.network(Online);
+    assert_eq!(bench.lines(), ["close #1", "open #2 websocket"]);
+    assert_eq!(bench.pass_to_deadline(), 5_000);
+    for change in [Changed, Shown] {
+        let mut bench = Bench::new();
+        bench.connect();
+        bench.lines();
+        bench.network(change);
+        assert_eq!(bench.lines(), [""; 0], "{change:?} may be the same network");
+    }
 }
 
 #[test]
