@@ -25,7 +25,7 @@ mod report {
         pub(crate) fn set_listener(listener: &js_sys::Function);
     }
 
-    /// Built by hand: the formatting machinery would be a fifth of the module.
+    /// Built by hand, without the formatting machinery: it is large, and it is what may be broken.
     pub(super) fn report(location: Option<&Location<'_>>) {
         super::HAS_PANICKED.store(true, Ordering::Relaxed);
         let mut sentence = String::from("moorline-client has a defect and stopped");
