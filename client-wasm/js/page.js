@@ -1,6 +1,6 @@
 // What a page or a worker learns about its network and about itself. Elsewhere there is nothing to learn.
 
-const [OFFLINE, ONLINE, CHANGED, SHOWN] = [0, 1, 2, 3];
+const [OFFLINE, ONLINE, CHANGED, ABSENT, SHOWN] = [0, 1, 2, 3, 4];
 
 /** Calls `listener` with a number for each change; returns what ends it. */
 export function watchPage(listener) {
@@ -17,6 +17,6 @@ export function watchPage(listener) {
   watch(document, "visibilitychange", () => document.visibilityState === "visible" && listener(SHOWN));
   watch(document, "resume", () => listener(SHOWN));
   watch(navigator?.connection, "change", () => listener(CHANGED));
-  if (navigator?.onLine === false) listener(OFFLINE);
+  if (navigator?.onLine === false) listener(ABSENT);
   return () => ends.forEach((end) => end());
 }

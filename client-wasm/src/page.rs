@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/js/page.js")]
 extern "C" {
-    /// Calls `listener` with the number of a change, at once with "offline" if that is so now. Returns what ends it.
+    /// Calls `listener` with the number of a change, at once if there is no network now. Returns what ends it.
     #[wasm_bindgen(js_name = watchPage)]
     fn watch_page(listener: &Closure<dyn Fn(u32)>) -> js_sys::Function;
 }
@@ -23,6 +23,7 @@ impl Page {
                 0 => NetworkChange::Offline,
                 1 => NetworkChange::Online,
                 2 => NetworkChange::Changed,
+                3 => NetworkChange::Absent,
                 _ => NetworkChange::Shown,
             });
         });

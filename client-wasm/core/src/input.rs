@@ -59,8 +59,10 @@ pub enum Input {
 pub enum NetworkChange {
     /// There is a network again.
     Online,
-    /// There is none.
+    /// There is none any more.
     Offline,
+    /// There was none when the page began to listen. A server on this machine is reached all the same.
+    Absent,
     /// It is another one.
     Changed,
     /// The page is seen again, or was thawed: its timers may have stood still.

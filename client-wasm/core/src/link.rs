@@ -45,8 +45,8 @@ pub(crate) struct Attempt {
 impl Client {
     pub(crate) fn network_changed(&mut self, now: Time, change: NetworkChange) {
         match change {
-            NetworkChange::Offline if self.options.is_loopback() => {}
-            NetworkChange::Offline => {
+            NetworkChange::Absent if self.options.is_loopback() => {}
+            NetworkChange::Offline | NetworkChange::Absent => {
                 self.is_online = false;
                 self.go_offline(now);
             }

@@ -228,8 +228,8 @@ impl Chaos {
     }
 
     fn change_network(&mut self) {
-        use NetworkChange::{Changed, Offline, Online, Shown};
-        let change = self.random.pick(&[Online, Online, Offline, Changed, Shown]).expect("a change");
+        use NetworkChange::{Absent, Changed, Offline, Online, Shown};
+        let change = self.random.pick(&[Online, Online, Offline, Absent, Changed, Shown]).expect("a change");
         self.bench.network(change);
     }
 

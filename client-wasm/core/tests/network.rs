@@ -1,7 +1,7 @@
 //! What the machine's network and the page do, in every state of the connection.
 
 use crate::bench::{Bench, handshake};
-use moorline_client_core::NetworkChange::{Changed, Offline, Online, Shown};
+use moorline_client_core::NetworkChange::{Absent, Changed, Offline, Online, Shown};
 
 #[test]
 fn without_anything_to_do_nothing_is_done() {
@@ -146,18 +146,32 @@ fn this_machine_is_reached_without_any_network() {
         ["http://localhost:3000/socket.io/", "http://127.0.0.1/socket.io/", "http://[::1]:1/socket.io/"]
     {
         let mut bench = Bench::with(|options| options.url = url.into());
-        bench.network(Offline);
+        bench.network(Absent);
         bench.connect();
         bench.opened();
         bench.text(&handshake("x", ""));
-        bench.network(Offline);
+        bench.network(Absent);
         assert!(bench.client.transport().is_some(), "{url}");
         assert!(bench.lines().iter().all(|line| !line.starts_with("close")));
     }
     for url in ["http://localhost.example.org/socket.io/", "http://127.0.0.1.example.org/"] {
         let mut bench = Bench::with(|options| options.url = url.into());
-        bench.network(Offline);
+        bench.network(Absent);
         bench.connect();
         assert_eq!(bench.lines(), [""; 0], "{url}");
+        bench.network(Online);
+        assert_eq!(bench.lines(), ["open #1 websocket"], "{url}");
     }
+}
+
+#[test]
+fn a_network_that_goes_away_counts_for_this_machine_too() {
+    let mut bench =
+        Bench::with(|options| options.url = "http://localhost:3000/socket.io/".into()).on_websocket();
+    bench.network(Offline);
+    assert_eq!(bench.lines()[0], "close #1");
+    bench.pass(60_000);
+    assert_eq!(bench.lines(), [""; 0]);
+    bench.network(Online);
+    assert_eq!(bench.lines(), ["attempt 1", "open #2 websocket node=s1"]);
 }
