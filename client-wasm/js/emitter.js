@@ -14,24 +14,26 @@ export class Emitter {
   }
 
   /** Takes away one handler, all of an event, or all. */
-  off(event, handler) {
-    if (event === undefined) this.#handlers.clear();
-    else if (handler === undefined) this.#handlers.delete(event);
+  off(...given) {
+    const [event, handler] = given;
+    if (given.length === 0) this.#handlers.clear();
+    else if (given.length === 1) this.#set(event, []);
+    // Also if it is undefined: who means one handler does not mean all.
     else this.#remove(event, (one) => one.handler === handler);
     return this;
   }
 
   listeners(event) {
-    return (this.#handlers.get(event) ?? []).map(({ handler }) => handler);
+    return this.#of(event).map(({ handler }) => handler);
   }
 
   hasListeners(event) {
-    return this.#handlers.has(event);
+    return this.#of(event).length > 0;
   }
 
   /** Calls the handlers there are now; what they add or take away counts from the next time on. */
   fire(event, ...args) {
-    for (const one of this.#handlers.get(event) ?? []) {
+    for (const one of this.#of(event)) {
       if (one.isOnce) this.#remove(event, (other) => other === one);
       safely(one.handler, this, args);
     }
@@ -39,18 +41,25 @@ export class Emitter {
 
   #add(event, one) {
     if (typeof one.handler !== "function") throw new TypeError(`the handler of "${String(event)}" must be a function`);
-    this.#handlers.set(event, [...(this.#handlers.get(event) ?? []), one]);
+    this.#set(event, [...this.#of(event), one]);
     return this;
   }
 
   /** Takes away the first that matches. */
   #remove(event, matches) {
-    const handlers = this.#handlers.get(event) ?? [];
+    const handlers = this.#of(event);
     const at = handlers.findIndex(matches);
-    if (at < 0) return;
-    const left = handlers.filter((_, other) => other !== at);
-    if (left.length > 0) this.#handlers.set(event, left);
-    else this.#handlers.delete(event);
+    if (at >= 0) this.#set(event, handlers.filter((_, other) => other !== at));
+  }
+
+  #of(event) {
+    return this.#handlers.get(String(event)) ?? [];
+  }
+
+  /** A server may name an event by a number, which is the name of its digits. */
+  #set(event, handlers) {
+    if (handlers.length > 0) this.#handlers.set(String(event), handlers);
+    else this.#handlers.delete(String(event));
   }
 }
 

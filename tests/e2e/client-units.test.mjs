@@ -190,6 +190,24 @@ describe("handlers", () => {
     assert.ok(!emitter.hasListeners("f") && !emitter.hasListeners("g"));
   });
 
+  it("stay when the one to take away is not there", () => {
+    const { emitter, note } = stage();
+    emitter.on("e", note("a")).off("e", undefined).off(undefined, undefined);
+    assert.ok(emitter.hasListeners("e"));
+  });
+
+  it("hear events of any name, a number as its digits", () => {
+    const { emitter, heard, note } = stage();
+    for (const name of ["__proto__", "constructor", "toString", ""]) {
+      assert.deepEqual(emitter.listeners(name), []);
+      emitter.on(name, note(name));
+      emitter.fire(name);
+    }
+    emitter.on(5, note("number")).on("5", note("digits"));
+    emitter.fire(5);
+    assert.deepEqual(heard, [["__proto__"], ["constructor"], ["toString"], [""], ["number"], ["digits"]]);
+  });
+
   it("do not stop each other by throwing, and what they throw is not swallowed", async () => {
     const { emitter, heard, note } = stage();
     const error = new Error("thrown");
