@@ -4,7 +4,7 @@
 export function address(url, { path = "/socket.io/", query } = {}) {
   const { origin, pathname, searchParams } = parse(url ?? globalThis.location?.origin);
   const folder = `/${path.replace(/^\/+|\/+$/g, "")}/`.replace("//", "/");
-  const params = new URLSearchParams(query === undefined ? searchParams : given(query));
+  const params = new URLSearchParams(query ? given(query) : searchParams);
   const node = params.get("node") ?? undefined;
   params.delete("node");
   const where = { url: origin + folder, query: params.toString(), node };

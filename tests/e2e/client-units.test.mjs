@@ -112,6 +112,14 @@ describe("the address of a server", () => {
     for (const path of ["/", ""]) assert.equal(ofURL("https://h", { path })[0], "https://h/");
   });
 
+  it("takes a query from the option or else from the URL", () => {
+    const url = "https://example.org?a=1&b=%20";
+    const queryOf = (query) => ofURL(url, { query })[2];
+    for (const none of [undefined, null, ""]) assert.equal(queryOf(none), "a=1&b=+");
+    assert.equal(queryOf({ c: 2, "d&": "é", e: undefined, f: null, g: false }), "c=2&d%26=%C3%A9&g=false");
+    for (const text of ["c=2&d=3", "?c=2&d=3"]) assert.equal(queryOf(text), "c=2&d=3");
+  });
+
   it("has the wish for a node apart from the query", () => {
     assert.deepEqual(ofURL("https://example.org?node=s2&a=1"), [SERVER, "/", "a=1", "s2"]);
     assert.deepEqual(ofURL("https://example.org", { query: { node: "s2" } }), [SERVER, "/", "", "s2"]);
