@@ -7,7 +7,7 @@ export function request(fetch, url, body, hasCredentials, bytesMax, done) {
   const controller = new AbortController();
   const { signal } = controller;
   const finish = (...answer) => signal.aborted || done(...answer);
-  ask().catch(() => finish(0));
+  ask().then(finishWith, () => finish(0));
   return () => controller.abort();
 
   async function ask() {
@@ -20,8 +20,13 @@ export function request(fetch, url, body, hasCredentials, bytesMax, done) {
       signal,
     });
     const text = await read(response, bytesMax);
-    finish(response.status, retryAfterMs(response.headers.get("retry-after")), text);
-    if (text === undefined) controller.abort();
+    return [response.status, retryAfterMs(response.headers.get("retry-after")), text];
+  }
+
+  function finishWith(answer) {
+    finish(...answer);
+    // There is more of a body that was too big.
+    if (answer.at(-1) === undefined) controller.abort();
   }
 }
 

@@ -320,4 +320,16 @@ describe("one HTTP request", () => {
     await new Promise(setImmediate);
     assert.deepEqual(heard, []);
   });
+
+  it("tells its end once, even to somebody who throws", async () => {
+    let calls = 0;
+    const error = new Error("thrown");
+    const fetch = async () => new Response("ab");
+    const done = () => {
+      calls += 1;
+      throw error;
+    };
+    assert.deepEqual(await uncaught(() => request(fetch, URL_ASKED, undefined, false, 10, done)), [error]);
+    assert.equal(calls, 1);
+  });
 });
