@@ -1,8 +1,8 @@
 //! The acknowledgements a socket awaits.
 //!
 //! Invariant: ids only grow, so the table is sorted; a call leaves it once. `due_at` is never later than the earliest
-//! deadline. It may be earlier, when that call was answered and others are not: then somebody looks, finds nothing, and
-//! it is right again.
+//! deadline. It may be earlier, when that call was answered and another is awaited: then somebody looks, finds nothing,
+//! and it is right again.
 
 use crate::{CallId, Time};
 use alloc::{collections::VecDeque, vec::Vec};
@@ -69,8 +69,7 @@ impl Calls {
 
     /// It is over.
     pub(crate) fn end(&mut self, id: u64) -> Option<Purpose> {
-        let at = self.find(id)?;
-        let call = self.calls.remove(at)?;
+        let call = self.calls.remove(self.find(id)?)?;
         if self.calls.is_empty() {
             self.due_at = Time::NEVER;
         }

@@ -137,3 +137,14 @@ fn only_so_many_goodbyes_are_under_way() {
     bench.pass(5_000);
     bench.assert_idle();
 }
+
+#[test]
+fn the_time_of_an_answer_that_came_or_cannot_come_is_not_waited_for() {
+    for ending in ["430[]", "41"] {
+        let mut bench = Bench::new().on_websocket();
+        bench.ask("1", Some(600_000));
+        bench.text(ending);
+        bench.disconnect();
+        bench.assert_idle();
+    }
+}
