@@ -1,0 +1,351 @@
+// How moorline's client comes to be connected and how that ends: namespaces over one connection, what they join with,
+// disconnects of either side, reconnects, and that nothing is left of it in the end.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { WebSocketServer } from "ws";
+import * as kit from "./kit/index.mjs";
+import { inbox, length, until, within } from "./kit/index.mjs";
+import { BY, CLIENT_FILE, connectOwn, diary, io, Manager, openOwn } from "./kit/moorline-client.mjs";
+import { closeReferences, startReference } from "./kit/reference.mjs";
+
+after(kit.endEverything);
+after(closeReferences);
+
+let server;
+before(async () => {
+  server = await startReference();
+  // What each socket joined with, and from where.
+  server.joined = [];
+  for (const place of [server.io, server.io.of(/^\/.+/)]) place.on("connection", welcome);
+});
+
+function welcome(socket) {
+  const { auth, query } = socket.handshake;
+  server.joined.push({ namespace: socket.nsp.name, auth, query, connection: socket.conn.id });
+  socket.on("echo", (...args) => args.pop()(...args));
+  socket.on("play", (...args) => socket.emit(...args));
+  socket.on("leave me", () => socket.disconnect());
+}
+
+/** What the server knows of a socket that has just connected. */
+const lastJoined = () => server.joined.at(-1);
+
+const HANDSHAKE = '0{"sid":"s1.x","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}';
+
+/** A `fetch` whose polls are answered with these texts, and then no more. */
+function scriptedFetch(texts) {
+  return async (_, { method, signal }) => {
+    if (method === "POST") return new Response("ok");
+    if (texts.length > 0) return new Response(texts.shift());
+    return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  };
+}
+
+/** A server whose every packet is the test's: `script` gets a WebSocket and what it heard on it. */
+async function startScripted(script) {
+  const scripted = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+  scripted.on("connection", (socket) => {
+    socket.send(HANDSHAKE);
+    socket.on("message", (data) => script(socket, data.toString()));
+  });
+  await new Promise((resolve) => scripted.once("listening", resolve));
+  after(() => scripted.close());
+  return `ws://127.0.0.1:${scripted.address().port}`;
+}
+
+describe("a socket", { timeout: 100_000 }, () => {
+  it("tells where it stands", async () => {
+    const node = await kit.startNode({ name: "n7" });
+    const socket = openOwn(node.url, { ...BY.both, autoConnect: false });
+    const state = () => [socket.connected, socket.disconnected, socket.active, socket.id, socket.node, socket.recovered];
+    assert.deepEqual(state(), [false, true, false, undefined, undefined, false]);
+    assert.equal(socket.connect(), socket);
+    assert.deepEqual(state(), [false, true, true, undefined, undefined, false]);
+    await until("the move to WebSocket", () => socket.io.transport === "websocket" && socket.connected);
+    assert.deepEqual(state(), [true, false, true, socket.id, "n7", false]);
+    assert.match(socket.id, /^[A-Za-z0-9_-]{20}$/);
+    assert.equal(socket.io.engine.transport.name, "websocket");
+    assert.equal(socket.disconnect(), socket);
+    assert.deepEqual(state(), [false, true, false, undefined, undefined, false]);
+    assert.equal(socket.io.transport, undefined);
+  });
+
+  it("is found at a URL in each of its forms", async () => {
+    const { host, port } = new URL(server.url);
+    for (const url of [`ws://${host}/url`, new URL("/url?a=b", server.url), `http://localhost:${port}/url`]) {
+      const socket = await connectOwn(url, { ...BY.WebSocket, query: { a: "b" } });
+      assert.equal(socket.nsp, "/url");
+      assert.deepEqual([lastJoined().namespace, lastJoined().query.a], ["/url", "b"]);
+      socket.disconnect();
+    }
+  });
+
+  it("is found at the server's own path", async () => {
+    const elsewhere = await startReference({ path: "/own/path" });
+    for (const by of [BY.WebSocket, BY["long polling"]]) {
+      (await connectOwn(elsewhere.url, { ...by, path: "/own/path" })).disconnect();
+    }
+  });
+
+  it("is refused with what the server says, and not connected again until told", async () => {
+    let isOpen = false;
+    const strict = await startReference();
+    strict.io.use((socket, next) => next(isOpen ? undefined : Object.assign(new Error("not you"), { data: { code: 7 } })));
+    const socket = openOwn(strict.url, BY.WebSocket);
+    const errors = diary(socket, "connect_error");
+    await length(errors, 1);
+    const [, error] = errors[0];
+    assert.deepEqual([error instanceof Error, error.message, error.data, socket.active], [true, "not you", { code: 7 }, false]);
+    isOpen = true;
+    socket.connect();
+    await until("a connection", () => socket.connected);
+    assert.equal(errors.length, 1);
+  });
+
+  it("can be disconnected by its server, and connected again", async () => {
+    const socket = await connectOwn(server.url, BY.WebSocket);
+    const happened = diary(socket, "disconnect", "connect");
+    socket.emit("leave me");
+    await length(happened, 1);
+    assert.deepEqual(happened, [["disconnect", "io server disconnect", undefined]]);
+    assert.equal(socket.active, false);
+    await until("another connection", () => socket.connect().connected);
+    assert.equal(happened.length, 2);
+  });
+});
+
+describe("namespaces", { timeout: 100_000 }, () => {
+  const open = (url, options) => kit.endLater(io(url, { ...BY.WebSocket, ...options }));
+  const connected = (...sockets) => until("all are connected", () => sockets.every((socket) => socket.connected));
+
+  it("of one server share a connection, also when one of them leaves", async () => {
+    const [a, b] = [open(`${server.url}/a`), open(`${server.url}/b`)];
+    assert.equal(a.io, b.io);
+    await connected(a, b);
+    const [first, second] = server.joined.slice(-2);
+    assert.equal(first.connection, second.connection);
+    a.disconnect();
+    assert.equal(await within("an answer", b.emitWithAck("echo", 1)), 1);
+    a.connect();
+    await connected(a, b);
+    assert.equal(lastJoined().connection, second.connection);
+    a.disconnect();
+    b.disconnect();
+  });
+
+  it("do not share it when it is the same one twice, or when told", async () => {
+    const first = open(`${server.url}/c`);
+    const others = [open(`${server.url}/c`), open(`${server.url}/d`, { forceNew: true }), open(`${server.url}/e`, { multiplex: false })];
+    for (const other of others) assert.notEqual(other.io, first.io);
+    await connected(first, ...others);
+    for (const socket of [first, ...others]) socket.disconnect();
+  });
+
+  it("are had from a connection, each once", async () => {
+    const manager = new Manager({ url: `${server.url}/socket.io/`, ...BY.WebSocket, autoConnect: false });
+    const [a, b] = [manager.socket("/a"), manager.socket("/b", { auth: { b: 1 } })];
+    assert.equal(manager.socket("/a"), a);
+    assert.equal(a.active, false);
+    kit.endLater(a.connect());
+    kit.endLater(b.connect());
+    await connected(a, b);
+    assert.deepEqual(server.joined.find(({ auth }) => auth.b)?.namespace, "/b");
+  });
+
+  it("hear their own events only", async () => {
+    const [a, b] = [open(`${server.url}/f`), open(`${server.url}/g`)];
+    b.onAny(() => assert.fail("it is for the other one"));
+    const heard = inbox(a, "e");
+    a.emit("play", "e", 1);
+    await length(heard, 1);
+    await b.emitWithAck("echo");
+    a.disconnect();
+    b.disconnect();
+  });
+});
+
+describe("what a socket joins with", { timeout: 100_000 }, () => {
+  const payloads = {
+    "is an object": { token: 1 },
+    "is what a function returns": () => ({ token: 1 }),
+    "is what a function calls back with": (callback) => callback({ token: 1 }),
+    "is what a function calls back with later": (callback) => void setImmediate(callback, { token: 1 }),
+    "is what an async function returns": async () => ({ token: 1 }),
+    "is what an async function calls back with": async (callback) => callback({ token: 1 }),
+  };
+  for (const [name, auth] of Object.entries(payloads)) {
+    it(name, async () => {
+      const socket = await connectOwn(server.url, { ...BY.WebSocket, auth });
+      assert.deepEqual(lastJoined().auth, { token: 1 });
+      socket.disconnect();
+    });
+  }
+
+  it("is asked for at every connect", async () => {
+    const socket = openOwn(server.url, { ...BY.WebSocket, auth: { time: 0 } });
+    for (let time = 1; time < 4; time++) {
+      socket.auth = time % 2 ? { time } : () => ({ time });
+      await until("a connection", () => socket.connect().connected);
+      assert.deepEqual(lastJoined().auth, { time });
+      socket.disconnect();
+    }
+  });
+
+  it("is asked for again after an error, which is told", async () => {
+    const failures = [
+      () => Promise.reject(new Error("rejected")),
+      () => {
+        throw new Error("thrown");
+      },
+      () => Promise.reject("a text"),
+      () => "no object",
+      () => [],
+      (callback) => callback({ count: 1n }),
+    ];
+    const messages = ["rejected", "thrown", "a text", "the auth payload must be an object", "the auth payload must be an object"];
+    const socket = openOwn(server.url, { ...BY.WebSocket, auth: (callback) => (failures.shift() ?? (() => ({ well: 1 })))(callback) });
+    const errors = diary(socket, "connect_error");
+    await until("a connection", () => socket.connected);
+    assert.deepEqual(lastJoined().auth, { well: 1 });
+    assert.deepEqual(errors.slice(0, -1).map(([, { message }]) => message), messages);
+    assert.ok(errors.every(([, error]) => error instanceof Error));
+    assert.equal(errors.length, 6);
+    socket.disconnect();
+  });
+});
+
+describe("a disconnect in a handler", { timeout: 100_000 }, () => {
+  for (const name of ["long polling", "WebSocket"]) {
+    it(`is true at once, told once, and the last that is heard, over ${name}`, async () => {
+      const socket = await connectOwn(server.url, BY[name]);
+      const happened = diary(socket, "e", "disconnect");
+      socket.onAny((event, number) => number === 2 && assert.equal(socket.disconnect().connected, false));
+      for (let number = 1; number < 6; number++) socket.emit("play", "e", number);
+      await until("the end", () => happened.at(-1)?.[0] === "disconnect");
+      assert.deepEqual(happened, [["e", 1], ["e", 2], ["disconnect", "io client disconnect", undefined]]);
+      socket.offAny();
+      await until("another connection", () => socket.connect().connected);
+      assert.equal(await within("an answer", socket.emitWithAck("echo", 3)), 3);
+      assert.equal(happened.length, 3);
+      socket.disconnect();
+    });
+  }
+
+  it("may be followed by a connect at once, or by another disconnect", async () => {
+    const socket = await connectOwn(server.url, BY.WebSocket);
+    const happened = diary(socket, "disconnect", "connect");
+    socket.once("e", () => socket.disconnect().connect());
+    await until("another connection", () => (socket.emit("play", "e"), happened.length === 2));
+    assert.deepEqual(happened.map(([event]) => event), ["disconnect", "connect"]);
+    socket.once("f", () => socket.disconnect().disconnect());
+    socket.emit("play", "f");
+    await length(happened, 3);
+    assert.deepEqual(happened.length, 3);
+  });
+
+  it("of `connect` or of `disconnect` is well", async () => {
+    const socket = openOwn(server.url, { ...BY.WebSocket, autoConnect: false });
+    const happened = diary(socket, "connect", "disconnect");
+    socket.once("connect", () => socket.disconnect()).once("disconnect", () => socket.disconnect().connect());
+    socket.connect();
+    await until("another connection", () => socket.connected);
+    assert.deepEqual(happened.map(([event]) => event), ["connect", "disconnect", "connect"]);
+    socket.disconnect();
+  });
+});
+
+describe("a server that breaks the rules", { timeout: 100_000 }, () => {
+  const DEEP = `${"[".repeat(65)}${"]".repeat(65)}`;
+  const offences = {
+    "is too deep": [`42["e",${DEEP}]`],
+    "is too big": [`42["e","${"x".repeat(2_000)}"]`],
+    "is too big with its attachment": ['451-["e",{"_placeholder":true,"num":0}]', Buffer.alloc(1_990)],
+    "is no JSON": ['42["e",]'],
+    "is no event": ["42[]", '42[{"a":1}]', "42{}"],
+    "names attachments that are not there": ['451-["e",{"_placeholder":true,"num":1}]', Buffer.alloc(1)],
+    "is no packet": ["nonsense"],
+  };
+  for (const [name, packets] of Object.entries(offences)) {
+    it(`loses the connection over what ${name}, and is tried again`, async () => {
+      let offence = packets;
+      const url = await startScripted((socket, packet) => {
+        if (packet !== "40") return;
+        socket.send('40{"sid":"x"}');
+        offence.forEach((bad) => socket.send(bad));
+        offence = ['42["e","well"]'];
+      });
+      const socket = openOwn(url, { ...BY.WebSocket, maxMessageBytes: 2_000 });
+      const happened = diary(socket, "connect", "disconnect", "e");
+      await length(happened, 4);
+      assert.deepEqual(happened.map(([event, what]) => [event, what]), [
+        ["connect", undefined],
+        ["disconnect", "parse error"],
+        ["connect", undefined],
+        ["e", "well"],
+      ]);
+      socket.disconnect();
+    });
+  }
+});
+
+describe("what is left", { timeout: 100_000 }, () => {
+  /** Runs a program with the client in a process of its own, which is to end by itself. */
+  async function inProcess(source, flags = []) {
+    const prelude = `
+      import assert from "node:assert/strict";
+      import { WebSocket } from "ws";
+      const memories = [];
+      WebAssembly.Instance = class extends WebAssembly.Instance {
+        constructor(...args) {
+          super(...args);
+          memories.push(this.exports.memory);
+        }
+      };
+      const { io } = await import(${JSON.stringify(CLIENT_FILE)});
+      const url = ${JSON.stringify(server.url)};
+      const connected = (socket) => new Promise((resolve) => socket.once("connect", resolve));
+      const BY = { polling: { transports: ["polling"] }, websocket: { transports: ["websocket"], WebSocket }, both: { WebSocket } };`;
+    const command = [process.execPath, ...flags, "--input-type=module", "--eval", `${prelude}\n${source}`];
+    const { code, output } = await kit.run(command, { deadlineMs: 60_000 });
+    assert.equal(code, 0, output);
+    return output;
+  }
+
+  it("lets a process end when nobody has connected", async () => {
+    const source = `io(url, { autoConnect: false }).emit("waits"); console.log("done");`;
+    assert.match(await inProcess(source), /^done\n$/);
+  });
+
+  it("is nothing after many connections: no handle, no memory", async () => {
+    const source = `
+      const settled = async () => {
+        for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setTimeout(resolve, 1));
+        gc();
+      };
+      const again = io(url, { ...BY.websocket, forceNew: true, autoConnect: false });
+      const cycle = async (open) => {
+        const socket = open();
+        await connected(socket);
+        await socket.emitWithAck("echo", new Uint8Array(10_000));
+        socket.disconnect();
+      };
+      const cycles = async (count) => {
+        for (; count > 0; count--) {
+          await cycle(() => again.connect());
+          await cycle(() => io(url, { ...(count % 3 ? BY.websocket : BY.polling), forceNew: true }));
+          if (count % 25 === 0) await settled();
+        }
+        await settled();
+      };
+      await cycles(50);
+      const before = memories[0].buffer.byteLength;
+      await cycles(150);
+      const grown = memories[0].buffer.byteLength - before;
+      const left = process.getActiveResourcesInfo().filter((name) => name !== "PipeWrap");
+      console.log(JSON.stringify({ instances: memories.length, grown, left }));`;
+    const { left, ...rest } = JSON.parse(await inProcess(source, ["--expose-gc"]));
+    assert.deepEqual(rest, { instances: 1, grown: 0 });
+    assert.deepEqual(left, []);
+  });
+});
