@@ -7,6 +7,13 @@ use moorline_client_core::{Channel, Input};
 use wasm_bindgen::{JsCast, prelude::*};
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
+#[wasm_bindgen]
+extern "C" {
+    /// A function that does nothing.
+    #[wasm_bindgen(thread_local_v2, js_namespace = Function, js_name = prototype)]
+    static NOTHING: Function;
+}
+
 pub(crate) struct WebSockets {
     /// The class to make them with.
     class: Option<Function>,
@@ -51,6 +58,8 @@ impl WebSockets {
         for set in [WebSocket::set_onopen, WebSocket::set_onmessage, WebSocket::set_onclose] {
             set(&socket, function);
         }
+        // The close event that follows tells all. Some classes throw an error that nobody hears, and be it after the end.
+        NOTHING.with(|nothing| socket.set_onerror(Some(nothing)));
         self.sockets.borrow_mut().push((channel, Connection { socket, _listener: listener }));
         true
     }

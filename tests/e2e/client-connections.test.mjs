@@ -289,6 +289,72 @@ describe("a server that breaks the rules", { timeout: 100_000 }, () => {
   }
 });
 
+describe("a lost connection", { timeout: 100_000 }, () => {
+  for (const name of ["long polling", "WebSocket"]) {
+    it(`is made again over ${name}, and what was sent meanwhile arrives`, async () => {
+      let node = await kit.startNode();
+      const socket = await connectOwn(node.url, BY[name]);
+      const witness = await connectOwn(node.url, BY.WebSocket);
+      const ends = diary(socket, "disconnect");
+      const attempts = diary(socket.io, "reconnect_attempt", "reconnect", "reconnect_error");
+      const lost = assert.rejects(socket.timeout(kit.DEADLINE_MS).emitWithAck("@ask", witness.id, "nobody answers"), /has been disconnected/);
+      await node.kill();
+      await within("the loss", lost);
+      const [[, reason, details]] = ends;
+      assert.ok(["transport close", "transport error"].includes(reason), reason);
+      assert.equal(typeof details.description, "string");
+      const answers = [1, 2, 3].map((number) => socket.emitWithAck("nobody takes this", number));
+      await until("a second attempt", () => attempts.some(([event, number]) => event === "reconnect_attempt" && number === 2));
+      node = await node.startAgain();
+      assert.deepEqual(await within("the answers", Promise.all(answers)), Array(3).fill({ error: "no_handler" }));
+      const numbers = (event) => attempts.filter(([one]) => one === event).map(([, number]) => number);
+      const tried = numbers("reconnect_attempt");
+      assert.deepEqual(tried, Array.from(tried, (_, at) => at + 1));
+      assert.deepEqual(numbers("reconnect"), [tried.length]);
+      assert.equal(numbers("reconnect_error").length, tried.length - 1);
+      for (const one of [socket, witness]) one.disconnect();
+    });
+  }
+
+  it("is given up after so many attempts, and may be asked for again", async () => {
+    const node = await kit.startNode();
+    const socket = await connectOwn(node.url, { ...BY.WebSocket, reconnectionAttempts: 2 });
+    const happened = diary(socket.io, "reconnect_attempt", "reconnect_error", "reconnect_failed");
+    await node.kill();
+    await until("the end of it", () => happened.at(-1)?.[0] === "reconnect_failed");
+    const attempt = (number) => [["reconnect_attempt", number], ["reconnect_error", "websocket error"]];
+    const told = happened.map(([event, what]) => (what === undefined ? [event] : [event, what.message ?? what]));
+    assert.deepEqual(told, [...attempt(1), ...attempt(2), ["reconnect_failed"]]);
+    assert.deepEqual([socket.active, socket.connected], [false, false]);
+    await node.startAgain();
+    await until("a connection", () => socket.connect().connected);
+    socket.disconnect();
+  });
+
+  it("is not made again without `reconnection`", async () => {
+    const node = await kit.startNode();
+    const socket = await connectOwn(node.url, { ...BY.WebSocket, reconnection: false });
+    const happened = diary(socket, "disconnect");
+    socket.io.on("reconnect_attempt", () => assert.fail("nobody wanted it"));
+    await node.kill();
+    await length(happened, 1);
+    assert.equal(socket.active, false);
+  });
+
+  it("that never was is a connect error of every socket, and made in the end", async () => {
+    const port = await kit.freePort();
+    const socket = openOwn(`http://127.0.0.1:${port}`, BY.both);
+    const errors = diary(socket, "connect_error");
+    await length(errors, 1);
+    const [, error] = errors[0];
+    assert.deepEqual([error instanceof Error, typeof error.description, typeof error.context], [true, "string", "object"]);
+    assert.ok(socket.active);
+    await kit.startNode({ ports: [port, await kit.freePort()] });
+    await until("a connection", () => socket.connected);
+    socket.disconnect();
+  });
+});
+
 describe("what is left", { timeout: 100_000 }, () => {
   /** Runs a program with the client in a process of its own, which is to end by itself. */
   async function inProcess(source, flags = []) {
@@ -311,6 +377,23 @@ describe("what is left", { timeout: 100_000 }, () => {
     assert.equal(code, 0, output);
     return output;
   }
+
+  it("lets a process end after a disconnect, whatever was under way", async () => {
+    const source = `
+      for (const [name, by] of Object.entries(BY)) {
+        const options = { ...by, forceNew: true, ackTimeout: 60_000 };
+        const socket = io(url, options);
+        await connected(socket);
+        socket.emitWithAck("never answered").catch(() => {});
+        socket.disconnect();
+        io(url, options).disconnect();
+        const unwanted = io("http://127.0.0.1:9", options);
+        await new Promise((resolve) => unwanted.once("connect_error", resolve));
+        unwanted.disconnect();
+      }
+      console.log("done");`;
+    assert.match(await inProcess(source), /^done\n$/);
+  });
 
   it("lets a process end when nobody has connected", async () => {
     const source = `io(url, { autoConnect: false }).emit("waits"); console.log("done");`;
