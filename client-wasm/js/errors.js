@@ -5,12 +5,13 @@ const SEND_ERRORS = new Map([
   ["too_big", "the message is larger than the server takes"],
   ["too_many_attachments", "the message holds more binary data than a server takes"],
   ["too_many_acks", "too many acknowledgements are awaited"],
+  ["unreadable", "a Blob in the message cannot be read"],
 ]);
 
 /** A `SendError` of index.d.ts for a code, or nothing if it is none. */
-export function sendError(code) {
+export function sendError(code, options) {
   const message = SEND_ERRORS.get(code);
-  return message && Object.assign(new Error(message), { code });
+  return message && Object.assign(new Error(message, options), { code });
 }
 
 /** Why a call was not answered. */

@@ -129,9 +129,12 @@ export interface ConnectError extends Error {
   context?: DisconnectDetails["context"];
 }
 
-/** A message that could not be taken: `emit` throws it, `emitWithAck` rejects with it. */
+/**
+ * A message that could not be taken: `emit` throws it, `emitWithAck` rejects with it. What is only known later, as of a
+ * message with a Blob, goes to the callback if there is a timeout, and else is an `error` event of the socket.
+ */
 export interface SendError extends Error {
-  code: "send_buffer_full" | "too_big" | "too_many_attachments" | "too_many_acks";
+  code: "send_buffer_full" | "too_big" | "too_many_attachments" | "too_many_acks" | "unreadable";
 }
 
 interface ReservedEvents {

@@ -5,7 +5,7 @@
 
 import { callError, sendError } from "./errors.js";
 import { Emitter, report, safely } from "./emitter.js";
-import { encode, hasBlob, read, sizeOf, toBytes } from "./value.js";
+import { encode, hasBlob, kept, read, sizeOf, toBytes } from "./value.js";
 
 /** What a socket says of itself nobody else may say, here or there. */
 const RESERVED = new Set(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]);
@@ -153,7 +153,7 @@ export class Socket extends Emitter {
     if (typeof event !== "string" && typeof event !== "number") throw new TypeError("an event's name must be a string");
     if (RESERVED.has(event)) throw new Error(`"${event}" is a reserved event name`);
     const { json, parts } = encode(list);
-    this.#inOrder(parts, done, (bytes) => this.#emit(flags, json, bytes, done));
+    this.#inOrder(json, parts, done, (bytes) => this.#emit(flags, json, bytes, done));
   }
 
   #emit({ timeout, isVolatile = false }, json, bytes, done) {
@@ -176,28 +176,27 @@ export class Socket extends Emitter {
    * Sends at once what can be sent at once. What holds a Blob is sent when that was read, and what comes after it waits
    * for it; its refusal then goes to whoever awaits an answer, or else is an `error` event.
    */
-  #inOrder(parts, done, send) {
+  #inOrder(json, parts, done, send) {
     if (this.#behind.length === 0 && !hasBlob(parts)) return send(parts.map(toBytes));
     const limit = this.#options.sendBufferBytes ?? SEND_BUFFER_BYTES;
     const waiting = this.#behind.reduce((sum, { size }) => sum + size, 0);
     const most = this.#options.sendBufferPackets ?? SEND_BUFFER_PACKETS;
-    const size = sizeOf(parts);
+    const size = json.length + sizeOf(parts);
     if (waiting + size > limit || this.#behind.length >= most) throw sendError("send_buffer_full");
     const refused = (error) => (done ? done(error) : this.#failed(error));
-    this.#behind.push({ size, send, refused, bytes: read(parts) });
+    this.#behind.push({ size, send, refused, parts: kept(parts) });
     if (this.#behind.length === 1) this.#sendBehind();
     return undefined;
   }
 
   async #sendBehind() {
     while (this.#behind.length > 0) {
-      const { send, refused, bytes } = this.#behind[0];
+      const { send, refused, parts } = this.#behind[0];
+      const bytes = await read(parts).catch((cause) => refused(sendError("unreadable", { cause })));
+      this.#behind.shift();
       try {
-        const parts = await bytes;
-        this.#behind.shift();
-        send(parts.map(toBytes));
+        if (bytes) send(bytes.map(toBytes));
       } catch (error) {
-        if (this.#behind[0]?.bytes === bytes) this.#behind.shift();
         refused(error);
       }
     }
@@ -250,7 +249,7 @@ export class Socket extends Emitter {
       if (isSent) return;
       isSent = true;
       const { json, parts } = encode(list);
-      this.#inOrder(parts, undefined, (bytes) => {
+      this.#inOrder(json, parts, undefined, (bytes) => {
         this.#sent((client) => client.answer(this.#index, id, life, json, bytes));
       });
     };

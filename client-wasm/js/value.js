@@ -20,8 +20,11 @@ export function encode(list) {
 export const sizeOf = (parts) => parts.reduce((sum, part) => sum + (part.byteLength ?? part.size), 0);
 export const hasBlob = (parts) => parts.some(isBlob);
 
+/** As they are now: a Blob never changes, anything else may while one is read. */
+export const kept = (parts) => parts.map((part) => (isBlob(part) ? part : toBytes(part).slice()));
+
 /** The Blobs read. */
-export function read(parts) {
+export async function read(parts) {
   return Promise.all(parts.map((part) => (isBlob(part) ? part.arrayBuffer() : part)));
 }
 

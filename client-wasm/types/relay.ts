@@ -31,5 +31,5 @@ try {
   socket.emit("hello");
 } catch (error) {
   const { code } = error as SendError;
-  expectType<"send_buffer_full" | "too_big" | "too_many_attachments" | "too_many_acks">()(code);
+  expectType<"send_buffer_full" | "too_big" | "too_many_attachments" | "too_many_acks" | "unreadable">()(code);
 }

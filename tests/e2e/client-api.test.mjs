@@ -387,6 +387,40 @@ describe("what cannot be sent", { timeout: 100_000 }, () => {
     const [error] = await uncaught(() => socket.emit("echo", new Blob([pattern(1_000_001)])));
     assert.equal(error.code, "too_big");
   });
+
+  it("is a Blob that cannot be read, alone", async () => {
+    const heard = inbox(socket, "echo");
+    const errors = diary(socket, "error");
+    const cause = new DOMException("gone", "NotReadableError");
+    const [slow, ...broken] = Array.from({ length: 4 }, () => new SlowBlob(["x"]));
+    socket.emit("echo", 1, slow).emit("echo", broken[0]).emit("echo", broken[1], () => {});
+    const refused = assert.rejects(socket.emitWithAck("echo", broken[2]), { code: "unreadable", cause });
+    socket.emit("echo", 2);
+    // The last one fails while the first one is still being read.
+    for (const blob of broken) blob.fail(cause);
+    await new Promise(setImmediate);
+    slow.release();
+    await within("the rejection", refused);
+    await length(heard, 2);
+    assert.deepEqual(heard.map(([number]) => number), [1, 2]);
+    assert.deepEqual(errors.map(([, { code }]) => code), ["unreadable", "unreadable"]);
+    socket.off("error").off("echo");
+  });
+
+  it("is more than may wait behind a Blob that is being read", async () => {
+    const socket = await connectOwn(server.url, { ...BY.WebSocket, sendBufferBytes: 1_000, sendBufferPackets: 3 });
+    const slow = new SlowBlob([pattern(300)]);
+    const full = { code: "send_buffer_full" };
+    assert.throws(() => socket.emit("echo", new Blob([pattern(1_001)])), full);
+    socket.emit("a", slow).emit("b", pattern(300));
+    for (const much of [pattern(500), "a".repeat(500)]) assert.throws(() => socket.emit("c", much), full);
+    socket.emit("c");
+    assert.throws(() => socket.emit("d"), full);
+    slow.release();
+    await until("room", () => server.heard.at(-1)[0] === "c");
+    assert.deepEqual(await echoed(socket, "well"), ["well"]);
+    socket.disconnect();
+  });
 });
 
 describe("moorline's relay", { timeout: 100_000 }, () => {

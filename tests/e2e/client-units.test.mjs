@@ -12,7 +12,7 @@ import { uncaught } from "./kit/uncaught.mjs";
 import { within } from "./kit/wait.mjs";
 
 const part = (name) => import(pathToFileURL(path.join(REPOSITORY, "client-wasm/js", name)));
-const { decode, encode, hasBlob, read, sizeOf, toBytes } = await part("value.js");
+const { decode, encode, hasBlob, kept, read, sizeOf, toBytes } = await part("value.js");
 const { address } = await part("url.js");
 const { Emitter } = await part("emitter.js");
 const { callError, connectError, sendError } = await part("errors.js");
@@ -49,6 +49,13 @@ describe("values on their way out", () => {
     const { parts } = encode(["e", new Blob(["ab"]), bytes(1)]);
     assert.deepEqual([hasBlob(parts), hasBlob([bytes(1)]), sizeOf(parts)], [true, false, 3]);
     assert.deepEqual(listed(await read(parts)), [[97, 98], [1]]);
+  });
+
+  it("stay as they are while a Blob beside them is read", async () => {
+    const reused = bytes(1, 2);
+    const parts = kept([new Blob(["a"]), reused]);
+    reused.fill(9);
+    assert.deepEqual(listed(await read(parts)), [[97], [1, 2]]);
   });
 
   it("throw when they go round in circles or have no JSON", () => {
