@@ -133,7 +133,8 @@ export class Socket extends Emitter {
   transmit(flags, list) {
     const last = list.at(-1);
     if (typeof last !== "function") return this.#dispatch(flags, list);
-    const hasError = (flags.timeout ?? this.#options.ackTimeout) !== undefined || this.#options.retries > 0;
+    const isRetried = this.#options.retries > 0 && !flags.isVolatile;
+    const hasError = isRetried || (flags.timeout ?? this.#options.ackTimeout) !== undefined;
     this.#dispatch(flags, list.slice(0, -1), (error, answer) => {
       if (!error) safely(last, this, hasError ? [null, ...answer] : answer);
       else if (hasError) safely(last, this, [error]);

@@ -286,6 +286,13 @@ describe("acknowledgements", { timeout: 100_000 }, () => {
     assert.deepEqual(server.heard.slice(before), [first, first, first, ["echo", "second"]]);
     stubborn.disconnect();
   });
+
+  it("come as they are to a volatile event's callback, also with `retries`", async () => {
+    const stubborn = await connectOwn(server.url, { ...BY.WebSocket, retries: 2 });
+    assert.deepEqual(await echoed(stubborn.volatile, 1), [1]);
+    assert.deepEqual(await echoed(stubborn, 1), [null, 1]);
+    stubborn.disconnect();
+  });
 });
 
 describe("what is sent while there is no connection", { timeout: 100_000 }, () => {
