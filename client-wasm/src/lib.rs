@@ -44,7 +44,8 @@ impl Client {
     /// A new socket of a namespace; returns its number. Sends queue with `retries`; acknowledgements may take
     /// `ack_timeout_ms`.
     #[wasm_bindgen(js_name = addSocket)]
-    pub fn add_socket(&self, namespace: String, retries: Option<u32>, ack_timeout_ms: Option<f64>) -> usize {
+    pub fn add_socket(&self, namespace: String, retries: Option<f64>, ack_timeout_ms: Option<f64>) -> usize {
+        let retries = retries.map(|retries| u32::try_from(ms(retries)).unwrap_or(u32::MAX));
         self.0.tell(|core, _| core.add_socket(namespace, retries, ack_timeout_ms.map(ms)).0)
     }
 

@@ -37,13 +37,13 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn timeout(this: &ClientOptions) -> Option<f64>;
     #[wasm_bindgen(method, getter, js_name = sendBufferPackets)]
-    fn send_buffer_packets(this: &ClientOptions) -> Option<usize>;
+    fn send_buffer_packets(this: &ClientOptions) -> Option<f64>;
     #[wasm_bindgen(method, getter, js_name = sendBufferBytes)]
-    fn send_buffer_bytes(this: &ClientOptions) -> Option<usize>;
+    fn send_buffer_bytes(this: &ClientOptions) -> Option<f64>;
     #[wasm_bindgen(method, getter, js_name = maxMessageBytes)]
-    fn max_message_bytes(this: &ClientOptions) -> Option<usize>;
+    fn max_message_bytes(this: &ClientOptions) -> Option<f64>;
     #[wasm_bindgen(method, getter, js_name = maxDepth)]
-    fn max_depth(this: &ClientOptions) -> Option<usize>;
+    fn max_depth(this: &ClientOptions) -> Option<f64>;
     #[wasm_bindgen(method, getter)]
     fn seed(this: &ClientOptions) -> f64;
 
@@ -74,10 +74,10 @@ impl ClientOptions {
         set(&mut options.delay_max_ms, self.reconnection_delay_max().map(ms));
         set(&mut options.random_permille, self.randomization_factor().map(permille));
         set(&mut options.timeout_ms, self.timeout().map(ms));
-        set(&mut options.send_packets_max, self.send_buffer_packets());
-        set(&mut options.send_bytes_max, self.send_buffer_bytes());
-        set(&mut options.message_bytes_max, self.max_message_bytes());
-        set(&mut options.depth_max, self.max_depth());
+        set(&mut options.send_packets_max, self.send_buffer_packets().map(count));
+        set(&mut options.send_bytes_max, self.send_buffer_bytes().map(count));
+        set(&mut options.message_bytes_max, self.max_message_bytes().map(count));
+        set(&mut options.depth_max, self.max_depth().map(count));
         options.attempts_max = self.reconnection_attempts().and_then(|most| u32::try_from(ms(most)).ok());
         options.node = self.node();
         options.worked = self.worked().as_ref().and_then(kind);
@@ -88,6 +88,11 @@ impl ClientOptions {
 
 fn kind(name: &String) -> Option<TransportKind> {
     [TransportKind::WebSocket, TransportKind::Polling].into_iter().find(|kind| kind.as_str() == name)
+}
+
+/// More than there can be is no bound.
+fn count(number: f64) -> usize {
+    usize::try_from(ms(number)).unwrap_or(usize::MAX)
 }
 
 fn permille(part: f64) -> u32 {

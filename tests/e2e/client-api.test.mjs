@@ -293,6 +293,16 @@ describe("acknowledgements", { timeout: 100_000 }, () => {
     assert.deepEqual(await echoed(stubborn, 1), [null, 1]);
     stubborn.disconnect();
   });
+
+  it("are asked for without end with endless `retries`", async () => {
+    const stubborn = await connectOwn(server.url, { ...BY.WebSocket, ackTimeout: 5, retries: Infinity });
+    const before = server.heard.length;
+    stubborn.emit("silence", () => {});
+    stubborn.emit("never");
+    await until("many tries", () => server.heard.length > before + 5);
+    assert.ok(server.heard.slice(before).every(([event]) => event === "silence"));
+    stubborn.disconnect();
+  });
 });
 
 describe("what is sent while there is no connection", { timeout: 100_000 }, () => {
@@ -331,6 +341,14 @@ describe("what is sent while there is no connection", { timeout: 100_000 }, () =
     small.emit("c");
     assert.deepEqual(await echoed(small.connect(), pattern(3)), [pattern(3).buffer]);
     small.disconnect();
+  });
+
+  it("is without bounds when they are infinite", async () => {
+    const none = { sendBufferBytes: Infinity, sendBufferPackets: Infinity, maxMessageBytes: Infinity, maxDepth: Infinity };
+    const socket = apart({ ...none, timeout: Infinity, reconnectionAttempts: Infinity });
+    for (let left = 10_001; left > 0; left--) socket.emit("a");
+    assert.deepEqual(await echoed(socket.connect(), { a: [[]] }), [{ a: [[]] }]);
+    socket.disconnect();
   });
 
   it("gives up waiting when its time is over, and is not sent then", async () => {
@@ -376,6 +394,13 @@ describe("what cannot be sent", { timeout: 100_000 }, () => {
       await assert.rejects(socket.emitWithAck("echo", ...args), { code });
     }
     assert.deepEqual(await echoed(socket, "well"), ["well"]);
+  });
+
+  it("is one answer more than can be awaited", async () => {
+    const socket = openOwn(server.url, { autoConnect: false, sendBufferPackets: Infinity, sendBufferBytes: Infinity });
+    for (let left = 65_536; left > 0; left--) socket.emit("e", () => {});
+    assert.throws(() => socket.emit("e", () => {}), { code: "too_many_acks" });
+    socket.emit("e");
   });
 
   it("goes to whoever awaits an answer when it held a Blob, or is an error event", async () => {
