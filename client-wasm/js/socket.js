@@ -215,8 +215,9 @@ export class Socket extends Emitter {
     if (typeof this.auth !== "function") return answer(this.auth);
     try {
       const made = this.auth.call(this, answer);
-      // A function that takes the callback gives nothing back.
-      const given = (value) => value !== undefined && answer(value);
+      // A function that takes the callback gives nothing back; one that takes nothing gives back all there is.
+      const isCalledBack = this.auth.length > 0;
+      const given = (value) => (value === undefined && isCalledBack) || answer(value);
       if (typeof made?.then === "function") made.then(given, fail);
       else given(made);
     } catch (error) {

@@ -182,6 +182,14 @@ describe("what a socket joins with", { timeout: 100_000 }, () => {
     });
   }
 
+  it("is nothing when there is nothing", async () => {
+    for (const auth of [undefined, null, () => undefined, async () => {}, () => null, (callback) => callback()]) {
+      const socket = await connectOwn(server.url, { ...BY.WebSocket, auth });
+      assert.deepEqual(lastJoined().auth, {}, String(auth));
+      socket.disconnect();
+    }
+  });
+
   it("is asked for at every connect", async () => {
     const socket = openOwn(server.url, { ...BY.WebSocket, auth: { time: 0 } });
     for (let time = 1; time < 4; time++) {
