@@ -19,7 +19,7 @@ export class Socket extends Emitter {
   /** What waits for a Blob that is being read, in order. */
   #behind = [];
   #id;
-  /** Told to disconnect while connected: what is still under way to the handlers does not reach them. */
+  /** Told to disconnect: of what is still under way to the handlers nothing reaches them, but the end itself. */
   #isLeaving = false;
 
   constructor(manager, index, namespace, options) {
@@ -57,7 +57,10 @@ export class Socket extends Emitter {
   }
 
   connect() {
-    if (!this.connected) this.io.call((client) => client.connect(this.#index));
+    if (this.connected) return this;
+    // What it leaves it has not left before it hears so.
+    this.#isLeaving &&= this.#id !== undefined;
+    this.io.call((client) => client.connect(this.#index));
     return this;
   }
 
@@ -66,7 +69,7 @@ export class Socket extends Emitter {
   }
 
   disconnect() {
-    this.#isLeaving ||= this.connected;
+    this.#isLeaving = true;
     this.io.call((client) => client.disconnect(this.#index));
     return this;
   }
@@ -227,14 +230,16 @@ export class Socket extends Emitter {
   }
 
   connectedAs(id) {
+    if (this.#isLeaving) return;
     this.#id = id;
     this.fire("connect");
   }
 
   disconnectedFor(reason, details) {
+    const wasConnected = this.#id !== undefined;
     this.#id = undefined;
     this.#isLeaving = false;
-    this.fire("disconnect", reason, details);
+    if (wasConnected) this.fire("disconnect", reason, details);
   }
 
   hear(list, id, life) {

@@ -261,6 +261,18 @@ describe("a disconnect in a handler", { timeout: 100_000 }, () => {
     assert.deepEqual(happened.map(([event]) => event), ["connect", "disconnect", "connect"]);
     socket.disconnect();
   });
+
+  it("of another socket comes before what that one has not heard yet", async () => {
+    const joined = ["/a,", "/b,"].map((namespace) => `40${namespace}{"sid":"x"}`);
+    const fetch = scriptedFetch([HANDSHAKE, [...joined, '42/b,["e"]'].join("\u001e")]);
+    const a = openOwn("http://scripted.example/a", { ...BY["long polling"], fetch });
+    const b = kit.endLater(a.io.socket("/b"));
+    const happened = diary(b, "connect", "disconnect", "e");
+    a.once("connect", () => b.disconnect());
+    await until("a connection", () => a.connected);
+    assert.deepEqual([happened, b.connected, b.active], [[], false, false]);
+    a.disconnect();
+  });
 });
 
 describe("a server that breaks the rules", { timeout: 100_000 }, () => {
