@@ -95,8 +95,8 @@ export class Manager extends Emitter {
 
   #authFailed(index, ticket, error) {
     if (hasPanicked()) return;
-    this.call((client) => client.authFailed(index, ticket));
-    this.#sockets[index].fire("connect_error", error instanceof Error ? error : new Error(String(error)));
+    const isWanted = this.call((client) => client.authFailed(index, ticket));
+    if (isWanted) this.#sockets[index].fire("connect_error", error instanceof Error ? error : new Error(String(error)));
   }
 
   connected(index, id) {

@@ -71,10 +71,10 @@ impl Client {
         self.0.tell(|core, now| core.authorize(now, SocketIndex(socket), Ticket(ticket), auth));
     }
 
-    /// What to join a namespace with could not be had.
+    /// What to join a namespace with could not be had. Returns whether anybody still wanted it.
     #[wasm_bindgen(js_name = authFailed)]
-    pub fn auth_failed(&self, socket: usize, ticket: u32) {
-        self.0.tell(|core, now| core.auth_failed(now, SocketIndex(socket), Ticket(ticket)));
+    pub fn auth_failed(&self, socket: usize, ticket: u32) -> bool {
+        self.0.tell(|core, now| core.auth_failed(now, SocketIndex(socket), Ticket(ticket)))
     }
 
     /// Sends an event: the JSON of its name and arguments without the array's brackets, and its binary data. Returns

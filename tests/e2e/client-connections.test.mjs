@@ -221,6 +221,19 @@ describe("what a socket joins with", { timeout: 100_000 }, () => {
     assert.equal(errors.length, 6);
     socket.disconnect();
   });
+
+  it("is nobody's concern when it fails for a connect that nobody wants any more", async () => {
+    let fail;
+    const socket = openOwn(server.url, { ...BY.WebSocket, auth: () => new Promise((_, reject) => (fail = reject)) });
+    const errors = diary(socket, "connect_error");
+    await until("the question", () => fail);
+    socket.disconnect();
+    fail(new Error("too late"));
+    socket.auth = {};
+    await until("a connection", () => socket.connect().connected);
+    assert.deepEqual(errors, []);
+    socket.disconnect();
+  });
 });
 
 describe("a disconnect in a handler", { timeout: 100_000 }, () => {

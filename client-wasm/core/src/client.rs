@@ -183,14 +183,15 @@ impl Client {
         engine.flush(&mut self.wants);
     }
 
-    /// What to join a namespace with could not be had; the question comes again later.
-    pub fn auth_failed(&mut self, now: Time, index: SocketIndex, ticket: Ticket) {
-        let Some(socket) = self.sockets.get_mut(index.0) else { return };
-        if socket.state == State::Asking(ticket) {
-            socket.state = State::Apart;
-            let delay_ms = socket.backoff.next_ms(&self.options, &mut self.entropy);
-            socket.ask_again_at = Some(now.plus_ms(delay_ms));
-        }
+    /// What to join a namespace with could not be had; the question comes again later. Returns whether it was still
+    /// asked: to an old question that makes no difference.
+    pub fn auth_failed(&mut self, now: Time, index: SocketIndex, ticket: Ticket) -> bool {
+        let socket = self.sockets.get_mut(index.0).filter(|socket| socket.state == State::Asking(ticket));
+        let Some(socket) = socket else { return false };
+        socket.state = State::Apart;
+        let delay_ms = socket.backoff.next_ms(&self.options, &mut self.entropy);
+        socket.ask_again_at = Some(now.plus_ms(delay_ms));
+        true
     }
 
     // What happened.
