@@ -21,6 +21,8 @@ export class Socket extends Emitter {
   #id;
   /** Told to disconnect: of what is still under way to the handlers nothing reaches them, but the end itself. */
   #isLeaving = false;
+  /** What came before the server said that it is connected. */
+  #early = [];
 
   constructor(manager, index, namespace, options) {
     super();
@@ -230,8 +232,10 @@ export class Socket extends Emitter {
   }
 
   connectedAs(id) {
+    const early = this.#early.splice(0);
     if (this.#isLeaving) return;
     this.#id = id;
+    for (const event of early) this.hear(...event);
     this.fire("connect");
   }
 
@@ -239,11 +243,13 @@ export class Socket extends Emitter {
     const wasConnected = this.#id !== undefined;
     this.#id = undefined;
     this.#isLeaving = false;
+    this.#early = [];
     if (wasConnected) this.fire("disconnect", reason, details);
   }
 
   hear(list, id, life) {
     if (this.#isLeaving || RESERVED.has(list[0])) return;
+    if (this.#id === undefined) return void this.#early.push([list, id, life]);
     if (id !== undefined) list.push(this.#acknowledge(id, life));
     for (const handler of this.#any) safely(handler, this, list);
     this.fire(...list);

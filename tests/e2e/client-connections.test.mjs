@@ -320,6 +320,21 @@ describe("a server that breaks the rules", { timeout: 100_000 }, () => {
       socket.disconnect();
     });
   }
+
+  it("is heard in order when it speaks before it says that the socket is connected", async () => {
+    const url = await startScripted((socket, packet) => {
+      if (packet === "40") for (const text of ['42["early"]', '420["asked"]', '40{"sid":"x"}', '42["e"]']) socket.send(text);
+      if (packet.startsWith("430")) socket.send(`42["got",${packet.slice(3)}]`);
+    });
+    const socket = openOwn(url, BY.WebSocket);
+    const heard = [];
+    socket.onAny((event) => heard.push([event, socket.id]));
+    socket.on("asked", (answer) => answer("well"));
+    await length(heard, 4);
+    assert.deepEqual(heard.map(([event]) => event), ["early", "asked", "e", "got"]);
+    assert.ok(heard.every(([, id]) => id === "x"), "they know who they are");
+    socket.disconnect();
+  });
 });
 
 describe("a lost connection", { timeout: 100_000 }, () => {
