@@ -1,0 +1,80 @@
+// A defect of the client itself: it says so once, as a sentence, lets go of everything, and refuses from then on.
+//
+// The package here is a variant that panics when it is asked to; it is built in a folder of the test's own.
+
+import assert from "node:assert/strict";
+import path from "node:path";
+import { after, before, describe, it } from "node:test";
+import { pathToFileURL } from "node:url";
+import * as kit from "./kit/index.mjs";
+import { REPOSITORY, run, temporaryFolder, within } from "./kit/index.mjs";
+import { uncaught } from "./kit/uncaught.mjs";
+
+const SENTENCE = /^moorline-client has a defect and stopped at client-wasm\/src\/lib\.rs:\d+; reload the page to go on$/;
+const BUILD_DEADLINE_MS = 300_000;
+
+after(kit.endEverything);
+
+describe("a panic", { timeout: 400_000 }, () => {
+  let file, node;
+  before(async () => {
+    const folder = temporaryFolder();
+    const build = ["cargo", "run", "-p", "moorline-client-build", "--", "--features", "panic-drill", "--out", folder];
+    const { code, output } = await run(build, { cwd: REPOSITORY, deadlineMs: BUILD_DEADLINE_MS });
+    assert.equal(code, 0, output);
+    file = pathToFileURL(path.join(folder, "moorline-client.js"));
+    node = await kit.startNode();
+  });
+
+  /** The package as if nobody had imported it before, with a connected socket; `panic` makes it do so. */
+  async function fresh(name) {
+    const { io } = await import(`${file}?${name}`);
+    const Instance = WebAssembly.Instance;
+    let inside;
+    WebAssembly.Instance = class extends Instance {
+      constructor(...args) {
+        super(...args);
+        inside = this.exports;
+      }
+    };
+    try {
+      const socket = io(node.url, { transports: ["polling"] });
+      await within("a connection", new Promise((resolve) => socket.once("connect", resolve)));
+      return { io, socket, panic: () => assert.throws(inside.panicDrill, WebAssembly.RuntimeError) };
+    } finally {
+      WebAssembly.Instance = Instance;
+    }
+  }
+
+  it("is an error event and the end of every call, and every later call fails with its sentence", async () => {
+    const { io, socket, panic } = await fresh("heard");
+    const [heard, calls] = [[], []];
+    socket.on("error", (error) => heard.push(error.message)).io.on("error", (error) => heard.push(error.message));
+    const other = socket.io.socket("/other").on("error", () => socket.emit("e"));
+    const awaited = socket.emitWithAck("e").catch((error) => calls.push(error.message));
+    socket.timeout(60_000).emit("e", (error) => calls.push(error.message));
+    const thrown = await uncaught(panic);
+    await awaited;
+    const [sentence] = heard;
+    assert.match(sentence, SENTENCE);
+    assert.deepEqual([heard, calls], [[sentence, sentence], [sentence, sentence]]);
+    assert.deepEqual(thrown.map(({ message }) => message), [sentence], "what a handler threw, and nothing else");
+    const later = [
+      () => socket.emit("e"),
+      () => socket.volatile.emit("e"),
+      () => socket.connect(),
+      () => other.disconnect(),
+      () => socket.io.socket("/third"),
+      () => io("http://elsewhere.example"),
+    ];
+    for (const call of later) assert.throws(call, { message: sentence });
+    await assert.rejects(socket.join("doc:a"), { message: sentence });
+    assert.deepEqual([socket.connected, socket.active, socket.id, socket.node, socket.io.transport], [false, false, undefined, undefined, undefined]);
+  });
+
+  it("is uncaught when nobody listens", async () => {
+    const { panic } = await fresh("unheard");
+    const [error] = await uncaught(panic);
+    assert.match(error.message, SENTENCE);
+  });
+});
