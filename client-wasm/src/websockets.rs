@@ -65,15 +65,18 @@ impl WebSockets {
     }
 
     pub(crate) fn send(&self, channel: Channel, packet: &[u8], is_binary: bool) {
-        let sockets = self.sockets.borrow();
-        let Some((_, Connection { socket, .. })) = sockets.iter().find(|(own, _)| *own == channel) else {
-            return;
-        };
+        let Some(socket) = self.find(channel) else { return };
         // What cannot be sent is followed by the close event, which says so.
         let _ = match core::str::from_utf8(packet) {
             Ok(text) if !is_binary => socket.send_with_str(text),
             _ => socket.send_with_u8_array(packet),
         };
+    }
+
+    /// The socket itself, so that nothing is borrowed while it is used: a class of a test's own may call back at once.
+    fn find(&self, channel: Channel) -> Option<WebSocket> {
+        let sockets = self.sockets.borrow();
+        sockets.iter().find(|(own, _)| *own == channel).map(|(_, connection)| connection.socket.clone())
     }
 
     /// Lets go of it; what it was given to send still goes out.

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { WebSocketServer } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 import * as kit from "./kit/index.mjs";
 import { inbox, length, until, within } from "./kit/index.mjs";
 import { BY, CLIENT_FILE, connectOwn, diary, io, Manager, openOwn } from "./kit/moorline-client.mjs";
@@ -363,6 +363,21 @@ describe("a lost connection", { timeout: 100_000 }, () => {
       for (const one of [socket, witness]) one.disconnect();
     });
   }
+
+  it("may be told while something is sent, as a WebSocket of a test's own may do", async () => {
+    class Brittle extends WebSocket {
+      send(data) {
+        super.send(data);
+        if (data.includes?.("break")) this.onclose({ type: "close", code: 1006, reason: "" });
+      }
+    }
+    const socket = await connectOwn(server.url, { ...BY.WebSocket, WebSocket: Brittle });
+    const happened = diary(socket, "disconnect", "connect");
+    socket.emit("break");
+    assert.deepEqual(happened.map(([event, reason]) => [event, reason]), [["disconnect", "transport close"]]);
+    await until("another connection", () => socket.connected);
+    socket.disconnect();
+  });
 
   it("is given up after so many attempts, and may be asked for again", async () => {
     const node = await kit.startNode();
