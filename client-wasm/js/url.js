@@ -8,7 +8,7 @@ export function address(url, { path = "/socket.io/", query } = {}) {
   const node = params.get("node") ?? undefined;
   params.delete("node");
   const where = { url: origin + folder, query: params.toString(), node };
-  return { ...where, namespace: pathname === "" ? "/" : pathname, key: origin + folder };
+  return { ...where, namespace: pathname || "/", key: origin + folder };
 }
 
 function given(query) {
@@ -18,9 +18,12 @@ function given(query) {
 
 function parse(url) {
   if (url === undefined) throw new TypeError("io() needs the URL of a server where there is no page");
-  let { protocol, host, pathname, searchParams } = new URL(withProtocol(String(url)), globalThis.location?.href);
+  const text = withProtocol(String(url));
+  let { protocol, host, searchParams } = new URL(text, globalThis.location?.href);
   protocol = protocol.replace(/^ws/, "http");
   if (!/^https?:$/.test(protocol)) throw new TypeError(`io() takes http, https, ws and wss, not ${protocol}`);
+  // As it is written: a URL would encode it, and a namespace may be any text.
+  const [, pathname] = /^(?:(?:[a-z]+:)?\/\/[^/?#]*)?([^?#]*)/i.exec(text);
   return { origin: `${protocol}//${host}`, pathname, searchParams };
 }
 

@@ -114,6 +114,11 @@ describe("the address of a server", () => {
     assert.deepEqual(ofURL("example.org/chat"), [SERVER, "/chat", "", undefined]);
   });
 
+  it("has the namespace as it is written", () => {
+    assert.equal(ofURL("https://example.org/é b/%20/../c?x#y")[1], "/é b/%20/../c");
+    assert.equal(ofURL(new URL("https://example.org/a?x"))[1], "/a");
+  });
+
   it("takes the server's path from the option", () => {
     for (const path of ["/a/b", "a/b/", "//a/b//"]) assert.equal(ofURL("https://h", { path })[0], "https://h/a/b/");
     for (const path of ["/", ""]) assert.equal(ofURL("https://h", { path })[0], "https://h/");
