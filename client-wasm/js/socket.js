@@ -165,7 +165,7 @@ export class Socket extends Emitter {
   #emit({ timeout, isVolatile = false }, json, bytes, done) {
     const args = [this.#index, json, bytes, done !== undefined, timeout, isVolatile];
     const call = this.#sent((client) => client.emit(...args));
-    // A call that failed while it was made is told when it is awaited, which is now.
+    // Whatever becomes of a call, it is told later.
     if (call) this.io.await(call, (error, list) => done(typeof error === "string" ? callError(error) : error, list));
   }
 
