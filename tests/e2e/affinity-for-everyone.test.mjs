@@ -36,8 +36,6 @@ const KINDS = [...TRANSPORTS.map(withJar), ...TRANSPORTS.map(withoutCookies)];
 /** The same, all at once. */
 const CROWDS = KINDS.map((kind) => ({ ...kind, keepsAlive: kind.keepsAlive || kind.ends === "polling" }));
 
-const TAG_RULES = /^\s*use-server /;
-const COOKIE_RULES = [/^\s*cookie /, /^\s*http-after-response add-header Set-Cookie /];
 
 describe("affinity for everyone", { timeout: 900_000 }, () => {
   after(kit.endEverything);
@@ -54,7 +52,7 @@ describe("affinity for everyone", { timeout: 900_000 }, () => {
     }
 
     it("keeps them by the cookie alone", async () => {
-      const { file, leftOut } = kit.shippedWithout(TAG_RULES);
+      const { file, leftOut } = kit.shippedWithout(kit.TAG_RULES);
       assert.deepEqual(leftOut.map((line) => line.split(" ")[0]), ["use-server", "use-server"]);
       const haproxy = await kit.startHaproxy(cluster.nodes, file);
 
@@ -79,7 +77,7 @@ describe("affinity for everyone", { timeout: 900_000 }, () => {
       const jarred = await gather(haproxy, withJar(POLLING), 1);
       assert.deepEqual(jarred[0].jar.received.flat(), [], "nothing sets a cookie");
 
-      const neither = await kit.startHaproxy(cluster.nodes, kit.shippedWithout(TAG_RULES, ...COOKIE_RULES).file);
+      const neither = await kit.startHaproxy(cluster.nodes, kit.shippedWithout(kit.TAG_RULES, ...COOKIE_RULES).file);
       await assertLost(neither, withJar(POLLING));
       await assertLost(neither, withoutCookies(POLLING));
     });

@@ -15,8 +15,6 @@ const CROWD = 300;
 const TRANSPORTS = { WebSocket: ["websocket"], polling: ["polling"] };
 const HASTE = { reconnectionDelay: 50, reconnectionDelayMax: 500 };
 
-const TAG_RULES = /^\s*use-server /;
-const COOKIE_RULES = [/^\s*cookie /, /^\s*http-after-response add-header Set-Cookie /];
 
 after(kit.endEverything);
 
@@ -29,7 +27,7 @@ describe("a tab whose connection drops", { timeout: 180_000 }, () => {
 
   for (const [name, transports] of Object.entries(TRANSPORTS)) {
     it(`comes back to its node by cookie alone: ${name}`, async () => {
-      const { file, leftOut } = kit.shippedWithout(TAG_RULES);
+      const { file, leftOut } = kit.shippedWithout(kit.TAG_RULES);
       assert.equal(leftOut.length, 2, "neither sid nor node says anything to HAProxy");
       const door = await startDoor(await kit.startHaproxy(cluster.nodes, file));
       const tabs = await openTabs(browser, door, { transports });
@@ -44,7 +42,7 @@ describe("a tab whose connection drops", { timeout: 180_000 }, () => {
   }
 
   it("does not, by chance, with neither", async () => {
-    const { file } = kit.shippedWithout(TAG_RULES, ...COOKIE_RULES);
+    const { file } = kit.shippedWithout(kit.TAG_RULES, ...COOKIE_RULES);
     const door = await startDoor(await kit.startHaproxy(cluster.nodes, file));
     const tabs = await openTabs(browser, door, { transports: ["websocket"] });
     const homes = await homesOf(tabs);

@@ -9,7 +9,7 @@ import { Server } from "socket.io";
 import WebSocket from "ws";
 import { openTab, servePages, startBrowser } from "./kit/browser.mjs";
 import * as kit from "./kit/index.mjs";
-import { CLIENT_JS, openHere } from "./kit/place.mjs";
+import { openHere } from "./kit/place.mjs";
 
 const HASTE = { reconnectionDelay: 20, reconnectionDelayMax: 50 };
 /** Where a story must end before an acknowledgement is given up. */
@@ -351,7 +351,7 @@ describe("a Node.js process that uses the client", { timeout: 60_000 }, () => {
 
   it("ends by itself once its sockets are disconnected", async () => {
     const stock = await Stock.start();
-    const command = [process.execPath, "--input-type=module", "--eval", TALK, pathToFileURL(CLIENT_JS).href, stock.url];
+    const command = [process.execPath, "--input-type=module", "--eval", TALK, pathToFileURL(kit.CLIENT_JS).href, stock.url];
     assert.deepEqual(await kit.run(command), { code: 0, output: "done\n" });
   });
 });

@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import * as kit from "./kit/index.mjs";
-import { CLIENT_FILE } from "./kit/moorline-client.mjs";
 import { closeReferences, startReference } from "./kit/reference.mjs";
 
 after(kit.endEverything);
@@ -29,7 +28,7 @@ describe("what is left", { timeout: 100_000 }, () => {
           memories.push(this.exports.memory);
         }
       };
-      const { io } = await import(${JSON.stringify(CLIENT_FILE)});
+      const { io } = await import(${JSON.stringify(kit.CLIENT_JS)});
       const url = ${JSON.stringify(server.url)};
       const connected = (socket) => new Promise((resolve) => socket.once("connect", resolve));
       const BY = { polling: { transports: ["polling"] }, websocket: { transports: ["websocket"], WebSocket }, both: { WebSocket } };`;

@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { openTab, pageFolder, startBrowser } from "./kit/browser.mjs";
 import * as kit from "./kit/index.mjs";
 import { REPOSITORY, run, temporaryFolder, within } from "./kit/index.mjs";
 import { uncaught } from "./kit/uncaught.mjs";
@@ -29,21 +30,9 @@ describe("a panic", { timeout: 400_000 }, () => {
   /** The package as if nobody had imported it before, with a connected socket; `panic` makes it do so. */
   async function fresh(name) {
     const { io } = await import(`${file}?${name}`);
-    const Instance = WebAssembly.Instance;
-    let inside;
-    WebAssembly.Instance = class extends Instance {
-      constructor(...args) {
-        super(...args);
-        inside = this.exports;
-      }
-    };
-    try {
-      const socket = io(node.url, { transports: ["polling"] });
-      await within("a connection", new Promise((resolve) => socket.once("connect", resolve)));
-      return { io, socket, panic: () => assert.throws(inside.panicDrill, WebAssembly.RuntimeError) };
-    } finally {
-      WebAssembly.Instance = Instance;
-    }
+    const socket = io(node.url, { transports: ["polling"] });
+    await within("a connection", new Promise((resolve) => socket.once("connect", resolve)));
+    return { io, socket, panic: () => assert.throws(() => socket.emit("panic drill"), { message: SENTENCE }) };
   }
 
   it("is an error event and the end of every call, and every later call fails with its sentence", async () => {
@@ -76,5 +65,43 @@ describe("a panic", { timeout: 400_000 }, () => {
     const { panic } = await fresh("unheard");
     const [error] = await uncaught(panic);
     assert.match(error.message, SENTENCE);
+  });
+
+  it("leaves a page in Chromium that knows where it stands", async () => {
+    const assets = pageFolder(fileURLToPath(file));
+    const site = await kit.startNode({ flags: ["--assets", assets] });
+    const tab = await openTab(await startBrowser(), site);
+    await tab.connect({ reconnectionDelay: 20, reconnectionDelayMax: 50 });
+    const seen = await tab.run(async () => {
+      const seen = { socket: [], manager: [], thrown: [] };
+      sockets.main.on("error", ({ message }) => seen.socket.push(message));
+      sockets.main.io.on("error", ({ message }) => seen.manager.push(message));
+      const asked = sockets.main.emitWithAck("nobody answers");
+      const failed = asked.catch(({ message }) => (seen.asked = message));
+      try {
+        sockets.main.emit("panic drill");
+      } catch ({ message }) {
+        seen.drill = message;
+      }
+      await failed;
+      const calls = [() => sockets.main.emit("news"), () => sockets.main.connect(), () => io({ forceNew: true })];
+      for (const call of calls) {
+        try {
+          call();
+        } catch (error) {
+          seen.thrown.push(error.message);
+        }
+      }
+      await sockets.main.emitWithAck("news").catch(({ message }) => seen.thrown.push(message));
+      return seen;
+    });
+    const [sentence] = seen.socket;
+    assert.match(sentence, SENTENCE);
+    const all = { socket: [sentence], manager: [sentence], drill: sentence, asked: sentence, thrown: Array(4).fill(sentence) };
+    assert.deepEqual(seen, all);
+    const { connected, active } = await tab.state();
+    assert.deepEqual([connected, active], [false, false]);
+    assert.deepEqual(await tab.run(() => uncaught), []);
+    await kit.until("the node knows that it has gone", async () => (await site.metric("sessions")) === 0);
   });
 });

@@ -7,12 +7,10 @@ import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeCertificate } from "./cluster.mjs";
-import { CLIENT_JS, Place } from "./place.mjs";
-import { atEnd, Process, temporaryFolder } from "./process.mjs";
+import { Place } from "./place.mjs";
+import { atEnd, CLIENT_JS, Process, temporaryFolder } from "./process.mjs";
 import { startSite } from "./site.mjs";
 import { until, within } from "./wait.mjs";
-
-export { CLIENT_JS };
 
 const PAGE = fileURLToPath(new URL("page/", import.meta.url));
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--log-level=3"];

@@ -29,6 +29,10 @@ export async function makeCertificate() {
 
 export const SHIPPED = path.join(REPOSITORY, "haproxy/haproxy.cfg");
 
+/** What keeps clients on their node by the node's name, and by the cookie. */
+export const TAG_RULES = /^\s*use-server /;
+export const COOKIE_RULES = [/^\s*cookie /, /^\s*http-after-response add-header Set-Cookie /];
+
 /** The shipped configuration without the lines that match: the file of a copy, and what was left out of it. */
 export function shippedWithout(...patterns) {
   const lines = fs.readFileSync(SHIPPED, "utf8").split("\n");

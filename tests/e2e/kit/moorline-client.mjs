@@ -1,17 +1,12 @@
 // moorline's own client in Node.js: long polling by the platform's `fetch`, WebSocket by the class of `ws`.
 
-import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { WebSocket } from "ws";
 import { endLater } from "./client.mjs";
-import { REPOSITORY } from "./process.mjs";
+import { CLIENT_JS } from "./process.mjs";
 import { until } from "./wait.mjs";
 
-/** The package's one file. */
-export const CLIENT_FILE = path.resolve(
-  process.env.MOORLINE_CLIENT_JS ?? path.join(REPOSITORY, "client-wasm/pkg/moorline-client.js"),
-);
-export const { io, Manager, Socket } = await import(pathToFileURL(CLIENT_FILE));
+export const { io, Manager, Socket } = await import(pathToFileURL(CLIENT_JS));
 
 /** The options for each transport alone, and for both. */
 export const BY = {

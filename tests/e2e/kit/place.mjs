@@ -3,14 +3,10 @@
 // It keeps no sockets itself; `page/world.js` does, on the other side. Invariant: what a test runs in a place sees that
 // place alone, so the same story is told in each.
 
-import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { remember } from "./page/world.js";
-import { atEnd, REPOSITORY } from "./process.mjs";
+import { atEnd, CLIENT_JS } from "./process.mjs";
 import { until, within } from "./wait.mjs";
-
-/** The package: one file. */
-export const CLIENT_JS = path.resolve(process.env.MOORLINE_CLIENT_JS ?? path.join(REPOSITORY, "client-wasm/pkg/moorline-client.js"));
 
 /** What a test may do with sockets anywhere. A socket's name is `main` unless told. */
 export class Place {

@@ -14,6 +14,9 @@ const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
 export const REPOSITORY = path.resolve(PACKAGE, "../..");
 export const MOORLINE = path.resolve(process.env.MOORLINE_BIN ?? path.join(REPOSITORY, "target/debug/moorline"));
 
+/** The client's package: one file. */
+export const CLIENT_JS = path.resolve(process.env.MOORLINE_CLIENT_JS ?? path.join(REPOSITORY, "client-wasm/pkg/moorline-client.js"));
+
 /** An example of the server's crate, as `cargo test` builds it beside the binary. */
 export const exampleBinary = (name) => path.join(REPOSITORY, "target/debug/examples", name);
 
