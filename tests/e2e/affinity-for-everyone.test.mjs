@@ -68,7 +68,7 @@ describe("affinity for everyone", { timeout: 900_000 }, () => {
     });
 
     it("keeps them by the tag in the session id alone", async () => {
-      const { file, leftOut } = kit.shippedWithout(...COOKIE_RULES);
+      const { file, leftOut } = kit.shippedWithout(...kit.COOKIE_RULES);
       assert.deepEqual(leftOut.map((line) => line.split(" ")[0]), ["cookie", "http-after-response"]);
       const haproxy = await kit.startHaproxy(cluster.nodes, file);
       for (const transports of TRANSPORTS) {
@@ -77,7 +77,7 @@ describe("affinity for everyone", { timeout: 900_000 }, () => {
       const jarred = await gather(haproxy, withJar(POLLING), 1);
       assert.deepEqual(jarred[0].jar.received.flat(), [], "nothing sets a cookie");
 
-      const neither = await kit.startHaproxy(cluster.nodes, kit.shippedWithout(kit.TAG_RULES, ...COOKIE_RULES).file);
+      const neither = await kit.startHaproxy(cluster.nodes, kit.shippedWithout(kit.TAG_RULES, ...kit.COOKIE_RULES).file);
       await assertLost(neither, withJar(POLLING));
       await assertLost(neither, withoutCookies(POLLING));
     });

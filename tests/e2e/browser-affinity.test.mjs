@@ -42,7 +42,7 @@ describe("a tab whose connection drops", { timeout: 180_000 }, () => {
   }
 
   it("does not, by chance, with neither", async () => {
-    const { file } = kit.shippedWithout(kit.TAG_RULES, ...COOKIE_RULES);
+    const { file } = kit.shippedWithout(kit.TAG_RULES, ...kit.COOKIE_RULES);
     const door = await startDoor(await kit.startHaproxy(cluster.nodes, file));
     const tabs = await openTabs(browser, door, { transports: ["websocket"] });
     const homes = await homesOf(tabs);

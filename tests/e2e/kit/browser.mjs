@@ -10,13 +10,14 @@ import { makeCertificate } from "./cluster.mjs";
 import { Place } from "./place.mjs";
 import { atEnd, CLIENT_JS, Process, temporaryFolder } from "./process.mjs";
 import { startSite } from "./site.mjs";
-import { until, within } from "./wait.mjs";
+import { retried, until, within } from "./wait.mjs";
 
 const PAGE = fileURLToPath(new URL("page/", import.meta.url));
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--log-level=3"];
 /** What keeps it from talking to anybody but the pages' own servers. */
 const QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const START_MS = 60_000;
+const CONNECT_MS = 10_000;
 const COOKIES_BLOCKED = { profile: { default_content_setting_values: { cookies: 2 } } };
 
 /** A folder with the page, for `--assets`; `clientJs` is another build of the package. */
@@ -39,22 +40,33 @@ export async function servePages({ isTls = false, host = "127.0.0.1" } = {}) {
  * Starts Chromium with a fresh profile. It is given no focus of its own, so in `ownContext` a tab behind another one is
  * hidden, throttled and frozen as a user's would be; `newContext` gives tabs that are always in front.
  */
-export async function startBrowser({ blocksCookies = false, flags = [] } = {}) {
+export function startBrowser(options = {}) {
+  return retried(() => startOnce(options));
+}
+
+async function startOnce({ blocksCookies = false, flags = [] }) {
   const profile = temporaryFolder();
   if (blocksCookies) {
     fs.mkdirSync(path.join(profile, "Default"));
     fs.writeFileSync(path.join(profile, "Default/Preferences"), JSON.stringify(COOKIES_BLOCKED));
   }
-  const command = ["chromium", ...FLAGS, ...QUIET, ...flags, "--remote-debugging-port=0", `--user-data-dir=${profile}`];
+  const command = ["chromium", ...FLAGS, ...QUIET, ...flags, "--remote-debugging-port=0", `--user-data-dir=${profile}`, "about:blank"];
   const server = new Process("chromium", command, { isGroup: true });
   const address = () => /DevTools listening on (ws:\S+)/.exec(server.log)?.[1];
   await until("Chromium listens", () => server.end || address(), START_MS);
   server.assertAlive();
   // Not above: most tests have no browser, and it is much to load.
   const { chromium } = await import("playwright-core");
-  const browser = new Browser(await chromium.connectOverCDP(address(), { noDefaults: true }), server);
-  atEnd(() => browser.close());
-  return browser;
+  try {
+    // Now and then one that has just started does not answer any more; the next one does.
+    const connection = await chromium.connectOverCDP(address(), { noDefaults: true, timeout: CONNECT_MS });
+    const browser = new Browser(connection, server);
+    atEnd(() => browser.close());
+    return browser;
+  } catch (error) {
+    await server.kill();
+    throw error;
+  }
 }
 
 class Browser {
