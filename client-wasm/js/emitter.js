@@ -23,6 +23,14 @@ export class Emitter {
     return this;
   }
 
+  removeListener(event, handler) {
+    return this.off(event, handler);
+  }
+
+  removeAllListeners(event) {
+    return event === undefined ? this.off() : this.off(event);
+  }
+
   listeners(event) {
     return this.#of(event).map(({ handler }) => handler);
   }

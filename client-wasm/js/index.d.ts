@@ -143,6 +143,8 @@ interface ReservedEvents {
   disconnect: (reason: DisconnectReason, details?: DisconnectDetails) => void;
 }
 type Reserved = keyof ReservedEvents;
+/** What has no other place: see the README. A server's own event of that name comes first. */
+type Failure = "error";
 
 /** Codes of moorline's relay. */
 export type RelayErrorCode =
@@ -213,12 +215,14 @@ export class Socket<Listen extends EventsMap = DefaultEventsMap, Emit extends Ev
   disconnect(): this;
   close(): this;
 
-  on<Event extends Reserved | EventNames<Listen>>(event: Event, handler: HandlerOf<Listen, Event>): this;
-  once<Event extends Reserved | EventNames<Listen>>(event: Event, handler: HandlerOf<Listen, Event>): this;
+  on<Event extends Reserved | Failure | EventNames<Listen>>(event: Event, handler: HandlerOf<Listen, Event>): this;
+  once<Event extends Reserved | Failure | EventNames<Listen>>(event: Event, handler: HandlerOf<Listen, Event>): this;
   /** Takes away one handler, all of an event, or all. */
-  off<Event extends Reserved | EventNames<Listen>>(event?: Event, handler?: HandlerOf<Listen, Event>): this;
-  listeners<Event extends Reserved | EventNames<Listen>>(event: Event): HandlerOf<Listen, Event>[];
-  hasListeners(event: Reserved | EventNames<Listen>): boolean;
+  off<Event extends Reserved | Failure | EventNames<Listen>>(event?: Event, handler?: HandlerOf<Listen, Event>): this;
+  removeListener<Event extends Reserved | Failure | EventNames<Listen>>(event: Event, handler: HandlerOf<Listen, Event>): this;
+  removeAllListeners(event?: Reserved | Failure | EventNames<Listen>): this;
+  listeners<Event extends Reserved | Failure | EventNames<Listen>>(event: Event): HandlerOf<Listen, Event>[];
+  hasListeners(event: Reserved | Failure | EventNames<Listen>): boolean;
   /** Hears every event from the server. */
   onAny(handler: (event: string, ...args: any[]) => void): this;
   prependAny(handler: (event: string, ...args: any[]) => void): this;
@@ -252,7 +256,9 @@ type HandlerOf<Listen extends EventsMap, Event> = Event extends Reserved
   ? ReservedEvents[Event]
   : Event extends keyof Listen
     ? Listen[Event]
-    : never;
+    : Event extends Failure
+      ? (error: Error) => void
+      : never;
 
 export interface ManagerEvents {
   open: () => void;
@@ -275,6 +281,8 @@ export class Manager {
   on<Event extends keyof ManagerEvents>(event: Event, handler: ManagerEvents[Event]): this;
   once<Event extends keyof ManagerEvents>(event: Event, handler: ManagerEvents[Event]): this;
   off<Event extends keyof ManagerEvents>(event?: Event, handler?: ManagerEvents[Event]): this;
+  removeListener<Event extends keyof ManagerEvents>(event: Event, handler: ManagerEvents[Event]): this;
+  removeAllListeners(event?: keyof ManagerEvents): this;
   /** The socket of another namespace over this connection. */
   socket<Listen extends EventsMap = DefaultEventsMap, Emit extends EventsMap = Listen>(
     namespace: string,

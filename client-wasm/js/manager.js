@@ -16,6 +16,8 @@ export class Manager extends Emitter {
   #client;
   #key;
   #autoConnect;
+  /** What may wait to be sent, in words of the options. */
+  #room;
   /** By their numbers in the module. */
   #sockets = [];
   #calls = new Map();
@@ -23,6 +25,8 @@ export class Manager extends Emitter {
 
   constructor({ key, autoConnect = true, ...options }) {
     super();
+    const { sendBufferBytes, sendBufferPackets } = options;
+    this.#room = { sendBufferBytes, sendBufferPackets };
     this.#key = key;
     this.#autoConnect = autoConnect;
     this.#client = newClient({ ...normalised(options), worked: worked.get(key), seed: Math.random() });
@@ -46,11 +50,12 @@ export class Manager extends Emitter {
     return this.#sockets.some(({ nsp }) => nsp === namespace);
   }
 
-  socket(namespace, options = {}) {
+  socket(name, options = {}) {
+    const namespace = name.startsWith("/") ? name : `/${name}`;
     const known = this.#sockets.find(({ nsp }) => nsp === namespace);
     if (known) return this.#autoConnect && !known.active ? known.connect() : known;
     const index = this.call((client) => client.addSocket(namespace, options.retries, options.ackTimeout));
-    const socket = new Socket(this, index, namespace, options);
+    const socket = new Socket(this, index, namespace, { ...options, ...this.#room });
     this.#sockets.push(socket);
     if (this.#autoConnect) socket.connect();
     return socket;
@@ -209,8 +214,13 @@ function normalised(options) {
     ...rest,
     reconnectionAttempts: isBounded ? most : undefined,
     timeout: timeout === false ? Number.MAX_SAFE_INTEGER : timeout,
-    transports: options.transports && [...new Set(options.transports)].map(known),
+    transports: options.transports && allKnown(options.transports),
   };
+}
+
+function allKnown(transports) {
+  if (transports.length === 0) throw new TypeError("transports must not be empty");
+  return [...new Set(transports)].map(known);
 }
 
 function known(transport) {

@@ -68,7 +68,7 @@ extern "C" {
     pub type EndDetails;
 }
 
-#[wasm_bindgen(module = "/js/details.js")]
+#[wasm_bindgen(module = "/js/platform.js")]
 extern "C" {
     #[wasm_bindgen(js_name = endDetails)]
     fn end_details(description: &str, code: Option<u16>, reason: &str, status: Option<u16>) -> EndDetails;

@@ -3,7 +3,7 @@
 use moorline_client_core::NetworkChange;
 use wasm_bindgen::prelude::*;
 
-#[wasm_bindgen(module = "/js/page.js")]
+#[wasm_bindgen(module = "/js/platform.js")]
 extern "C" {
     /// Calls `listener` with the number of a change, at once if there is no network now. Returns what ends it.
     #[wasm_bindgen(js_name = watchPage)]

@@ -17,7 +17,7 @@ mod report {
     use core::sync::atomic::Ordering;
     use wasm_bindgen::prelude::*;
 
-    #[wasm_bindgen(module = "/js/panic.js")]
+    #[wasm_bindgen(module = "/js/platform.js")]
     extern "C" {
         /// Tells the listener.
         fn panicked(sentence: &str);

@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 /// `status`, `Retry-After` in milliseconds, body. Status 0: no answer; no body: one that was too big.
 type Done = Closure<dyn Fn(u16, Option<f64>, Option<String>)>;
 
-#[wasm_bindgen(module = "/js/request.js")]
+#[wasm_bindgen(module = "/js/platform.js")]
 extern "C" {
     /// Makes a request (POST if there is a body) and calls `done` once, later. Returns what aborts it.
     fn request(

@@ -19,6 +19,8 @@ use js_sys::{Array, Function, Uint8Array};
 use moorline_client_core::{Channel, Client as Core, Input, Output, Time};
 use wasm_bindgen::prelude::*;
 
+/// A body may be as large as so many messages: it holds several, and binary data as base64.
+const BODY_MESSAGES: usize = 2;
 /// What a close that nobody sent is called.
 const CUT_OFF: u16 = 1006;
 
@@ -53,7 +55,7 @@ impl Shell {
             owner: RefCell::default(),
             page: RefCell::default(),
             websockets: WebSockets::new(class, bytes_max),
-            requests: Requests::new(fetch, has_credentials, bytes_max),
+            requests: Requests::new(fetch, has_credentials, bytes_max.saturating_mul(BODY_MESSAGES)),
             timer: Timer::default(),
             clock: Clock::start(),
             is_pumping: Cell::new(false),

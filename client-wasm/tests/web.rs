@@ -211,7 +211,7 @@ async fn an_answer_that_is_too_big_ends_the_connection() {
     play.connect();
     play.stage.answers(200, HANDSHAKE).await.expect("it is heard");
     play.stage.take();
-    play.stage.answers(200, &"x".repeat(501)).await.expect("it is heard");
+    play.stage.answers(200, &"x".repeat(1_001)).await.expect("it is heard");
     let heard = play.stage.take();
     assert!(heard.contains("link closed"), "{heard}");
 }

@@ -37,7 +37,11 @@ socket.on("disconnect", (reason, details) => {
   expectType<DisconnectDetails | undefined>()(details);
   expectType<number | undefined>()(details?.context.code);
 });
+socket.on("error", (error) => expectType<Error>()(error));
 expectType<((title: string, at: number) => void)[]>()(socket.listeners("news"));
+socket.removeListener("news", () => {}).removeAllListeners("news").removeAllListeners();
+// @ts-expect-error: no such event
+socket.removeAllListeners("nws");
 // @ts-expect-error: no such event
 socket.on("nws", () => {});
 // @ts-expect-error: the title is a text

@@ -81,6 +81,11 @@ describe("a socket", { timeout: 100_000 }, () => {
     }
   });
 
+  it("needs a transport that exists", () => {
+    assert.throws(() => io(server.url, { forceNew: true, transports: [] }), TypeError);
+    assert.throws(() => io(server.url, { forceNew: true, transports: ["webtransport"] }), TypeError);
+  });
+
   it("is found at the server's own path", async () => {
     const elsewhere = await startReference({ path: "/own/path" });
     for (const by of [BY.WebSocket, BY["long polling"]]) {
@@ -151,6 +156,18 @@ describe("namespaces", { timeout: 100_000 }, () => {
     kit.endLater(b.connect());
     await connected(a, b);
     assert.deepEqual(server.joined.find(({ auth }) => auth.b)?.namespace, "/b");
+  });
+
+  it("share what may wait to be sent", async () => {
+    const main = openOwn(server.url, { autoConnect: false, sendBufferPackets: 1 });
+    const other = main.io.socket("other");
+    assert.equal(other.nsp, "/other");
+    for (const socket of [main, other]) {
+      const unread = new Blob(["a"]);
+      // The first is being read; its own refusal, if any, is an error event.
+      socket.on("error", () => {}).emit("e", unread);
+      assert.throws(() => socket.emit("e", unread), { code: "send_buffer_full" });
+    }
   });
 
   it("hear their own events only", async () => {

@@ -16,7 +16,7 @@ const { decode, encode, hasBlob, kept, read, sizeOf, toBytes } = await part("val
 const { address } = await part("url.js");
 const { Emitter } = await part("emitter.js");
 const { callError, connectError, sendError } = await part("errors.js");
-const { request } = await part("request.js");
+const { request } = await part("platform.js");
 
 const bytes = (...numbers) => new Uint8Array(numbers);
 const listed = (parts) => parts.map((one) => [...toBytes(one)]);
@@ -208,6 +208,15 @@ describe("handlers", () => {
     assert.deepEqual(["e", "f"].map((event) => emitter.listeners(event).length), [0, 1]);
     emitter.off();
     assert.ok(!emitter.hasListeners("f") && !emitter.hasListeners("g"));
+  });
+
+  it("are taken away under the longer names as well", () => {
+    const { emitter, note } = stage();
+    const [a, b] = [note("a"), note("b")];
+    emitter.on("e", a).on("e", b).on("f", a).on("g", a);
+    assert.deepEqual(emitter.removeListener("e", a).listeners("e"), [b]);
+    assert.deepEqual(["e", "f"].map((event) => emitter.removeAllListeners("e").listeners(event).length), [0, 1]);
+    assert.ok(!emitter.removeAllListeners().hasListeners("g"));
   });
 
   it("stay when the one to take away is not there", () => {
