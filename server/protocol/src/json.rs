@@ -52,19 +52,9 @@ pub fn nests_within(text: &str, depth_max: usize) -> bool {
     if brackets <= depth_max {
         return true;
     }
-    let (mut depth, mut in_string, mut is_escaped) = (0usize, false, false);
-    for byte in text.bytes() {
-        if in_string {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
+    let mut depth = 0usize;
+    for (_, byte) in outside_strings(text) {
         match byte {
-            b'"' => in_string = true,
             b'[' | b'{' => {
                 depth += 1;
                 if depth > depth_max {
@@ -96,19 +86,9 @@ pub fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
 /// The value a text begins with, and what comes after it.
 fn split_value(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();
-    let (mut depth, mut in_string, mut is_escaped) = (0usize, false, false);
-    for (at, byte) in text.bytes().enumerate() {
-        if in_string {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
+    let mut depth = 0usize;
+    for (at, byte) in outside_strings(text) {
         match byte {
-            b'"' => in_string = true,
             b'[' | b'{' => depth += 1,
             b']' | b'}' | b',' | b':' if depth == 0 => {
                 return Some((text.get(..at)?.trim_end(), text.get(at..)?))
@@ -119,6 +99,21 @@ fn split_value(text: &str) -> Option<(&str, &str)> {
         }
     }
     None
+}
+
+/// The bytes of a text that are not inside a string, and where they are.
+fn outside_strings(text: &str) -> impl Iterator<Item = (usize, u8)> {
+    let (mut in_string, mut is_escaped) = (false, false);
+    text.bytes().enumerate().filter(move |&(_, byte)| {
+        let is_outside = !in_string;
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            _ => {}
+        }
+        is_outside
+    })
 }
 
 /// Reads a JSON string, quotes included. `None` for anything else; a lone surrogate becomes U+FFFD.
