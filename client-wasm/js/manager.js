@@ -64,8 +64,11 @@ export class Manager extends Emitter {
   /** Calls into the module. From then on this object is held, until everything that follows is over. */
   call(use) {
     return guarded(() => {
-      this.#client.own(this);
-      panicListeners.add(this.#mourn);
+      // Held already, until `idle`.
+      if (!panicListeners.has(this.#mourn)) {
+        panicListeners.add(this.#mourn);
+        this.#client.own(this);
+      }
       return use(this.#client);
     });
   }
@@ -195,12 +198,12 @@ export class Manager extends Emitter {
     } catch {
       // It stopped in the middle of what it would have to let go of.
     }
-    const isHeard = [this, ...this.#sockets].filter((one) => one.hasListeners("error"));
+    const isHeard = [this, ...this.#sockets].some((one) => one.hasListeners("error"));
     for (const socket of this.#sockets) socket.stopped(error);
     for (const done of this.#calls.values()) safely(done, undefined, [error]);
     this.#calls.clear();
     this.fire("error", error);
-    if (isHeard.length === 0) report(error);
+    if (!isHeard) report(error);
   }
 }
 

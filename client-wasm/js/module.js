@@ -6,7 +6,9 @@ import bytes from "moorline-wasm/bytes.js";
 /** What a panic said, if there was one. */
 let sentence;
 let isStarted = false;
-const mourners = new Set();
+
+/** Who is to hear of a panic, as long as it is in this set: a function of an error. */
+export const panicListeners = new Set();
 
 /** A new client of the module. */
 export function newClient(options) {
@@ -41,13 +43,10 @@ export function guarded(call) {
 
 export const hasPanicked = () => sentence !== undefined;
 
-/** Who is to hear of a panic, as long as it is in this set: a function of an error. */
-export const panicListeners = mourners;
-
 /** The module is about to stop: what handlers may do comes after that. */
 function panicked(words) {
   sentence = words;
   queueMicrotask(() => {
-    for (const listener of [...mourners]) listener(new Error(words));
+    for (const listener of [...panicListeners]) listener(new Error(words));
   });
 }

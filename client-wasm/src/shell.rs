@@ -21,8 +21,6 @@ use wasm_bindgen::prelude::*;
 
 /// A body may be as large as so many messages: it holds several, and binary data as base64.
 const BODY_MESSAGES: usize = 2;
-/// What a close that nobody sent is called.
-const CUT_OFF: u16 = 1006;
 
 #[wasm_bindgen]
 extern "C" {
@@ -163,7 +161,7 @@ impl Shell {
             Output::Open(channel, url) => {
                 if !self.websockets.open(channel, &url, self.teller(channel)) {
                     let reason = String::new();
-                    self.tell(|core, now| core.handle(now, Input::Closed { channel, code: CUT_OFF, reason }));
+                    self.tell(|core, now| core.handle(now, Input::Closed { channel, code: 0, reason }));
                 }
             }
             Output::Send(channel, frame) => {
@@ -229,7 +227,7 @@ fn tell_owner(owner: &Owner, output: Output) {
         Output::LinkClosed(reason, end) => owner.link_closed(reason, end.as_ref().map(details)),
         Output::ReconnectAttempt(attempt) => owner.reconnect_attempt(attempt),
         Output::Reconnect(attempt) => owner.reconnected(attempt),
-        Output::ReconnectError(message, end) => owner.reconnect_error(message, Some(details(&end))),
+        Output::ReconnectError(end) => owner.reconnect_error(end.description, Some(details(&end))),
         Output::ReconnectFailed => owner.reconnect_failed(),
         // The transports' own, done in `perform`.
         Output::Open(..) | Output::Send(..) | Output::Close(_) | Output::Get(..) => {}

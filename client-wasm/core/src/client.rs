@@ -14,7 +14,7 @@ use crate::{
     socket::{Socket, State},
     wants::Wants,
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 use moorline_protocol::{Reason, socket::packet};
 
 /// Goodbyes under way at a time; the oldest is cut short.
@@ -77,7 +77,7 @@ impl Client {
         self.engine().map(Engine::kind)
     }
 
-    /// The transport that worked last, for another client of the same server.
+    /// The transport that worked last.
     pub fn worked(&self) -> Option<TransportKind> {
         self.worked
     }
@@ -165,22 +165,18 @@ impl Client {
 
     pub(crate) fn say_disconnect(&mut self, index: SocketIndex) {
         let Some(socket) = self.sockets.get(index.0) else { return };
-        if let Link::Open { engine, .. } = &mut self.link {
-            engine.send(packet::disconnect(&socket.namespace), &mut self.wants);
-            engine.flush(&mut self.wants);
-        }
+        self.send(vec![packet::disconnect(&socket.namespace)]);
     }
 
     /// What to join a namespace with: a JSON object, or nothing. An answer to an old question is ignored.
     pub fn authorize(&mut self, now: Time, index: SocketIndex, ticket: Ticket, auth: &str) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
-        if socket.state != State::Asking(ticket) {
-            return;
+        // Only while connected does anybody ask.
+        if socket.state == State::Asking(ticket) {
+            socket.state = State::Joining { give_up_at: now.plus_ms(self.options.timeout_ms) };
+            let packet = packet::connect(&socket.namespace, auth);
+            self.send(vec![packet]);
         }
-        let Link::Open { engine, .. } = &mut self.link else { return };
-        socket.state = State::Joining { give_up_at: now.plus_ms(self.options.timeout_ms) };
-        engine.send(packet::connect(&socket.namespace, auth), &mut self.wants);
-        engine.flush(&mut self.wants);
     }
 
     /// What to join a namespace with could not be had; the question comes again later. Returns whether it was still
@@ -295,12 +291,7 @@ impl Client {
     pub(crate) fn part(&mut self, now: Time, index: SocketIndex, reason: Reason, details: Option<Details>) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         if socket.is_joined() {
-            let reason = match reason {
-                Reason::ClientNamespaceDisconnect => "io client disconnect",
-                Reason::ServerNamespaceDisconnect => "io server disconnect",
-                other => other.as_str(),
-            };
-            self.wants.push(Output::Disconnected(index, reason, details));
+            self.wants.push(Output::Disconnected(index, in_words(reason), details));
         }
         socket.part();
         for (_, purpose) in socket.calls.end_sent() {
@@ -320,7 +311,7 @@ impl Client {
                 self.reassembly.reset();
                 self.give_up_leaving(now, LEAVING_MAX - 1);
                 self.leaving.extend(engine.leave(now, &mut self.wants));
-                self.wants.push(Output::LinkClosed("io client disconnect", None));
+                self.wants.push(Output::LinkClosed(in_words(Reason::ClientNamespaceDisconnect), None));
             }
             Link::Idle | Link::Waiting { .. } => {}
         }
@@ -393,5 +384,14 @@ impl Client {
             Link::Open { engine, .. } => Some(engine),
             Link::Idle | Link::Opening(_) | Link::Waiting { .. } => None,
         }
+    }
+}
+
+/// A reason as clients know it: where the reference's server and client say it differently, as its client does.
+fn in_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::ClientNamespaceDisconnect => "io client disconnect",
+        Reason::ServerNamespaceDisconnect => "io server disconnect",
+        other => other.as_str(),
     }
 }

@@ -31,7 +31,7 @@ const LATE_MS: u64 = 1_000;
 const GRACE_MS: u64 = 2_000;
 /// Close codes with which a server says that this node is leaving: service restart, going away.
 const LEAVING_CODES: [u16; 2] = [1012, 1001];
-const OK: u16 = 200;
+pub(crate) const OK: u16 = 200;
 const SERVER_ERROR: u16 = 500;
 /// What a server says of a session it does not have.
 const SESSION_UNKNOWN: &str = "1";

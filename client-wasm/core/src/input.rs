@@ -28,7 +28,7 @@ pub enum Input {
     Closed {
         /// Which one.
         channel: Channel,
-        /// Its close code; 1006 when it was cut off.
+        /// Its close code; 1006 or 0 when nobody sent one.
         code: u16,
         /// The words that came with it.
         reason: String,

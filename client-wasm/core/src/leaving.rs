@@ -2,7 +2,7 @@
 //!
 //! The waiting GET is not aborted before: a server takes that for the end of the session, and would not read the rest.
 
-use crate::{Channel, Input, Time, polling::Polling, wants::Wants};
+use crate::{Channel, Input, Time, engine::OK, polling::Polling, wants::Wants};
 
 /// How long a goodbye may take.
 const LEAVING_MS: u64 = 5_000;
@@ -23,7 +23,7 @@ impl Leaving {
     /// Takes what concerns it; returns whether all is said.
     pub(crate) fn handle(&mut self, input: &Input, wants: &mut Wants) -> bool {
         match input {
-            Input::Answer { channel, status, .. } => self.ended(*channel, *status == 200, wants),
+            Input::Answer { channel, status, .. } => self.ended(*channel, *status == OK, wants),
             Input::Failed(channel) | Input::TooBig(channel) => self.ended(*channel, false, wants),
             _ => false,
         }

@@ -25,6 +25,7 @@ const SHARE_OF_TIMEOUT: u64 = 4;
 const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 /// With these a server asks for fewer requests: too many requests, service unavailable.
 const BUSY: [u16; 2] = [429, 503];
+
 #[derive(Debug)]
 pub(crate) enum Link {
     Idle,
@@ -182,7 +183,7 @@ impl Client {
             return self.open_next(now, attempt.untried, attempt.give_up_at, attempt.is_retry);
         }
         if attempt.is_retry {
-            self.wants.push(Output::ReconnectError(end.details.description, end.details.clone()));
+            self.wants.push(Output::ReconnectError(end.details.clone()));
         }
         for index in (0..self.sockets.len()).map(SocketIndex) {
             if self.is_active(index) {

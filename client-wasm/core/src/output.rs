@@ -73,7 +73,7 @@ pub enum Output {
     /// The n-th attempt succeeded.
     Reconnect(u32),
     /// An attempt failed; the sockets hear of it as well.
-    ReconnectError(&'static str, Details),
+    ReconnectError(Details),
     /// There will be no more attempts.
     ReconnectFailed,
 }

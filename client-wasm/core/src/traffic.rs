@@ -134,7 +134,7 @@ impl Client {
             && self.engine().is_some_and(|engine| !engine.is_suspect(now))
     }
 
-    fn send(&mut self, frames: Vec<Frame>) {
+    pub(crate) fn send(&mut self, frames: Vec<Frame>) {
         if let Link::Open { engine, .. } = &mut self.link {
             for frame in frames {
                 engine.send(frame, &mut self.wants);

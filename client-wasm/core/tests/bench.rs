@@ -245,6 +245,12 @@ impl Bench {
         self
     }
 
+    /// The last WebSocket opens, and a session on it, of a server that names no node.
+    pub(crate) fn opens_session(&mut self) {
+        self.opened();
+        self.text(&handshake("x", ""));
+    }
+
     /// The last WebSocket opens a session and joins the main namespace.
     pub(crate) fn accept_websocket(&mut self, sid: &str) {
         self.opened();

@@ -41,8 +41,7 @@ fn every_namespace_joins_over_one_connection() {
     bench.client.add_socket("/admin".into(), None, None);
     bench.connect();
     bench.connect_socket(ADMIN);
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     assert_eq!(bench.said(), ["40", "40/admin,"]);
     bench.text(r#"40/admin,{"sid":"b"}"#);
     bench.text(r#"40{"sid":"a"}"#);
@@ -94,8 +93,7 @@ fn auth_for_a_socket_that_has_left_is_for_nobody() {
     let admin = bench.client.add_socket("/admin".into(), None, None);
     bench.connect();
     bench.connect_socket(admin);
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     bench.disconnect();
     bench.authorize(MAIN, Ticket(1), "{}");
@@ -113,8 +111,7 @@ fn auth_that_could_not_be_had_is_asked_for_again() {
     let mut bench = Bench::new();
     bench.gives_auth = true;
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     for (ticket, ms) in [(1, 1_000), (2, 2_000), (3, 4_000), (4, 5_000)] {
         bench.auth_failed(MAIN, Ticket(ticket));
@@ -135,8 +132,7 @@ fn a_refusal_is_final() {
     let admin = bench.client.add_socket("/admin".into(), None, None);
     bench.connect();
     bench.connect_socket(admin);
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.text(r#"40{"sid":"a"}"#);
     bench.lines();
     bench.text(r#"44/admin,{"message":"no","data":{"a":1}}"#);
@@ -152,8 +148,7 @@ fn a_refusal_is_final() {
 fn a_refusal_of_the_only_socket_ends_the_connection() {
     let mut bench = Bench::new();
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     bench.text(r#"44{"message":"no"}"#);
     assert_eq!(
@@ -171,8 +166,7 @@ fn a_refusal_of_the_only_socket_ends_the_connection() {
 fn a_server_of_the_old_protocol_is_named() {
     let mut bench = Bench::new();
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     bench.text("40");
     let heard = bench.lines();
@@ -184,8 +178,7 @@ fn a_server_of_the_old_protocol_is_named() {
 fn a_server_that_does_not_answer_connect_is_left() {
     let mut bench = Bench::new();
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     assert_eq!(bench.pass_to_deadline(), 20_000);
     assert_eq!(bench.lines(), ["close #1", "link closed: transport error", "0 not connected: timeout"]);
@@ -230,8 +223,7 @@ fn an_answer_to_connect_that_never_comes_does_not_block_the_namespace() {
 fn the_end_of_an_unfinished_connection_is_told_to_who_wanted_it() {
     let mut bench = Bench::new();
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     bench.closed(1006);
     assert_eq!(

@@ -64,8 +64,7 @@ fn events_before_the_answer_to_connect_wait_for_it() {
 fn so_much_may_come_before_it_and_no_more() {
     let mut bench = Bench::with(|options| options.message_bytes_max = 1_000);
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     // Each is small enough; what belongs to it counts as well.
     for _ in 0..3 {
@@ -77,8 +76,7 @@ fn so_much_may_come_before_it_and_no_more() {
     assert_eq!(bench.lines()[1], "link closed: parse error");
     // As does what holds it, however little is in it.
     bench.pass(1_000);
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     for _ in 0..100 {
         if bench.client.transport().is_some() {

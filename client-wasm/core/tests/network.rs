@@ -1,6 +1,6 @@
 //! What the machine's network and the page do, in every state of the connection.
 
-use crate::bench::{Bench, handshake};
+use crate::bench::Bench;
 use moorline_client_core::NetworkChange::{Absent, Changed, Offline, Online, Shown};
 
 #[test]
@@ -148,8 +148,7 @@ fn this_machine_is_reached_without_any_network() {
         let mut bench = Bench::with(|options| options.url = url.into());
         bench.network(Absent);
         bench.connect();
-        bench.opened();
-        bench.text(&handshake("x", ""));
+        bench.opens_session();
         bench.network(Absent);
         assert!(bench.client.transport().is_some(), "{url}");
         assert!(bench.lines().iter().all(|line| !line.starts_with("close")));

@@ -1,6 +1,6 @@
 //! Events that are sent until they are acknowledged: one at a time, in order, so often and no more.
 
-use crate::bench::{Bench, MAIN, SERVER, handshake};
+use crate::bench::{Bench, MAIN, SERVER};
 use moorline_client_core::{Emission, Options, SendError};
 
 /// Two tries more, a second for each.
@@ -69,8 +69,7 @@ fn the_queue_waits_for_the_connection_and_goes_on_with_the_next() {
     let first = bench.ask("1", None);
     let second = bench.ask("2", None);
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.pass(5_000);
     bench.lines();
     bench.text(r#"40{"sid":"me"}"#);
@@ -78,8 +77,7 @@ fn the_queue_waits_for_the_connection_and_goes_on_with_the_next() {
     bench.closed(1006);
     assert!(!bench.lines().iter().any(|line| line.starts_with("call")));
     bench.pass(1_000);
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     bench.text(r#"40{"sid":"me"}"#);
     assert_eq!(bench.said(), ["421[1]"]);
@@ -103,8 +101,7 @@ fn connections_that_are_lost_count_as_tries() {
             return;
         }
         bench.lines();
-        bench.opened();
-        bench.text(&handshake("x", ""));
+        bench.opens_session();
         bench.text(r#"40{"sid":"me"}"#);
     }
     panic!("it was never given up");
@@ -130,8 +127,7 @@ fn what_turns_out_to_be_too_big_makes_way_for_the_next() {
     bench.emit(&too_big);
     bench.emit("1");
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     bench.text(r#"40{"sid":"me"}"#);
     assert_eq!(

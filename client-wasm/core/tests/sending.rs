@@ -1,6 +1,6 @@
 //! What a page sends: at once, kept for later within bounds, asked for answers, or not taken at all.
 
-use crate::bench::{Bench, MAIN, handshake};
+use crate::bench::{Bench, MAIN};
 use moorline_client_core::{Emission, Options, SendError};
 
 fn event(json: &str) -> Emission {
@@ -18,8 +18,7 @@ fn what_is_sent_before_the_connection_goes_out_in_order() {
     let call = bench.ask(r#""b""#, None);
     bench.emit(r#""c""#);
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     assert_eq!(bench.said(), ["40"]);
     bench.text(r#"40{"sid":"me"}"#);
     bench.emit(r#""d""#);
@@ -41,8 +40,7 @@ fn a_buffer_takes_so_many_messages_and_no_more() {
     bench.closed(1006);
     bench.emit("6");
     bench.pass(1_000);
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     bench.text(r#"40{"sid":"me"}"#);
     assert_eq!(bench.said(), ["42[6]"]);
@@ -153,8 +151,7 @@ fn what_turns_out_to_be_too_big_is_told() {
     let call = bench.ask(&too_big, None);
     bench.emit("2");
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.lines();
     bench.text(r#"40{"sid":"me"}"#);
     assert_eq!(
@@ -218,8 +215,7 @@ fn a_message_whose_time_is_over_is_not_sent_any_more() {
     bench.pass(500);
     assert_eq!(bench.lines(), [format!("call {call} failed: timeout")]);
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.text(r#"40{"sid":"me"}"#);
     assert_eq!(bench.said(), ["40", "42[1]", "42[3]"]);
 }
@@ -232,14 +228,12 @@ fn a_disconnect_fails_what_was_sent_and_keeps_what_was_not() {
     let held = bench.ask("2", None);
     assert!(bench.lines().contains(&format!("call {sent} failed: disconnected")));
     bench.pass(1_000);
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.closed(1006);
     bench.disconnect();
     assert!(!bench.lines().iter().any(|line| line.starts_with("call")));
     bench.connect();
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.text(r#"40{"sid":"me"}"#);
     assert_eq!(bench.said(), ["40", "421[2]"]);
     bench.text("431[]");

@@ -56,8 +56,7 @@ fn what_worked_comes_first() {
     assert_eq!(bench.lines(), ["attempt 1", "get #5 polling"]);
     bench.failed();
     assert_eq!(bench.lines(), ["abort #5", "open #6 websocket"], "what did not may by now");
-    bench.opened();
-    bench.text(&handshake("x", ""));
+    bench.opens_session();
     bench.closed(1006);
     bench.lines();
     bench.pass(2_000);

@@ -33,7 +33,7 @@ pub(crate) fn of(output: &Output) -> String {
         Output::LinkClosed(reason, _) => format!("link closed: {reason}"),
         Output::ReconnectAttempt(count) => format!("attempt {count}"),
         Output::Reconnect(count) => format!("reconnected after {count}"),
-        Output::ReconnectError(message, _) => format!("attempt failed: {message}"),
+        Output::ReconnectError(details) => format!("attempt failed: {}", details.description),
         Output::ReconnectFailed => "no more attempts".into(),
     }
 }
