@@ -49,8 +49,8 @@ impl Client {
         self.0.tell(|core, _| core.add_socket(namespace, retries, ack_timeout_ms.map(ms)).0)
     }
 
-    /// Everything that happens from now on is told to `owner`, until nothing is under way any more. To be called before
-    /// each of the methods below that may begin something.
+    /// Everything that happens from now on is told to `owner`, until it was told `idle`: then it is to own this again
+    /// before anything is begun.
     pub fn own(&self, owner: Owner) {
         self.0.own(owner);
     }
