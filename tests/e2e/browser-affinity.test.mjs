@@ -13,8 +13,9 @@ const ROUNDS = 3;
 /** So many on a node that drains keep it draining while a test looks on: they are closed in order of arrival. */
 const CROWD = 300;
 const TRANSPORTS = { WebSocket: ["websocket"], polling: ["polling"] };
+/** By then a tab has noticed what it will notice, and all others are at rest. */
+const UNNOTICED_MS = 10_000;
 const HASTE = { reconnectionDelay: 50, reconnectionDelayMax: 500 };
-
 
 after(kit.endEverything);
 
@@ -205,11 +206,15 @@ const homesAreEqual = (some, others) => some.every((home, at) => home === others
 const nodeNamed = (cluster, wanted) => cluster.nodes.find(({ name }) => name === wanted);
 const timesOffered = (tab, name) => tab.offers.filter((offer) => offer === name).length;
 
-/** Cuts every connection; every tab is connected anew. */
+/** Cuts every connection; every tab is connected anew. One that was between two polls misses nothing, and is cut again. */
 async function cutAndReturn(door, tabs) {
-  const connects = await Promise.all(tabs.map(connectsOf));
-  door.cut();
-  await Promise.all(tabs.map((tab, at) => tab.connected("main", connects[at] + 1)));
+  const before = await Promise.all(tabs.map(connectsOf));
+  const isBack = async (tab, at) => (await connectsOf(tab)) > before[at] && (await tab.state()).connected;
+  const areBack = async () => (await Promise.all(tabs.map(isBack))).every(Boolean);
+  await kit.retried(async () => {
+    door.cut();
+    await kit.until("every tab is connected anew", areBack, UNNOTICED_MS);
+  });
 }
 
 async function connectsOf(tab) {
