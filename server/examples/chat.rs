@@ -37,8 +37,8 @@ impl App for Chat {
             ("leave", _) => return context.disconnect(from),
             _ => false,
         };
-        if let Some(reply) = event.reply {
-            context.reply(reply, &Args::new().value(&json!({ "ok": is_sent })));
+        if let Some(ack) = event.ack {
+            context.acknowledge(ack, &Args::new().value(&json!({ "ok": is_sent })));
         }
     }
 

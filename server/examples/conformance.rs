@@ -4,7 +4,7 @@
 //! Engine.IO's suite wants every message back, on `/engine.io/`. Socket.IO's wants three rules, on `/socket.io/`.
 
 use moorline::embed::{
-    App, Args, Connect, Context, Data, Emit, Event, Reply, SessionId, SocketId, Target, run,
+    App, Args, Connect, Context, Data, Emit, Event, PendingAck, SessionId, SocketId, Target, run,
 };
 use std::{process::ExitCode, time::Duration};
 
@@ -21,9 +21,9 @@ impl App for Conformance {
 
     fn event(&mut self, context: &mut Context<'_>, event: &Event<'_>) {
         let args = Args::of(event);
-        match (&*event.name, event.reply) {
+        match (&*event.name, event.ack) {
             ("message", _) => emit(context, event.namespace, event.socket, "message-back", &args),
-            ("message-with-ack", Some(reply)) => answer(context, reply, &args),
+            ("message-with-ack", Some(ack)) => answer(context, ack, &args),
             _ => {}
         }
     }
@@ -40,8 +40,8 @@ fn emit(context: &mut Context<'_>, namespace: &str, socket: SocketId, event: &st
     }
 }
 
-fn answer(context: &mut Context<'_>, reply: Reply, args: &Args) {
-    context.reply(reply, args);
+fn answer(context: &mut Context<'_>, ack: PendingAck, args: &Args) {
+    context.acknowledge(ack, args);
 }
 
 fn main() -> ExitCode {

@@ -10,10 +10,10 @@ use crate::{
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-pub use moorline_core::app::{
-    App, Completion, Connect, Context, CountOutcome, Data, Disconnect, Emit, Event, Refusal, Reply,
+pub use moorline_core::{
+    AckId, App, Args, Code, Completion, Connect, Context, CountOutcome, Data, Disconnect, Emit, Event,
+    PendingAck, Refusal, Relay, Sent, SessionId, SocketId, Target,
 };
-pub use moorline_core::{Args, Code, Relay, Sent, SessionId, SocketId, Target};
 pub use moorline_protocol::Reason;
 
 /// Runs an application with every flag and variable of the binary; `adapt` has the last word on the settings.

@@ -4,7 +4,7 @@
 //! never from clients.
 
 use crate::bus::BusStatus;
-use moorline_core::{Stats, node::Population};
+use moorline_core::{Cause, Gauges, Stats, Tally};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// What the shell counts itself.
@@ -24,7 +24,7 @@ pub(crate) struct ShellStats {
 pub(crate) struct Snapshot {
     pub(crate) node: String,
     pub(crate) connections: usize,
-    pub(crate) population: Population,
+    pub(crate) gauges: Gauges,
     pub(crate) stats: Stats,
     pub(crate) shell: ShellStats,
     pub(crate) bus: Option<BusStatus>,
@@ -39,18 +39,18 @@ impl Snapshot {
             "This node.",
             &[(format!("{{node=\"{}\",version=\"{}\"}}", self.node, env!("CARGO_PKG_VERSION")), 1)],
         );
-        self.render_population(&mut text);
+        self.render_gauges(&mut text);
         self.render_traffic(&mut text);
         self.render_shell(&mut text);
         self.render_bus(&mut text);
         text.0
     }
 
-    fn render_population(&self, text: &mut Text) {
+    fn render_gauges(&self, text: &mut Text) {
         text.gauge("connections", "Open TCP connections.", &[plain(self.connections as u64)]);
-        text.gauge("sessions", "Engine.IO sessions.", &[plain(self.population.sessions as u64)]);
-        text.gauge("sockets", "Sockets in all namespaces.", &[plain(self.population.sockets as u64)]);
-        text.gauge("rooms", "Rooms this node hears.", &[plain(self.population.rooms as u64)]);
+        text.gauge("sessions", "Engine.IO sessions.", &[plain(self.gauges.sessions as u64)]);
+        text.gauge("sockets", "Sockets in all namespaces.", &[plain(self.gauges.sockets as u64)]);
+        text.gauge("rooms", "Rooms this node hears.", &[plain(self.gauges.rooms as u64)]);
     }
 
     fn render_traffic(&self, text: &mut Text) {
@@ -102,7 +102,7 @@ impl Snapshot {
         text.counter(
             "violations_total",
             "Connections that broke HTTP or WebSocket rules.",
-            &labelled("kind", &shell.violations),
+            &kinds(&shell.violations),
         );
     }
 
@@ -163,8 +163,12 @@ fn plain(value: u64) -> Sample {
     (String::new(), value)
 }
 
-fn labelled(label: &str, counts: &BTreeMap<&'static str, u64>) -> Vec<Sample> {
-    counts.iter().map(|(kind, count)| (format!("{{{label}=\"{kind}\"}}"), *count)).collect()
+fn labelled<C: Cause>(label: &str, tally: &Tally<C>) -> Vec<Sample> {
+    tally.iter().map(|(cause, count)| (format!("{{{label}=\"{}\"}}", cause.as_str()), count)).collect()
+}
+
+fn kinds(counts: &BTreeMap<&'static str, u64>) -> Vec<Sample> {
+    counts.iter().map(|(kind, count)| (format!("{{kind=\"{kind}\"}}"), *count)).collect()
 }
 
 struct Text(String);

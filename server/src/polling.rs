@@ -13,7 +13,7 @@ use crate::{
     route::{self, EngineRefusal},
     wire::http::{Body, RequestHead, Response},
 };
-use moorline_core::{Answer, App, ConnId, Dialect, Input, RequestError, TransportKind};
+use moorline_core::{App, ConnId, Dialect, Input, RequestAnswer, RequestError, TransportKind};
 use moorline_protocol::{
     Frame, Reason,
     engine::{self, Part, Payload, payload},
@@ -134,18 +134,20 @@ impl<A: App> Reactor<A> {
     }
 
     /// The core answered a request, or a test of a WebSocket. A request that was answered here already gets no more.
-    pub(crate) fn answer(&mut self, id: ConnId, answer: Answer) {
+    pub(crate) fn answer(&mut self, id: ConnId, answer: RequestAnswer) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let is_websocket = matches!(connection.phase, Phase::WebSocket(_));
         let is_request = matches!(connection.phase, Phase::Poll | Phase::Body(_) | Phase::Packets(_));
         match answer {
-            Answer::Probed if is_websocket => {
+            RequestAnswer::Probed if is_websocket => {
                 connection.out.push_frame(engine::probe_answer());
                 self.mark_dirty(id);
             }
-            Answer::Taken if is_request => self.finish(id, Response::new(200).body("text/html", &b"ok"[..])),
-            Answer::Noop if is_request => self.finish_poll(id, &[engine::noop()]),
-            Answer::Refused(error) if is_request => self.refuse_request(id, error),
+            RequestAnswer::Taken if is_request => {
+                self.finish(id, Response::new(200).body("text/html", &b"ok"[..]))
+            }
+            RequestAnswer::Noop if is_request => self.finish_poll(id, &[engine::noop()]),
+            RequestAnswer::Refused(error) if is_request => self.refuse_request(id, error),
             _ => {}
         }
     }

@@ -22,7 +22,7 @@ use crate::{
     wire::{http::Response, origin::OriginRule, tls::Stream},
 };
 use mio::{Events, Interest, Poll, Token, event::Event};
-use moorline_core::{App, BusInput, ConnId, Input, Node, Output, Publication, Time, close_code};
+use moorline_core::{App, ConnId, Input, Node, Output, Publication, Time, close_code};
 use moorline_protocol::{Frame, Reason};
 use rustls::ServerConfig;
 use std::{io, io::Write, mem, net::IpAddr, sync::Arc, time::Duration};
@@ -166,7 +166,7 @@ impl<A: App> Reactor<A> {
             }
             Request::Drain => {
                 let over = self.settings.drain;
-                let sessions = self.node.population().sessions;
+                let sessions = self.node.gauges().sessions;
                 tracing::info!(sessions, over = %humantime::format_duration(over), "draining");
                 self.node.handle(self.now, Input::Drain { over });
                 None
@@ -246,7 +246,7 @@ impl<A: App> Reactor<A> {
             if let BusEvent::Message { payload, .. } = &event {
                 self.unflushed_bytes += payload.len();
             }
-            self.node.handle(self.now, Input::Bus(bus_input(&event)));
+            self.node.handle(self.now, Input::Bus(&event));
             self.settle();
         }
         self.bus_events = events;
@@ -348,24 +348,10 @@ impl<A: App> Reactor<A> {
         Snapshot {
             node: self.node.config().name.clone(),
             connections: self.connections.len(),
-            population: self.node.population(),
+            gauges: self.node.gauges(),
             stats: self.node.stats().clone(),
             shell: self.shell.clone(),
             bus: self.bus.as_ref().map(RedisBus::status),
         }
-    }
-}
-
-fn bus_input(event: &BusEvent) -> BusInput<'_> {
-    match event {
-        BusEvent::Up => BusInput::Up,
-        BusEvent::Down => BusInput::Down,
-        BusEvent::SubscriptionsLost => BusInput::SubscriptionsLost,
-        BusEvent::Subscribed { channel } => BusInput::Subscribed { channel },
-        BusEvent::Message { channel, payload } => BusInput::Message { channel, payload },
-        BusEvent::Published { ticket, receivers } => {
-            BusInput::Published { ticket: *ticket, receivers: *receivers }
-        }
-        BusEvent::Lost { ticket } => BusInput::Lost { ticket: *ticket },
     }
 }

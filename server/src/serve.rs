@@ -138,7 +138,7 @@ fn start_bus(settings: &Settings, node: &str, registry: &Registry) -> Result<Opt
 
 fn core_config(settings: &Settings, sessions_max: usize, entropy: &mut SystemEntropy) -> Config {
     Config {
-        name: settings.node.clone().unwrap_or_else(|| moorline_core::Tag::random(entropy).to_string()),
+        name: settings.node.clone().unwrap_or_else(|| moorline_core::NodeTag::random(entropy).to_string()),
         namespaces: settings.namespaces.clone(),
         is_open: settings.is_open,
         has_backend: settings.events.is_some(),

@@ -7,7 +7,7 @@
 use crate::bus::RedisConfig;
 use crate::wire::origin::OriginPattern;
 use ipnet::IpNet;
-use moorline_core::config::{Channels, Limits};
+use moorline_core::{Channels, Limits};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use moorline::bus::{BusEvent, BusStatus, Outlet, Publication, RedisBus, RedisConfig};
+use moorline::bus::{BusEvent, BusStatus, Destination, Publication, RedisBus, RedisConfig, Ticket};
 use moorline::clock;
 use moorline_tests::kit::RedisServer;
 
@@ -61,8 +61,11 @@ impl Bus {
     }
 
     fn publish(&self, channel: &str, payload: &str, ticket: Option<u64>) {
-        let publication =
-            Publication { outlet: Outlet::Channel(channel.into()), payload: payload.into(), ticket };
+        let publication = Publication {
+            destination: Destination::Channel(channel.into()),
+            payload: payload.into(),
+            ticket: ticket.map(Ticket::new),
+        };
         self.bus.publish(&mut vec![publication]);
     }
 
@@ -141,7 +144,7 @@ fn ten_thousand_messages_arrive_in_order_on_another_bus() {
     for turn in 0..100 {
         let number = |i: usize| (turn * 100 + i).to_string();
         let publication = |i| Publication {
-            outlet: Outlet::Channel(if i % 2 == 0 { "a" } else { "b" }.into()),
+            destination: Destination::Channel(if i % 2 == 0 { "a" } else { "b" }.into()),
             payload: number(i).into_bytes(),
             ticket: None,
         };
@@ -214,7 +217,7 @@ fn a_killed_redis_is_noticed_and_what_is_published_then_is_lost() {
     let mut lost = Vec::new();
     bus.collect_until(|event| {
         if let BusEvent::Lost { ticket } = event {
-            lost.push(*ticket);
+            lost.push(ticket.map(Ticket::number));
         }
         lost.len() == 2
     });
@@ -299,7 +302,7 @@ fn a_ticket_counts_subscribers_and_no_onlooker() {
     let mut reports = Vec::new();
     one.collect_until(|event| {
         if let BusEvent::Published { ticket, receivers } = event {
-            reports.push((*ticket, *receivers));
+            reports.push((ticket.number(), *receivers));
         }
         reports.len() == 3
     });
@@ -338,7 +341,10 @@ fn a_refused_publication_is_lost_and_the_others_go_on() {
         }
         reports.len() == 2
     });
-    let expected = [BusEvent::Lost { ticket: Some(1) }, BusEvent::Published { ticket: 2, receivers: 1 }];
+    let expected = [
+        BusEvent::Lost { ticket: Some(Ticket::new(1)) },
+        BusEvent::Published { ticket: Ticket::new(2), receivers: 1 },
+    ];
     assert_eq!(reports, expected);
     assert!(bus.bus.status().is_up);
 }
@@ -361,7 +367,10 @@ fn a_wrong_password_stays_down() {
             std::thread::sleep(Duration::from_millis(20));
         }
         bus.publish("a", "x", Some(1));
-        assert_eq!(bus.wait_for(&BusEvent::Lost { ticket: Some(1) }), [BusEvent::Lost { ticket: Some(1) }]);
+        assert_eq!(
+            bus.wait_for(&BusEvent::Lost { ticket: Some(Ticket::new(1)) }),
+            [BusEvent::Lost { ticket: Some(Ticket::new(1)) }]
+        );
         let status = bus.bus.status();
         assert_eq!((status.is_up, status.subscriber_connects, status.publisher_connects), (false, 0, 0));
     }
@@ -378,7 +387,7 @@ fn a_full_event_queue_makes_the_subscriber_wait_and_loses_nothing() {
     receiver.subscribe(&["a"]);
     let sender = Bus::up(&server);
     let publication = |i: u64| Publication {
-        outlet: Outlet::Channel("a".into()),
+        destination: Destination::Channel("a".into()),
         payload: i.to_string().into_bytes(),
         ticket: None,
     };
@@ -402,11 +411,11 @@ fn a_mute_link_loses_what_was_in_flight_and_comes_back() {
     // Redis holds back the answers to PUBLISH and nothing else.
     let _ = server.command(&["CLIENT", "PAUSE", "600000", "WRITE"]);
     bus.publish("a", "in flight", Some(1));
-    bus.wait_for(&BusEvent::Lost { ticket: Some(1) });
+    bus.wait_for(&BusEvent::Lost { ticket: Some(Ticket::new(1)) });
     let _ = server.command(&["CLIENT", "UNPAUSE"]);
     bus.wait_for_status(|status| status.is_up);
     bus.publish("a", "after", Some(2));
-    bus.wait_for(&BusEvent::Published { ticket: 2, receivers: 0 });
+    bus.wait_for(&BusEvent::Published { ticket: Ticket::new(2), receivers: 0 });
 }
 
 #[test]
@@ -436,9 +445,12 @@ fn a_full_publish_queue_refuses_what_does_not_fit() {
     for ticket in 1..=3 {
         bus.publish("a", &payload, Some(ticket));
     }
-    assert_eq!(bus.wait_for(&BusEvent::Lost { ticket: Some(3) }), [BusEvent::Lost { ticket: Some(3) }]);
+    assert_eq!(
+        bus.wait_for(&BusEvent::Lost { ticket: Some(Ticket::new(3)) }),
+        [BusEvent::Lost { ticket: Some(Ticket::new(3)) }]
+    );
     let _ = server.command(&["CLIENT", "UNPAUSE"]);
-    bus.wait_for(&BusEvent::Published { ticket: 2, receivers: 0 });
+    bus.wait_for(&BusEvent::Published { ticket: Ticket::new(2), receivers: 0 });
     bus.wait_for_status(|status| status.publish_queue_bytes == 0);
 }
 
@@ -448,7 +460,7 @@ fn shutting_down_sends_what_is_queued_first() {
     let (sender, receiver) = (Bus::up(&server), Bus::up(&server));
     receiver.subscribe(&["a"]);
     let publication = |i: u64| Publication {
-        outlet: Outlet::Channel("a".into()),
+        destination: Destination::Channel("a".into()),
         payload: i.to_string().into_bytes(),
         ticket: None,
     };

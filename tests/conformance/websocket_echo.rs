@@ -13,7 +13,7 @@ use std::{env, mem, thread};
 use moorline::wire::http::{HeadLimits, HeadScanner, Parsed, RequestHead, Response, switching_protocols};
 use moorline::wire::send_queue::SendQueue;
 use moorline::wire::websocket::{Message, Status, WebSocket, close_frame};
-use moorline_core::config::Limits;
+use moorline_core::Limits;
 use moorline_protocol::Frame;
 
 /// Where the suite's own examples look for a server.

@@ -1,7 +1,7 @@
 //! `@ask`: a question to clients on any node, and their answers gathered for who asked.
 
 use crate::asking_world::{ACK_TIMEOUT, answer, asked, members};
-use moorline_core::Config;
+use moorline_core::{Code, Config};
 use moorline_tests::sim::{Heard, World, ask};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn who_does_not_answer_is_missing_and_that_is_no_error() {
     assert_eq!(world.answer(alice, ack), None);
     world.advance(Duration::from_millis(500));
     assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":2,"responses":[1]}"#);
-    assert_eq!(world.stats(0).refusals.get("timeout"), None);
+    assert_eq!(world.stats(0).refusals.get(Code::Timeout), 0);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_hung_node_is_an_error_with_what_is_known() {
     answer(&mut world, bob, "1");
     world.advance(ACK_TIMEOUT);
     assert_eq!(world.answer(alice, ack).unwrap(), r#"{"error":"timeout","expected":1,"responses":[1]}"#);
-    assert_eq!(world.stats(0).refusals["timeout"], 1);
+    assert_eq!(world.stats(0).refusals.get(Code::Timeout), 1);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn who_asked_and_left_leaves_nothing_behind() {
 fn who_asked_and_left_costs_nothing_more_even_if_nobody_answers() {
     let mut world = World::cluster(2);
     let [alice, near, far] = members(&mut world, [0, 0, 1]);
-    let timers = |world: &World, node| world.node(node).population().timers;
+    let timers = |world: &World, node| world.node(node).gauges().timers;
     let before = [timers(&world, 0), timers(&world, 1)];
     world.request(alice, &ask("\"r\"", r#""q""#));
     world.settle();

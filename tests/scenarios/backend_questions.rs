@@ -1,6 +1,7 @@
 //! A backend asks clients: their answers come onto the stream, each once, and who does not answer is named.
 
 use crate::backend_world::{client, cluster, entry, publish, stream, with_backend};
+use moorline_core::Code;
 use moorline_tests::sim::{Client, Heard, World};
 use std::time::Duration;
 
@@ -155,9 +156,9 @@ fn each_question_has_its_own_id() {
 #[test]
 fn a_question_that_reaches_nobody_leaves_nothing() {
     let mut world = cluster(2);
-    let before = world.node(0).population();
+    let before = world.node(0).gauges();
     publish(&mut world, r#"{"socketId":["r","AAAAAAAAAAAAAAAAAAAA"],"event":"q","ack":5}"#);
-    assert_eq!(world.node(0).population(), before);
+    assert_eq!(world.node(0).gauges(), before);
     world.advance(Duration::from_secs(20));
     assert_eq!(stream(&mut world), Vec::<String>::new());
 }
@@ -199,7 +200,7 @@ fn without_a_stream_nothing_is_written_and_nobody_handles_events() {
     let (client, id) = world.client_with_id(0);
     assert_eq!(world.ask(client, r#"["e",1]"#), r#"{"error":"no_handler"}"#);
     world.emit(client, r#"["e"]"#);
-    assert_eq!(world.stats(0).refusals["no_handler"], 2);
+    assert_eq!(world.stats(0).refusals.get(Code::NoHandler), 2);
     publish(&mut world, &format!(r#"{{"socketId":"{id}","event":"q","ack":5}}"#));
     let asked = asked_under(&world.heard(client)[0]);
     world.say(client, &format!("43{asked}[1]"));

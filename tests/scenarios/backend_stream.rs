@@ -1,6 +1,7 @@
 //! Backends read what clients do from a stream, answer them, and ask them in turn.
 
 use crate::backend_world::{client, cluster, entry, publish, stream, with_backend};
+use moorline_core::Code;
 use moorline_tests::sim::{Client, Heard, World};
 use std::time::Duration;
 
@@ -274,7 +275,7 @@ fn no_answer_in_time_says_so_and_a_late_one_is_counted() {
     assert_eq!(world.answer(client, ack), None);
     world.advance(Duration::from_micros(1));
     assert_eq!(world.answer(client, ack).unwrap(), TIMEOUT);
-    assert_eq!(world.stats(0).refusals["timeout"], 1);
+    assert_eq!(world.stats(0).refusals.get(Code::Timeout), 1);
     answer(&mut world, &id, ack, r#""response":1"#);
     assert_eq!(world.heard(client), Vec::<String>::new());
     assert_eq!(world.drops(0, "unknown_backend_ack"), 1);

@@ -115,7 +115,7 @@ fn a_close_packet_ends_the_session_in_order() {
     world.say(client, "1");
     let ending = world.ending(client).unwrap();
     assert_eq!((ending.reason, ending.code), (Reason::TransportClose, 1000));
-    assert_eq!(world.stats(0).drops.len(), 0);
+    assert_eq!(world.stats(0).drops.total(), 0);
     world.assert_empty(0);
 }
 

@@ -1,5 +1,6 @@
 //! Redis goes and comes back: local traffic goes on, what cannot be done is said at once, everything heals.
 
+use moorline_core::Code;
 use moorline_tests::sim::{World, heard_from, to};
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ fn remote_sends_fail_at_once_with_the_local_count() {
         assert_eq!(world.heard(near), vec![heard_from(&alice_id, "e", ""); local]);
     }
     world.emit(alice, &to("\"r\"", r#""e""#));
-    assert_eq!(world.stats(0).refusals["bus_down"], 4);
+    assert_eq!(world.stats(0).refusals.get(Code::BusDown), 4);
     assert_eq!(world.drops(0, "bus_down"), 4);
     world.settle();
     assert_eq!(world.heard(far), Vec::<String>::new());
@@ -182,7 +183,7 @@ fn rooms_left_while_it_is_away_are_not_subscribed_again() {
     world.ask(client, r#"["@join","brief"]"#);
     world.ask(client, r#"["@leave","brief"]"#);
     world.advance(Duration::from_secs(3));
-    assert_eq!(world.node(0).population().rooms, 0);
+    assert_eq!(world.node(0).gauges().rooms, 0);
     world.link_up(0);
     world.settle();
     assert_eq!(world.redis().subscriptions(0).len(), 2, "its own two");
@@ -198,10 +199,10 @@ fn a_room_left_before_its_confirmation_goes_when_the_link_does() {
     world.emit(client, r#"["@join","r"]"#);
     world.emit(client, r#"["@leave","r"]"#);
     world.advance(Duration::from_secs(5));
-    assert_eq!(world.node(0).population().rooms, 1, "its SUBSCRIBE is not answered");
+    assert_eq!(world.node(0).gauges().rooms, 1, "its SUBSCRIBE is not answered");
     world.link_down(0);
     world.advance(Duration::from_micros(1));
-    assert_eq!(world.node(0).population().rooms, 0);
+    assert_eq!(world.node(0).gauges().rooms, 0);
 }
 
 #[test]

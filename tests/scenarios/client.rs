@@ -78,7 +78,7 @@ fn it_says_goodbye_and_the_node_keeps_nothing() {
         let mut tab = connected(&mut desk, transports);
         tab.disconnect();
         settle(&mut desk, &mut [&mut tab]);
-        assert_eq!(desk.node().population().sessions, 0, "{transports:?}");
+        assert_eq!(desk.node().gauges().sessions, 0, "{transports:?}");
         assert!(tab.client.is_idle());
     }
 }
@@ -109,7 +109,7 @@ fn who_leaves_before_it_is_connected_leaves_nothing_behind() {
             for _ in 0..100 {
                 settle(&mut desk, &mut [&mut tab]);
             }
-            assert_eq!(desk.node().population().sessions, 0, "{steps} {transports:?}");
+            assert_eq!(desk.node().gauges().sessions, 0, "{steps} {transports:?}");
             assert!(tab.client.is_idle(), "{steps} {transports:?}");
         }
     }

@@ -1,6 +1,6 @@
 //! Properties of the codec: what the encoders write, the decoders read back; what nobody wrote never panics.
 
-use moorline_core::{SocketId, Tag};
+use moorline_core::{NodeTag, SocketId};
 use moorline_protocol::{
     Frame, engine, json,
     socket::{self, Kind, Packet, packet},
@@ -168,7 +168,7 @@ proptest! {
             prop_assert_eq!(id.to_string(), text, "one id has one form");
         }
         let mut entropy = Seeded::new(seed);
-        let tag = Tag::random(&mut entropy);
+        let tag = NodeTag::random(&mut entropy);
         let id = SocketId::new(tag, slot, &mut entropy);
         prop_assert!(socket::is_socket_id(&id.to_string()));
         prop_assert_eq!(SocketId::parse(&id.to_string()), Some(id));

@@ -1,5 +1,6 @@
 //! `{"expected":n}`: the number is right, or the answer says why it may not be.
 
+use moorline_core::Code;
 use moorline_tests::sim::{World, to};
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ fn a_hung_node_makes_the_count_time_out_with_what_is_known() {
     assert_eq!(world.answer(alice, ack), None);
     world.advance(Duration::from_millis(100));
     assert_eq!(world.answer(alice, ack).unwrap(), r#"{"error":"timeout","expected":2}"#);
-    assert_eq!(world.stats(0).refusals["timeout"], 1);
+    assert_eq!(world.stats(0).refusals.get(Code::Timeout), 1);
 }
 
 #[test]

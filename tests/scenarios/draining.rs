@@ -39,7 +39,7 @@ fn closings_are_spread_over_the_time_and_end_with_it() {
         );
     }
     assert!(times[999] - start <= Duration::from_secs(10));
-    assert_eq!(world.stats(0).sessions_closed["server shutting down"], 1000);
+    assert_eq!(world.stats(0).sessions_closed.get(Reason::ServerShuttingDown), 1000);
     world.advance(Duration::from_secs(3));
     world.assert_empty(0);
 }

@@ -31,7 +31,7 @@ fn a_room_named_like_an_id_cannot_be_joined() {
         world.emit(attacker, &format!(r#"["@join","{bob_id}"]"#));
         assert_private(&mut world, (bob, &bob_id), attacker);
     }
-    assert_eq!(world.node(0).population().rooms, 0);
+    assert_eq!(world.node(0).gauges().rooms, 0);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn rooms_that_start_with_an_at_sign_cannot_be_joined() {
     }
     assert_eq!(world.ask(attacker, r#"["@join"]"#), r#"{"error":"bad_room"}"#);
     assert_eq!(world.ask(attacker, r#"["@leave"]"#), r#"{"error":"bad_room"}"#);
-    assert_eq!(world.node(0).population().rooms, 0);
+    assert_eq!(world.node(0).gauges().rooms, 0);
 }
 
 #[test]

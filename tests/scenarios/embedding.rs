@@ -1,11 +1,10 @@
 //! An application of one's own: when its hooks are called, and what its commands do.
 
 use moorline_core::{
-    App, Args, Code, Config, ConnId, Context, Dialect, Input, Node, Output, Sent, SocketId, Target, Time,
-    TransportKind,
-    app::{Completion, Connect, CountOutcome, Data, Disconnect, Emit, Event, Refusal, Reply},
+    App, Args, Code, Completion, Config, ConnId, Connect, Context, CountOutcome, Data, Dialect, Disconnect,
+    Emit, Event, Input, Node, Output, PendingAck, Refusal, Sent, SessionId, SocketId, Target, Time,
+    TransportKind, close_code,
 };
-use moorline_core::{SessionId, close_code};
 use moorline_protocol::Reason;
 use moorline_tests::sim::Seeded;
 use std::{cell::RefCell, rc::Rc, time::Duration};
@@ -47,8 +46,8 @@ impl App for Host {
         let all = [Target::Room("all")];
         let args = Args::of(event);
         let others = Emit { except: Some(event.socket), ..Emit::new(event.namespace, &all, "said", &args) };
-        match (&*event.name, event.reply) {
-            ("ask", Some(reply)) => match context.ask(&others, reply) {
+        match (&*event.name, event.ack) {
+            ("ask", Some(ack)) => match context.ask(&others, ack) {
                 Ok(Sent::Waiting) => {}
                 other => self.note(format!("{other:?}")),
             },
@@ -64,10 +63,10 @@ impl App for Host {
     }
 
     fn completed(&mut self, context: &mut Context<'_>, completion: &Completion) {
-        let Completion::Gathered { reply, expected, responses, more, outcome } = completion else { return };
+        let Completion::Gathered { ack, expected, responses, more, outcome } = completion else { return };
         assert_eq!((*more, *outcome), (0, CountOutcome::Complete));
         self.note(format!("gathered {expected}: {}", responses.as_json()));
-        context.reply(*reply, responses);
+        context.acknowledge(*ack, responses);
     }
 
     fn disconnect(&mut self, _context: &mut Context<'_>, client: &Disconnect) {
@@ -93,9 +92,12 @@ impl Host {
         ] {
             assert_eq!(context.emit(&Emit::new(namespace, all, name, args)), Err(code));
         }
-        let gone = Reply { socket: SocketId::parse("abcdefghijABCDEF-_09").expect("an id"), id: 1 };
+        let gone = PendingAck {
+            socket: SocketId::parse("abcdefghijABCDEF-_09").expect("an id"),
+            id: moorline_core::AckId::new(1),
+        };
         assert_eq!(context.ask(&Emit::new("/", all, "e", &none), gone), Err(Code::NotMember));
-        context.reply(gone, &none);
+        context.acknowledge(gone, &none);
         assert_eq!(context.join(gone.socket, "all", None), Err(Code::NotMember));
     }
 }
@@ -193,7 +195,7 @@ fn who_is_refused_never_was() {
     let stranger = house.open(Dialect::SocketIo);
     house.say(stranger, "40");
     assert_eq!(house.take(stranger), [r#"44{"message":"who are you?","data":[1]}"#]);
-    assert_eq!((house.node.population().sockets, house.node.population().rooms), (0, 0));
+    assert_eq!((house.node.gauges().sockets, house.node.gauges().rooms), (0, 0));
     assert_eq!(house.diary(), Vec::<String>::new(), "neither connected nor disconnected");
     house.say(stranger, "40{}");
     assert!(house.take(stranger)[0].starts_with("40{"), "it may ask again");
@@ -209,7 +211,7 @@ fn who_is_asked_to_leave_goes_when_the_hook_has_returned_and_the_session_stays()
     house.say(guest, r#"42["out"]"#);
     assert_eq!(house.take(guest), ["41"]);
     assert_eq!(house.diary(), ["disconnect / server namespace disconnect"]);
-    assert_eq!((house.node.population().sockets, house.closed[0]), (1, None));
+    assert_eq!((house.node.gauges().sockets, house.closed[0]), (1, None));
     house.say(guest, r#"42/two,["say"]"#);
     house.tell(Input::Closed { conn: ConnId { slot: guest, generation: 0 }, reason: Reason::TransportClose });
     assert_eq!(house.diary(), ["disconnect /two transport close"]);

@@ -70,7 +70,7 @@ fn namespaces_of_one_connection_are_apart() {
             format!(r#"437[{{"id":"{root}","node":"s1","user":null}}]"#)
         ]
     );
-    assert_eq!(world.node(0).population().sockets, 2);
+    assert_eq!(world.node(0).gauges().sockets, 2);
 }
 
 #[test]
@@ -81,12 +81,12 @@ fn leaving_one_namespace_leaves_the_others() {
     let old = world.connect(client, "/admin");
     world.say(client, "41/admin");
     assert!(world.is_open(client));
-    assert_eq!(world.node(0).population().sockets, 1);
+    assert_eq!(world.node(0).gauges().sockets, 1);
     assert_ne!(world.connect(client, "/admin"), old, "joining again is another socket");
     world.say(client, "41/admin,");
     world.say(client, "41");
     assert!(world.is_open(client));
-    assert_eq!(world.node(0).population().sockets, 0);
+    assert_eq!(world.node(0).gauges().sockets, 0);
 }
 
 #[test]

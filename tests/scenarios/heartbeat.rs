@@ -86,7 +86,7 @@ fn without_a_pong_the_session_ends_at_the_ping_timeout() {
     let ending = world.ending(client).unwrap();
     assert_eq!((ending.reason, ending.at), (Reason::PingTimeout, opened + INTERVAL + TIMEOUT));
     assert!(world.is_open(neighbour));
-    assert_eq!(world.stats(0).sessions_closed["ping timeout"], 1);
+    assert_eq!(world.stats(0).sessions_closed.get(Reason::PingTimeout), 1);
     world.leave(neighbour);
     world.assert_empty(0);
 }

@@ -1,6 +1,6 @@
 //! Each limit: the last thing allowed, the first refused, and what the refusal costs.
 
-use moorline_core::Config;
+use moorline_core::{Code, Config};
 use moorline_tests::sim::{World, to};
 use std::time::Duration;
 
@@ -36,8 +36,8 @@ fn rooms_of_one_socket() {
     world.join(other, "d");
     world.ask(client, r#"["@leave","b"]"#);
     world.join(client, "d");
-    assert_eq!(world.node(0).population().rooms, 4, "the refused join made no room; b lingers");
-    assert_eq!(world.stats(0).refusals["too_many"], 1);
+    assert_eq!(world.node(0).gauges().rooms, 4, "the refused join made no room; b lingers");
+    assert_eq!(world.stats(0).refusals.get(Code::TooMany), 1);
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_refused_join_subscribes_to_nothing() {
     let mut world = World::cluster_with(1, 1, |config| config.limits.rooms_max = 0);
     let client = world.client(0);
     assert_eq!(world.ask(client, r#"["@join","a"]"#), TOO_MANY);
-    assert_eq!(world.node(0).population().rooms, 0);
+    assert_eq!(world.node(0).gauges().rooms, 0);
     assert_eq!(world.redis().subscriptions(0).len(), 2);
 }
 
@@ -80,7 +80,7 @@ fn joins_count_among_the_answers_waited_for() {
     let waiting = ["a", "b"].map(|room| world.request(alice, &format!(r#"["@join","{room}"]"#)));
     let ack = world.request(alice, r#"["@join","c"]"#);
     assert_eq!(world.answer(alice, ack).unwrap(), TOO_MANY);
-    assert_eq!(world.node(0).population().rooms, 2);
+    assert_eq!(world.node(0).gauges().rooms, 2);
     let now = world.now();
     world.redis().release_subscriptions(now, 0);
     world.settle();

@@ -1,6 +1,7 @@
 //! A session that polls: GETs that are held, POSTs that are taken, and the ways it ends.
 
 use moorline_core::{RequestError, TransportKind};
+use moorline_protocol::Reason;
 use moorline_tests::sim::{Desk, Outcome};
 use std::time::Duration;
 
@@ -131,7 +132,7 @@ fn a_poll_whose_connection_goes_away_ends_the_session() {
     let poll = desk.poll(&sid);
     desk.drop_connection(poll);
     assert_eq!(desk.get(&sid), UNKNOWN);
-    assert_eq!(desk.node().stats().sessions_closed["transport close"], 1);
+    assert_eq!(desk.node().stats().sessions_closed.get(Reason::TransportClose), 1);
 }
 
 #[test]
@@ -162,7 +163,7 @@ fn a_client_that_ends_its_session_gets_good_answers() {
     assert_eq!(desk.post(&sid, "1"), Some(Outcome::Taken));
     assert_eq!(desk.outcome(poll), packets(&["6"]));
     assert_eq!(desk.get(&sid), UNKNOWN);
-    assert_eq!(desk.node().stats().sessions_closed["transport close"], 1);
+    assert_eq!(desk.node().stats().sessions_closed.get(Reason::TransportClose), 1);
 }
 
 #[test]
@@ -197,7 +198,7 @@ fn a_bad_packet_in_a_post_ends_the_session_and_its_requests() {
         assert_eq!(desk.post(&sid, body), REFUSED, "{body:?}");
         assert_eq!(desk.outcome(poll), packets(&["1"]), "{body:?}");
         assert_eq!(desk.get(&sid), UNKNOWN, "{body:?}");
-        assert_eq!(desk.node().stats().sessions_closed["parse error"], 1, "{body:?}");
+        assert_eq!(desk.node().stats().sessions_closed.get(Reason::ParseError), 1, "{body:?}");
     }
 }
 
@@ -233,7 +234,7 @@ fn a_session_that_polls_no_more_ends_to_the_microsecond() {
     assert!(desk.is_alive(&sid));
     desk.advance(Duration::from_micros(1));
     assert_eq!(desk.get(&sid), UNKNOWN);
-    assert_eq!(desk.node().stats().sessions_closed["ping timeout"], 1);
+    assert_eq!(desk.node().stats().sessions_closed.get(Reason::PingTimeout), 1);
 }
 
 #[test]
@@ -267,7 +268,7 @@ fn a_drain_tells_who_polls_at_once_and_who_does_not_at_its_next_poll() {
     assert!(desk.is_alive(&sids[3]) && !desk.node().is_drained());
     desk.advance(Duration::from_secs(2));
     assert!(desk.node().is_drained(), "who stays away is not waited for");
-    assert_eq!(desk.node().stats().sessions_closed["server shutting down"], 5);
+    assert_eq!(desk.node().stats().sessions_closed.get(Reason::ServerShuttingDown), 5);
 }
 
 #[test]

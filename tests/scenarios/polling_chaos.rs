@@ -150,7 +150,7 @@ fn every_request_is_answered_once_and_nothing_is_left() {
         for conn in polls.into_iter().chain(posts).chain(sockets) {
             assert!(desk.outcome(conn).is_some(), "seed {seed}: {conn:?} was never answered");
         }
-        let left = desk.node().population();
+        let left = desk.node().gauges();
         assert_eq!((left.sessions, left.sockets, left.rooms, left.timers), (0, 0, 0, 0), "seed {seed}");
         upgrades += desk.node().stats().upgrades;
         second += desk.drops("second_poll") + desk.drops("second_post") + desk.drops("second_websocket");

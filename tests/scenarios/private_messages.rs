@@ -1,5 +1,6 @@
 //! `@to` a socket id: who hears it, what they hear, and what the sender is told.
 
+use moorline_core::Code;
 use moorline_tests::sim::{World, heard_from, to};
 
 fn quoted(text: &str) -> String {
@@ -186,38 +187,38 @@ fn refusals_name_their_reason_and_deliver_nothing() {
     let (bob, bob_id) = world.client_with_id(1);
     let long = "x".repeat(129);
     for (items, code) in [
-        (r#"["@to"]"#.into(), "bad_target"),
-        (r#"["@to",7,"e"]"#.into(), "bad_target"),
-        (r#"["@to",null,"e"]"#.into(), "bad_target"),
-        (r#"["@to",{},"e"]"#.into(), "bad_target"),
-        (r#"["@to",[],"e"]"#.into(), "bad_target"),
-        (r#"["@to","","e"]"#.into(), "bad_target"),
-        (r#"["@to","@x","e"]"#.into(), "bad_target"),
-        (r#"["@to","\ud800","e"]"#.into(), "bad_target"),
-        (format!(r#"["@to",["{bob_id}",7],"e"]"#), "bad_target"),
-        (format!(r#"["@to",["{bob_id}",["{bob_id}"]],"e"]"#), "bad_target"),
-        (format!(r#"["@to",["{bob_id}",""],"e"]"#), "bad_target"),
-        (format!(r#"["@to",["{bob_id}","elsewhere"],"e"]"#), "not_member"),
-        (to(&quoted(&"x".repeat(256)), r#""e""#), "bad_target"),
-        (format!(r#"["@to","{bob_id}"]"#), "bad_event"),
-        (to(&quoted(&bob_id), "7"), "bad_event"),
-        (to(&quoted(&bob_id), "null"), "bad_event"),
-        (to(&quoted(&bob_id), r#""connect""#), "bad_event"),
-        (to(&quoted(&bob_id), r#""\u0064isconnect""#), "bad_event"),
-        (to(&quoted(&bob_id), r#""newListener",1"#), "bad_event"),
-        (to(&quoted(&bob_id), r#""@to""#), "bad_event"),
-        (to(&quoted(&bob_id), r#""\u0040x""#), "bad_event"),
-        (to(&quoted(&bob_id), r#""\ud800""#), "bad_event"),
-        (to(&quoted(&bob_id), &quoted(&long)), "bad_event"),
-        (r#"["@ask2"]"#.into(), "bad_event"),
-        (r#"["hello",1]"#.into(), "no_handler"),
-        (r#"[7,1]"#.into(), "no_handler"),
-        (r#"[-7]"#.into(), "no_handler"),
+        (r#"["@to"]"#.into(), Code::BadTarget),
+        (r#"["@to",7,"e"]"#.into(), Code::BadTarget),
+        (r#"["@to",null,"e"]"#.into(), Code::BadTarget),
+        (r#"["@to",{},"e"]"#.into(), Code::BadTarget),
+        (r#"["@to",[],"e"]"#.into(), Code::BadTarget),
+        (r#"["@to","","e"]"#.into(), Code::BadTarget),
+        (r#"["@to","@x","e"]"#.into(), Code::BadTarget),
+        (r#"["@to","\ud800","e"]"#.into(), Code::BadTarget),
+        (format!(r#"["@to",["{bob_id}",7],"e"]"#), Code::BadTarget),
+        (format!(r#"["@to",["{bob_id}",["{bob_id}"]],"e"]"#), Code::BadTarget),
+        (format!(r#"["@to",["{bob_id}",""],"e"]"#), Code::BadTarget),
+        (format!(r#"["@to",["{bob_id}","elsewhere"],"e"]"#), Code::NotMember),
+        (to(&quoted(&"x".repeat(256)), r#""e""#), Code::BadTarget),
+        (format!(r#"["@to","{bob_id}"]"#), Code::BadEvent),
+        (to(&quoted(&bob_id), "7"), Code::BadEvent),
+        (to(&quoted(&bob_id), "null"), Code::BadEvent),
+        (to(&quoted(&bob_id), r#""connect""#), Code::BadEvent),
+        (to(&quoted(&bob_id), r#""\u0064isconnect""#), Code::BadEvent),
+        (to(&quoted(&bob_id), r#""newListener",1"#), Code::BadEvent),
+        (to(&quoted(&bob_id), r#""@to""#), Code::BadEvent),
+        (to(&quoted(&bob_id), r#""\u0040x""#), Code::BadEvent),
+        (to(&quoted(&bob_id), r#""\ud800""#), Code::BadEvent),
+        (to(&quoted(&bob_id), &quoted(&long)), Code::BadEvent),
+        (r#"["@ask2"]"#.into(), Code::BadEvent),
+        (r#"["hello",1]"#.into(), Code::NoHandler),
+        (r#"[7,1]"#.into(), Code::NoHandler),
+        (r#"[-7]"#.into(), Code::NoHandler),
     ] {
-        let before = world.stats(0).refusals.get(code).copied().unwrap_or(0);
-        assert_eq!(world.ask(alice, &items), format!(r#"{{"error":"{code}"}}"#), "{items}");
+        let before = world.stats(0).refusals.get(code);
+        assert_eq!(world.ask(alice, &items), format!(r#"{{"error":"{}"}}"#, code.as_str()), "{items}");
         world.emit(alice, &items);
-        assert_eq!(world.stats(0).refusals[code], before + 2, "{items} counts without an ack, too");
+        assert_eq!(world.stats(0).refusals.get(code), before + 2, "{items} counts without an ack, too");
     }
     world.settle();
     assert_eq!(world.heard(bob), Vec::<String>::new());

@@ -35,7 +35,7 @@ fn a_full_outbox_closes_its_own_session_during_a_broadcast() {
         let ending = world.ending(client).unwrap();
         assert_eq!((ending.reason, ending.code), (Reason::SlowConsumer, 1013));
         assert_eq!(world.drops(node, "slow_consumer"), 1);
-        assert_eq!(world.stats(node).sessions_closed["slow consumer"], 1);
+        assert_eq!(world.stats(node).sessions_closed.get(Reason::SlowConsumer), 1);
     }
     for client in [near, far] {
         let heard = world.heard(client);

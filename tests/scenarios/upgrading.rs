@@ -170,7 +170,7 @@ fn the_end_of_a_session_ends_its_probe() {
     desk.post(&sid, "1");
     assert_eq!(desk.outcome(socket), Some(Outcome::Closed(1000)));
     desk.say(socket, "5");
-    assert_eq!(desk.node().population().sessions, 0);
+    assert_eq!(desk.node().gauges().sessions, 0);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use super::{client::unframe, entropy::Seeded};
 use moorline_core::{
-    Answer, Config, ConnId, Dialect, Input, Node, Output, Relay, RequestError, Time, TransportKind,
+    Config, ConnId, Dialect, Input, Node, Output, Relay, RequestAnswer, RequestError, Time, TransportKind,
     close_code,
 };
 use moorline_protocol::{
@@ -229,7 +229,7 @@ impl Desk {
 
     /// How often something was dropped for this cause.
     pub fn drops(&self, cause: &str) -> u64 {
-        self.node.stats().drops.get(cause).copied().unwrap_or(0)
+        self.node.stats().drops.get(super::drop_cause(cause))
     }
 
     /// Lets time pass, and whatever becomes due in it happen.
@@ -261,10 +261,12 @@ impl Desk {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Flush(conn) => _ = self.dirty.insert(conn),
-                Output::Answer { conn, answer: Answer::Probed } => self.hear(conn, "3probe".into()),
-                Output::Answer { conn, answer: Answer::Taken } => self.end(conn, Outcome::Taken),
-                Output::Answer { conn, answer: Answer::Noop } => self.end(conn, Outcome::packets(&["6"])),
-                Output::Answer { conn, answer: Answer::Refused(error) } => {
+                Output::Answer { conn, answer: RequestAnswer::Probed } => self.hear(conn, "3probe".into()),
+                Output::Answer { conn, answer: RequestAnswer::Taken } => self.end(conn, Outcome::Taken),
+                Output::Answer { conn, answer: RequestAnswer::Noop } => {
+                    self.end(conn, Outcome::packets(&["6"]))
+                }
+                Output::Answer { conn, answer: RequestAnswer::Refused(error) } => {
                     self.end(conn, Outcome::Refused(error));
                 }
                 Output::Close { conn, reason } => self.close(conn, reason),

@@ -5,10 +5,10 @@
 //! receivers. What a node asked for is held against the contract of the bus while the model runs: nothing is published
 //! on a link that is known to be down, subscribed twice or unsubscribed without having been subscribed.
 //!
-//! Invariant: a command or a piece of news from before a cut never takes effect after it.
+//! Invariant: a command or an event from before a cut never takes effect after it.
 
 use super::entropy::Seeded;
-use moorline_core::{Outlet, Publication, Time};
+use moorline_core::{BusEvent, Destination, Publication, Ticket, Time};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -16,35 +16,6 @@ use std::{
 
 /// The longest one-way delay of a message.
 const DELAY_MAX_MICROS: usize = 800;
-
-/// What the model tells a node: the owned form of the core's `BusInput`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
-    /// Everything wanted is subscribed, publishing works.
-    Up,
-    /// The link is gone.
-    Down,
-    /// No channel is subscribed any more.
-    SubscriptionsLost,
-    /// The channel is subscribed from here on.
-    Subscribed(String),
-    /// A message on a channel.
-    Message {
-        /// The channel.
-        channel: String,
-        /// The message.
-        payload: Vec<u8>,
-    },
-    /// A publication reached so many subscribers.
-    Published {
-        /// Its ticket.
-        ticket: u64,
-        /// How many subscribers.
-        receivers: u32,
-    },
-    /// A publication was lost.
-    Lost(Option<u64>),
-}
 
 #[derive(Debug)]
 enum Command {
@@ -68,7 +39,7 @@ enum Subscriber {
 enum Event {
     Arrives { node: usize, command: Command },
     Confirms { node: usize, channel: String, wish: u64 },
-    Tells { node: usize, news: News },
+    Tells { node: usize, event: BusEvent },
 }
 
 /// The way of one connection in one direction.
@@ -165,7 +136,7 @@ impl Redis {
         let link = &self.links[node];
         assert!(!link.is_told_down, "node {node} published on a link it knows to be down");
         if link.is_losing {
-            self.tell(now, node, Lane::PublisherBack, News::Lost(publication.ticket));
+            self.tell(now, node, Lane::PublisherBack, BusEvent::Lost { ticket: publication.ticket });
         } else {
             self.send(now, node, Lane::PublisherOut, Command::Publish(publication));
         }
@@ -182,15 +153,15 @@ impl Redis {
     }
 
     /// Cuts a node's link. Returns what the node is to be told at once.
-    pub fn cut(&mut self, node: usize) -> Vec<News> {
+    pub fn cut(&mut self, node: usize) -> Vec<BusEvent> {
         let lost = self.forget_in_flight(node);
         let link = &mut self.links[node];
         (link.is_up, link.is_told_down) = (false, true);
         link.held.clear();
         link.unconfirmed = link.wanted.keys().cloned().collect();
-        let mut news: Vec<News> = lost.into_iter().map(News::Lost).collect();
-        news.extend([News::SubscriptionsLost, News::Down]);
-        news
+        let mut events: Vec<BusEvent> = lost.into_iter().map(|ticket| BusEvent::Lost { ticket }).collect();
+        events.extend([BusEvent::SubscriptionsLost, BusEvent::Down]);
+        events
     }
 
     /// A node is dead: Redis sees its connections close.
@@ -261,19 +232,19 @@ impl Redis {
     }
 
     /// Does what is due next, if that is due by `now`; returns whom to tell what.
-    pub fn step(&mut self, now: Time) -> Option<(usize, News)> {
+    pub fn step(&mut self, now: Time) -> Option<(usize, BusEvent)> {
         while self.next_due()? <= now {
             let (_, event) = self.events.pop_first()?;
             match event {
                 Event::Arrives { node, command } => self.arrive(now, node, command),
                 Event::Confirms { node, channel, wish } if self.is_current(node, &channel, wish) => {
                     self.links[node].unconfirmed.remove(&channel);
-                    return Some((node, News::Subscribed(channel)));
+                    return Some((node, BusEvent::Subscribed { channel }));
                 }
                 Event::Confirms { .. } => {}
-                Event::Tells { node, news } => {
-                    self.links[node].is_told_down &= news != News::Up;
-                    return Some((node, news));
+                Event::Tells { node, event } => {
+                    self.links[node].is_told_down &= event != BusEvent::Up;
+                    return Some((node, event));
                 }
             }
         }
@@ -303,16 +274,16 @@ impl Redis {
                 let listeners = self.subscribers.entry(channel).or_default();
                 listeners.remove(&Subscriber::Node(node));
             }
-            Command::Publish(Publication { outlet: Outlet::Stream, payload, .. }) => {
+            Command::Publish(Publication { destination: Destination::Stream, payload, .. }) => {
                 self.stream.push(String::from_utf8(payload).expect("an entry is JSON"));
             }
-            Command::Publish(Publication { outlet: Outlet::Channel(channel), payload, ticket }) => {
+            Command::Publish(Publication { destination: Destination::Channel(channel), payload, ticket }) => {
                 let receivers = self.spread(now, &channel, &payload, ticket.is_some());
                 if let Some(ticket) = ticket {
-                    self.tell(now, node, Lane::PublisherBack, News::Published { ticket, receivers });
+                    self.tell(now, node, Lane::PublisherBack, BusEvent::Published { ticket, receivers });
                 }
             }
-            Command::Ready => self.tell(now, node, Lane::SubscriberBack, News::Up),
+            Command::Ready => self.tell(now, node, Lane::SubscriberBack, BusEvent::Up),
         }
     }
 
@@ -323,8 +294,8 @@ impl Redis {
                 if self.links[node].is_mute {
                     continue;
                 }
-                let news = News::Message { channel: channel.into(), payload: payload.into() };
-                self.tell(now, node, Lane::SubscriberBack, news);
+                let event = BusEvent::Message { channel: channel.into(), payload: payload.into() };
+                self.tell(now, node, Lane::SubscriberBack, event);
             }
         }
         let receivers = u32::try_from(listeners.len()).expect("few listeners");
@@ -337,8 +308,8 @@ impl Redis {
         self.schedule(now, node, lane, Event::Arrives { node, command });
     }
 
-    fn tell(&mut self, now: Time, node: usize, lane: Lane, news: News) {
-        self.schedule(now, node, lane, Event::Tells { node, news });
+    fn tell(&mut self, now: Time, node: usize, lane: Lane, event: BusEvent) {
+        self.schedule(now, node, lane, Event::Tells { node, event });
     }
 
     fn schedule(&mut self, now: Time, node: usize, lane: Lane, event: Event) {
@@ -351,7 +322,7 @@ impl Redis {
     }
 
     /// Drops what is under way from and to a node; returns the tickets of publications that will never be answered.
-    fn forget_in_flight(&mut self, node: usize) -> Vec<Option<u64>> {
+    fn forget_in_flight(&mut self, node: usize) -> Vec<Option<Ticket>> {
         let mut lost = Vec::new();
         self.events.retain(|_, event| match event {
             Event::Arrives { node: of, command } if *of == node => {
@@ -361,8 +332,8 @@ impl Redis {
                 false
             }
             Event::Confirms { node: of, .. } if *of == node => false,
-            Event::Tells { node: of, news } if *of == node => {
-                if let News::Published { ticket, .. } = news {
+            Event::Tells { node: of, event } if *of == node => {
+                if let BusEvent::Published { ticket, .. } = event {
                     lost.push(Some(*ticket));
                 }
                 false

@@ -30,7 +30,7 @@ impl World {
 
     fn check_sessions(&self, node: usize) {
         let Station { node: Some(node), conns, .. } = &self.stations[node] else { return };
-        assert_eq!(node.population().sessions, conns.len(), "one session for each open connection");
+        assert_eq!(node.gauges().sessions, conns.len(), "one session for each open connection");
     }
 
     fn flush(&mut self, node: usize, conn: ConnId) {

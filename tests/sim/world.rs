@@ -3,11 +3,10 @@
 use super::{
     client::{Client, Ending, Heard, Record},
     entropy::Seeded,
-    redis::{News, Redis},
+    redis::Redis,
 };
 use moorline_core::{
-    BusInput, Channels, Config, ConnId, Dialect, Input, Node, Relay, Stats, Time, TransportKind,
-    node::Population,
+    BusEvent, Channels, Config, ConnId, Dialect, Gauges, Input, Node, Relay, Stats, Time, TransportKind,
 };
 use moorline_protocol::Reason;
 use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
@@ -292,14 +291,14 @@ impl World {
 
     /// How often a node dropped something for this cause.
     pub fn drops(&self, node: usize, cause: &str) -> u64 {
-        self.stats(node).drops.get(cause).copied().unwrap_or(0)
+        self.stats(node).drops.get(super::drop_cause(cause))
     }
 
     /// Asserts that nothing is left of clients and rooms on a node.
     pub fn assert_empty(&self, node: usize) {
         let timers = usize::from(self.node(node).bus_is_up() == Some(true));
-        let empty = Population { sessions: 0, sockets: 0, rooms: 0, timers };
-        assert_eq!(self.node(node).population(), empty, "something is left on node {node}");
+        let empty = Gauges { sessions: 0, sockets: 0, rooms: 0, timers };
+        assert_eq!(self.node(node).gauges(), empty, "something is left on node {node}");
     }
 
     /// Records everything the nodes do from now on.
@@ -331,8 +330,8 @@ impl World {
 
     /// A node's link to Redis breaks.
     pub fn link_down(&mut self, node: usize) {
-        for news in self.redis.cut(node) {
-            self.tell_news(node, &news);
+        for event in self.redis.cut(node) {
+            self.tell_event(node, &event);
         }
     }
 
@@ -389,8 +388,8 @@ impl World {
         while let Some(next) = self.next_due().filter(|next| *next <= until) {
             self.check_not_early(next);
             self.now = self.now.max(next);
-            while let Some((node, news)) = self.redis.step(self.now) {
-                self.tell_news(node, &news);
+            while let Some((node, event)) = self.redis.step(self.now) {
+                self.tell_event(node, &event);
             }
             (0..self.stations.len()).for_each(|node| self.handle_timeouts(node));
         }
@@ -435,21 +434,9 @@ impl World {
         panic!("node {at} spins at {now:?}");
     }
 
-    fn tell_news(&mut self, node: usize, news: &News) {
-        if self.stations[node].is_frozen {
-            return;
+    fn tell_event(&mut self, node: usize, event: &BusEvent) {
+        if !self.stations[node].is_frozen {
+            self.tell(node, Input::Bus(event));
         }
-        let input = match news {
-            News::Up => BusInput::Up,
-            News::Down => BusInput::Down,
-            News::SubscriptionsLost => BusInput::SubscriptionsLost,
-            News::Subscribed(channel) => BusInput::Subscribed { channel },
-            News::Message { channel, payload } => BusInput::Message { channel, payload },
-            News::Published { ticket, receivers } => {
-                BusInput::Published { ticket: *ticket, receivers: *receivers }
-            }
-            News::Lost(ticket) => BusInput::Lost { ticket: *ticket },
-        };
-        self.tell(node, Input::Bus(input));
     }
 }

@@ -7,8 +7,9 @@
 //! by the time, or with who asked. How many answers are awaited is bounded, whoever asks.
 
 use crate::{
+    DropCause,
     code::Code,
-    ids::{SocketId, Tag},
+    ids::{NodeTag, SocketId},
     message::Message,
     parcel,
     state::State,
@@ -48,7 +49,7 @@ pub(crate) enum Asker {
     /// A backend, under its own number.
     Backend(u64),
     /// A socket of this node or another, under its node's ticket.
-    Node(Tag, u64),
+    Node(NodeTag, u64),
 }
 
 impl State {
@@ -107,7 +108,7 @@ impl State {
         let address = self.sockets[socket].id;
         let owed = u32::try_from(id).ok().filter(|id| self.answers.by_socket.remove(&(address, *id)));
         let Some((id, question)) = owed.and_then(|id| Some((id, self.answers.open.get_mut(&id)?))) else {
-            return self.stats.drop("unknown_ack");
+            return self.stats.drop(DropCause::UnknownAck);
         };
         question.sockets.remove(&address);
         match question.asker {
@@ -120,7 +121,7 @@ impl State {
     }
 
     /// Hands the first argument to the node of the socket that asked. What would not fit there is only counted.
-    fn send_answer(&mut self, id: u32, tag: Tag, ticket: u64, args: &[&RawValue], attachments: &[Frame]) {
+    fn send_answer(&mut self, id: u32, tag: NodeTag, ticket: u64, args: &[&RawValue], attachments: &[Frame]) {
         let limits = &self.config.limits;
         let Some(question) = self.answers.open.get_mut(&id) else { return };
         let json = args.first().map_or("null", |arg| arg.get());

@@ -4,6 +4,7 @@
 //! nodes comes later, as a [`Completion`].
 
 use crate::{
+    AckId, DropCause,
     args::Args,
     backend_asks::{Entry, joined, quoted},
     code::Code,
@@ -130,16 +131,16 @@ pub struct Event<'a> {
     /// The binary attachments that placeholders in the arguments point at.
     pub attachments: &'a [Frame],
     /// The acknowledgement the client wants, if any.
-    pub reply: Option<Reply>,
+    pub ack: Option<PendingAck>,
 }
 
 /// One acknowledgement that a client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reply {
+pub struct PendingAck {
     /// Who waits.
     pub socket: SocketId,
     /// The client's number for it.
-    pub id: u64,
+    pub id: AckId,
 }
 
 /// An answer that other nodes, or other clients, had a part in.
@@ -148,21 +149,21 @@ pub enum Completion {
     /// A join is done.
     Joined {
         /// Who waits for it.
-        reply: Reply,
+        ack: PendingAck,
         /// How far it reaches.
         outcome: JoinOutcome,
     },
     /// A question to a backend got no answer.
     Unanswered {
         /// Who waits for it.
-        reply: Reply,
+        ack: PendingAck,
         /// Why.
         code: Code,
     },
     /// A message's recipients are counted.
     Counted {
         /// Who waits for it.
-        reply: Reply,
+        ack: PendingAck,
         /// How many recipients are known.
         expected: u64,
         /// Whether those are all.
@@ -171,7 +172,7 @@ pub enum Completion {
     /// The recipients of a message have answered, or had their time.
     Gathered {
         /// Who waits for it.
-        reply: Reply,
+        ack: PendingAck,
         /// How many recipients are known.
         expected: u64,
         /// The first argument of each answer, in the order they came.
@@ -229,9 +230,9 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// [`Code::TooMany`] at a limit; [`Code::NotMember`] for a socket that is gone.
-    pub fn join(&mut self, socket: SocketId, room: &str, reply: Option<Reply>) -> Result<Joined, Code> {
+    pub fn join(&mut self, socket: SocketId, room: &str, ack: Option<PendingAck>) -> Result<Joined, Code> {
         let key = self.state.find_socket(socket).ok_or(Code::NotMember)?;
-        self.state.join(key, room, reply)
+        self.state.join(key, room, ack)
     }
 
     /// Takes a socket out of a room; no error if it is not in it.
@@ -256,12 +257,12 @@ impl<'a> Context<'a> {
     }
 
     /// The same, and asks each recipient for an acknowledgement. The answers come as [`Completion::Gathered`] under
-    /// `reply`, whose socket must be on this node; if nobody receives it, at once.
+    /// `ack`, whose socket must be on this node; if nobody receives it, at once.
     ///
     /// # Errors
     /// As for [`Context::emit`], and [`Code::NotMember`] when the socket that waits is gone.
-    pub fn ask(&mut self, emit: &Emit<'_>, reply: Reply) -> Result<Sent, Code> {
-        self.send_event(emit, Wants::Answers(reply))
+    pub fn ask(&mut self, emit: &Emit<'_>, ack: PendingAck) -> Result<Sent, Code> {
+        self.send_event(emit, Wants::Answers(ack))
     }
 
     fn send_event(&mut self, emit: &Emit<'_>, wants: Wants) -> Result<Sent, Code> {
@@ -296,12 +297,12 @@ impl<'a> Context<'a> {
 
     /// Answers an acknowledgement. Nothing happens when the socket is gone. Arguments that would end a stock client's
     /// connection are counted, and `null` is the answer.
-    pub fn reply(&mut self, reply: Reply, args: &Args) {
+    pub fn acknowledge(&mut self, ack: PendingAck, args: &Args) {
         if args.is_sound() {
-            return self.state.reply(reply, args);
+            return self.state.acknowledge(ack, args);
         }
-        self.state.stats.drop("unsound_answer");
-        self.state.reply(reply, &Args::new().json("null"));
+        self.state.stats.drop(DropCause::UnsoundAnswer);
+        self.state.acknowledge(ack, &Args::new().json("null"));
     }
 
     /// Ends a socket once the hook has returned; its client is told and does not come back by itself.
@@ -331,7 +332,7 @@ impl<'a> Context<'a> {
         let Some(key) = self.state.find_socket(event.socket) else { return Ok(()) };
         let args = joined(event.args, event.attachments);
         let (socket, space, ack) =
-            (event.socket, self.state.sockets[key].space, event.reply.map(|reply| reply.id));
+            (event.socket, self.state.sockets[key].space, event.ack.map(|ack| ack.id.number()));
         self.state.ask_backend(&Entry {
             kind: "event",
             socket,

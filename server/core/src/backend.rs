@@ -11,6 +11,7 @@
 //! | `event` and `ack` | an event whose recipients are asked to acknowledge; their answers come onto the stream with this number |
 
 use crate::{
+    DropCause,
     answers::Asker,
     args::Args,
     code::Code,
@@ -58,7 +59,7 @@ impl State {
             None => None,
             Some(name) => match self.find_space(name) {
                 Some(space) => Some(space),
-                None => return self.stats.drop("unknown_namespace"),
+                None => return self.stats.drop(DropCause::UnknownNamespace),
             },
         };
         let targets: Vec<Target<'_>> = message.targets.iter().map(|target| Target::parse(target)).collect();
@@ -77,7 +78,7 @@ impl State {
         match (count, message.ack) {
             (Some(count), _) => self.stats.deliveries_remote += count,
             (None, Some(number)) => {
-                self.stats.drop("too_many_asks");
+                self.stats.drop(DropCause::TooManyAsks);
                 recipients.into_iter().for_each(|key| self.append_no_answer(key, number, Code::TooMany));
             }
             (None, None) => {}
@@ -95,19 +96,19 @@ impl State {
     fn deliver_backend_answer(&mut self, message: &BackendMessage<'_>, id: u64) {
         for target in &message.targets {
             let Some(key) = SocketId::parse(target).and_then(|id| self.find_socket(id)) else { continue };
-            let Some(reply) = self.take_asked(self.sockets[key].id, id) else {
-                self.stats.drop("unknown_backend_ack");
+            let Some(ack) = self.take_asked(self.sockets[key].id, id) else {
+                self.stats.drop(DropCause::UnknownBackendAck);
                 continue;
             };
-            self.reply(reply, &Args::from_parts(message.args.join(","), message.attachments.clone()));
+            self.acknowledge(ack, &Args::from_parts(message.args.join(","), message.attachments.clone()));
         }
     }
 
     /// Checks everything a recipient could stumble over. The error is the cause it is counted under.
-    fn parse_backend_message<'a>(&self, payload: &'a [u8]) -> Result<BackendMessage<'a>, &'static str> {
+    fn parse_backend_message<'a>(&self, payload: &'a [u8]) -> Result<BackendMessage<'a>, DropCause> {
         let limits = &self.config.limits;
         if payload.len() > limits.payload_bytes_max {
-            return Err("oversized_backend_message");
+            return Err(DropCause::OversizedBackendMessage);
         }
         let text = core::str::from_utf8(payload).map_err(|_| MALFORMED)?;
         if !json::nests_within(text, limits.json_depth_max) {
@@ -123,7 +124,7 @@ impl State {
         if let Some(event) = event {
             let name = parse_string(event).ok_or(MALFORMED)?;
             if !may_reach_clients(&name, limits) {
-                return Err("bad_backend_event");
+                return Err(DropCause::BadBackendEvent);
             }
         }
         let raw_args: Vec<&RawValue> = match (field("args"), fields.get("response")) {
@@ -142,7 +143,7 @@ impl State {
 }
 
 /// The cause under which a message is counted that is not what it should be.
-const MALFORMED: &str = "malformed_backend_message";
+const MALFORMED: DropCause = DropCause::MalformedBackendMessage;
 
 /// Splits arguments into JSON with placeholders, and attachments. `None` when the binary data in them is malformed.
 fn take_binary<'a>(args: &[&'a RawValue]) -> Option<(Vec<Cow<'a, str>>, Vec<Frame>)> {

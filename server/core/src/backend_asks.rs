@@ -5,10 +5,11 @@
 //! Invariant: every question ends exactly once, by its answer, by the time, by the bus going away, or with its socket.
 
 use crate::{
-    app::{Completion, Reply},
+    AckId, DropCause, Ticket,
+    app::{Completion, PendingAck},
     code::Code,
     ids::SocketId,
-    output::{Outlet, Output, Publication},
+    output::{Destination, Output, Publication},
     placeholder::with_inline_binary,
     state::{Socket, State},
     time::Time,
@@ -28,7 +29,7 @@ pub(crate) struct Asks {
 
 #[derive(Debug)]
 struct Owed {
-    reply: Reply,
+    ack: PendingAck,
     timer: Option<Time>,
 }
 
@@ -51,12 +52,16 @@ impl State {
             return Err(Code::NoHandler);
         }
         if !self.bus.is_up {
-            self.stats.drop("backend_lost");
+            self.stats.drop(DropCause::BackendLost);
             return Err(Code::BusDown);
         }
         let payload = self.write_entry(entry);
         self.stats.bus_out += 1;
-        self.outputs.push_back(Output::Publish(Publication { outlet: Outlet::Stream, payload, ticket }));
+        self.outputs.push_back(Output::Publish(Publication {
+            destination: Destination::Stream,
+            payload,
+            ticket: ticket.map(Ticket::new),
+        }));
         Ok(())
     }
 
@@ -89,46 +94,46 @@ impl State {
     /// Puts an event onto the stream, and waits for a backend's answer if the client wants one.
     pub(crate) fn ask_backend(&mut self, entry: &Entry<'_>) -> Result<(), Code> {
         let Some(id) = entry.ack else { return self.append(entry, None) };
-        let reply = Reply { socket: entry.socket, id };
-        let Some(key) = self.find_socket(reply.socket) else { return Ok(()) };
+        let ack = PendingAck { socket: entry.socket, id: AckId::new(id) };
+        let Some(key) = self.find_socket(ack.socket) else { return Ok(()) };
         if self.sockets[key].pending >= self.config.limits.pending_acks_max {
             return Err(Code::TooMany);
         }
         let ticket = self.next_sequence();
         self.append(entry, Some(ticket))?;
         // A client that uses an id twice at a time has given the first one up.
-        if let Some(earlier) = self.asks.tickets.get(&(reply.socket, id)) {
+        if let Some(earlier) = self.asks.tickets.get(&(ack.socket, id)) {
             self.take_owed(*earlier);
         }
         self.sockets[key].pending += 1;
-        let mut owed = Owed { reply, timer: None };
+        let mut owed = Owed { ack, timer: None };
         let by = self.now + self.config.limits.ack_timeout;
         self.timers.set(TimerKind::Ask(ticket), &mut owed.timer, Some(by));
         self.asks.owed.insert(ticket, owed);
-        self.asks.tickets.insert((reply.socket, id), ticket);
+        self.asks.tickets.insert((ack.socket, id), ticket);
         Ok(())
     }
 
-    fn take_owed(&mut self, ticket: u64) -> Option<Reply> {
+    fn take_owed(&mut self, ticket: u64) -> Option<PendingAck> {
         let mut owed = self.asks.owed.remove(&ticket)?;
         self.timers.set(TimerKind::Ask(ticket), &mut owed.timer, None);
-        self.asks.tickets.remove(&(owed.reply.socket, owed.reply.id));
-        if let Some(key) = self.find_socket(owed.reply.socket) {
+        self.asks.tickets.remove(&(owed.ack.socket, owed.ack.id.number()));
+        if let Some(key) = self.find_socket(owed.ack.socket) {
             self.sockets[key].pending = self.sockets[key].pending.saturating_sub(1);
         }
-        Some(owed.reply)
+        Some(owed.ack)
     }
 
     /// Whether a client here waits for this answer; from now on it no longer does.
-    pub(crate) fn take_asked(&mut self, socket: SocketId, id: u64) -> Option<Reply> {
+    pub(crate) fn take_asked(&mut self, socket: SocketId, id: u64) -> Option<PendingAck> {
         let ticket = *self.asks.tickets.get(&(socket, id))?;
         self.take_owed(ticket)
     }
 
     /// A question comes to its end without an answer.
     pub(crate) fn finish_ask(&mut self, ticket: u64, code: Code) {
-        if let Some(reply) = self.take_owed(ticket) {
-            self.completions.push(Completion::Unanswered { reply, code });
+        if let Some(ack) = self.take_owed(ticket) {
+            self.completions.push(Completion::Unanswered { ack, code });
         }
     }
 

@@ -5,15 +5,16 @@
 //! above the last one was heard before. Nobody publishes again what it heard.
 
 use crate::{
+    DropCause, Ticket,
     answers::Asker,
-    app::{Completion, CountOutcome, Reply},
+    app::{Completion, CountOutcome, PendingAck},
     code::Code,
     delivery::Target,
-    ids::Tag,
-    input::BusInput,
+    ids::NodeTag,
+    input::BusEvent,
     legacy::Legacy,
     message::Message,
-    output::{Outlet, Output, Publication},
+    output::{Destination, Output, Publication},
     parcel::{self, Parcel, Wanted},
     state::State,
     time::Time,
@@ -40,9 +41,9 @@ pub(crate) struct Bus {
     /// The number of the last message this node sent.
     sequence: u64,
     /// What was heard from each node.
-    pub(crate) heard: BTreeMap<Tag, Heard>,
+    pub(crate) heard: BTreeMap<NodeTag, Heard>,
     /// Messages sent to each node alone.
-    sent: BTreeMap<Tag, u64>,
+    sent: BTreeMap<NodeTag, u64>,
     /// Messages that go to the old cluster if no node of this one has their target.
     pub(crate) legacy: Legacy,
     beat: Option<Time>,
@@ -68,15 +69,15 @@ impl State {
         self.outputs.extend(own.into_iter().flatten().map(Output::Subscribe));
     }
 
-    pub(crate) fn bus_input(&mut self, input: BusInput<'_>) {
+    pub(crate) fn bus_input(&mut self, input: &BusEvent) {
         match input {
-            BusInput::Up => self.bus_up(),
-            BusInput::Down => self.bus_down(),
-            BusInput::SubscriptionsLost => self.rooms_unsubscribed(),
-            BusInput::Subscribed { channel } => self.channel_subscribed(channel),
-            BusInput::Message { channel, payload } => self.bus_message(channel, payload),
-            BusInput::Published { ticket, receivers } => self.receivers_known(ticket, receivers),
-            BusInput::Lost { ticket } => self.publication_lost(ticket),
+            BusEvent::Up => self.bus_up(),
+            BusEvent::Down => self.bus_down(),
+            BusEvent::SubscriptionsLost => self.rooms_unsubscribed(),
+            BusEvent::Subscribed { channel } => self.channel_subscribed(channel),
+            BusEvent::Message { channel, payload } => self.bus_message(channel, payload),
+            BusEvent::Published { ticket, receivers } => self.receivers_known(ticket.number(), *receivers),
+            BusEvent::Lost { ticket } => self.publication_lost(ticket.map(Ticket::number)),
         }
     }
 
@@ -112,7 +113,7 @@ impl State {
             }
             Some(Parcel::Left { ticket, count }) => self.recipients_left(ticket, count),
             Some(Parcel::Beat { sent }) => self.stats.bus_lag = Some(self.now - sent),
-            None => self.stats.drop("malformed_parcel"),
+            None => self.stats.drop(DropCause::MalformedNodeMessage),
         }
     }
 
@@ -135,7 +136,7 @@ impl State {
 
     fn deliver_parcel(&mut self, message: &parcel::Message<'_>) -> u64 {
         let Some(space) = self.find_space(&message.namespace) else {
-            self.stats.drop("unknown_namespace");
+            self.stats.drop(DropCause::UnknownNamespace);
             return 0;
         };
         let targets: Vec<Target<'_>> = message.targets.iter().map(|target| Target::parse(target)).collect();
@@ -151,7 +152,7 @@ impl State {
             Some(self.deliver(&mut recipients, &delivered))
         };
         let Some(count) = count else {
-            self.stats.drop("too_many_asks");
+            self.stats.drop(DropCause::TooManyAsks);
             return 0;
         };
         self.stats.deliveries_remote += count;
@@ -159,7 +160,7 @@ impl State {
     }
 
     /// Notes the number of a message; returns whether it was not heard before.
-    pub(crate) fn remember(&mut self, origin: Tag, sequence: u64) -> bool {
+    pub(crate) fn remember(&mut self, origin: NodeTag, sequence: u64) -> bool {
         let now = self.now;
         let heard = &mut self.bus.heard;
         if heard.len() >= HEARD_MAX && !heard.contains_key(&origin) {
@@ -192,7 +193,7 @@ impl State {
     }
 
     /// Numbers a message to one node.
-    pub(crate) fn next_node_number(&mut self, tag: Tag) -> u64 {
+    pub(crate) fn next_node_number(&mut self, tag: NodeTag) -> u64 {
         let sent = &mut self.bus.sent;
         if sent.len() >= HEARD_MAX && !sent.contains_key(&tag) {
             // Ids of nodes that never were could fill it: start over, as if this node had.
@@ -209,25 +210,29 @@ impl State {
         self.bus.sequence
     }
 
-    pub(crate) fn publish_to_node(&mut self, tag: Tag, payload: Vec<u8>) {
+    pub(crate) fn publish_to_node(&mut self, tag: NodeTag, payload: Vec<u8>) {
         if let Some(channel) = self.node_channel(tag) {
             self.publish(channel, payload, None);
         }
     }
 
     /// The channel on which the node `tag` hears what is for it alone.
-    pub(crate) fn node_channel(&self, tag: Tag) -> Option<String> {
+    pub(crate) fn node_channel(&self, tag: NodeTag) -> Option<String> {
         self.config.cluster.as_ref().map(|channels| format!("{}:node:{tag}", channels.prefix))
     }
 
     pub(crate) fn publish(&mut self, channel: String, payload: Vec<u8>, ticket: Option<u64>) {
         self.stats.bus_out += 1;
-        let outlet = Outlet::Channel(channel);
-        self.outputs.push_back(Output::Publish(Publication { outlet, payload, ticket }));
+        let destination = Destination::Channel(channel);
+        self.outputs.push_back(Output::Publish(Publication {
+            destination,
+            payload,
+            ticket: ticket.map(Ticket::new),
+        }));
     }
 
     fn publication_lost(&mut self, ticket: Option<u64>) {
-        self.stats.drop("bus_lost");
+        self.stats.drop(DropCause::BusLost);
         if let Some(ticket) = ticket {
             self.forget_legacy(ticket);
             self.finish_count(ticket, CountOutcome::BusDown);
@@ -236,8 +241,8 @@ impl State {
     }
 
     /// Hands an answer to the application, unless the socket that waits for it is gone.
-    pub(crate) fn complete(&mut self, reply: Reply, completion: Completion) {
-        if let Some(key) = self.find_socket(reply.socket) {
+    pub(crate) fn complete(&mut self, ack: PendingAck, completion: Completion) {
+        if let Some(key) = self.find_socket(ack.socket) {
             self.sockets[key].pending = self.sockets[key].pending.saturating_sub(1);
             self.completions.push(completion);
         }

@@ -9,7 +9,8 @@
 //! waits for, within those of its outbox, where they go.
 
 use crate::{
-    app::{Completion, CountOutcome, Reply},
+    DropCause,
+    app::{Completion, CountOutcome, PendingAck},
     args::Args,
     config::Limits,
     ids::SocketId,
@@ -33,7 +34,7 @@ pub(crate) struct Counts {
 /// A count in the making.
 #[derive(Debug)]
 pub(crate) struct Count {
-    pub(crate) reply: Reply,
+    pub(crate) ack: PendingAck,
     /// Recipients known so far.
     pub(crate) expected: u64,
     /// Publications whose receivers Redis has not named yet.
@@ -65,9 +66,9 @@ pub(crate) struct Gather {
 }
 
 impl Count {
-    pub(crate) fn new(reply: Reply, expected: u64) -> Count {
+    pub(crate) fn new(ack: PendingAck, expected: u64) -> Count {
         Count {
-            reply,
+            ack,
             expected,
             unconfirmed: 0,
             receivers: 0,
@@ -131,10 +132,10 @@ impl State {
     pub(crate) fn await_count(&mut self, ticket: u64, mut count: Count) {
         let by = self.now + self.config.limits.ack_timeout;
         self.timers.set(TimerKind::Count(ticket), &mut count.timer, Some(by));
-        if let Some(key) = self.find_socket(count.reply.socket) {
+        if let Some(key) = self.find_socket(count.ack.socket) {
             self.sockets[key].pending += 1;
         }
-        self.counts.by_socket.insert((count.reply.socket, ticket));
+        self.counts.by_socket.insert((count.ack.socket, ticket));
         self.counts.open.insert(ticket, count);
     }
 
@@ -145,7 +146,7 @@ impl State {
         count.unconfirmed = count.unconfirmed.saturating_sub(1);
         count.receivers += u64::from(receivers);
         if receivers == 0 && count.is_unicast {
-            self.stats.drop("unknown_target");
+            self.stats.drop(DropCause::UnknownTarget);
         }
         self.finish_if_complete(ticket);
     }
@@ -162,8 +163,8 @@ impl State {
     pub(crate) fn response(&mut self, ticket: u64, json: &str, attachments: &[Frame]) {
         let State { counts, config, sockets, .. } = self;
         let Some(count) = counts.open.get_mut(&ticket) else { return };
-        let asking = sockets.get_mut(count.reply.socket.slot() as usize);
-        let asking = asking.filter(|socket| socket.id == count.reply.socket);
+        let asking = sockets.get_mut(count.ack.socket.slot() as usize);
+        let asking = asking.filter(|socket| socket.id == count.ack.socket);
         let (Some(asking), Some(gather)) = (asking, count.gather.as_deref_mut()) else { return };
         gather.take(json, attachments, &mut asking.gathered_bytes, &config.limits);
         self.finish_if_complete(ticket);
@@ -205,25 +206,25 @@ impl State {
             CountOutcome::Complete if count.is_cut => CountOutcome::BusDown,
             outcome => outcome,
         };
-        let (reply, expected) = (count.reply, count.expected);
+        let (ack, expected) = (count.ack, count.expected);
         let completion = match count.gather {
-            None => Completion::Counted { reply, expected, outcome },
+            None => Completion::Counted { ack, expected, outcome },
             Some(gather) => {
                 let Gather { json, attachments, answered, kept, .. } = *gather;
                 let more = answered - kept as u64;
                 let responses = Args::from_parts(json, attachments);
-                Completion::Gathered { reply, expected, responses, more, outcome }
+                Completion::Gathered { ack, expected, responses, more, outcome }
             }
         };
-        self.complete(reply, completion);
+        self.complete(ack, completion);
     }
 
     fn take_count(&mut self, ticket: u64) -> Option<Count> {
         let mut count = self.counts.open.remove(&ticket)?;
-        self.counts.by_socket.remove(&(count.reply.socket, ticket));
+        self.counts.by_socket.remove(&(count.ack.socket, ticket));
         self.timers.set(TimerKind::Count(ticket), &mut count.timer, None);
         if let Some(gather) = &count.gather {
-            if let Some(key) = self.find_socket(count.reply.socket) {
+            if let Some(key) = self.find_socket(count.ack.socket) {
                 self.sockets[key].gathered_bytes -= gather.bytes;
             }
             gather.asked_as.and_then(|id| self.forget_question(id));

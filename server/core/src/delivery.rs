@@ -4,11 +4,12 @@
 //! delivery never waits for the bus.
 
 use crate::{
+    DropCause,
     answers::Asker,
-    app::Reply,
+    app::PendingAck,
     code::Code,
     counts::{Count, Gather},
-    ids::{SocketId, Tag},
+    ids::{NodeTag, SocketId},
     legacy::Source,
     message::Message,
     parcel::{self, Head, Wanted},
@@ -53,16 +54,16 @@ pub enum Wants {
     /// Nothing.
     Nothing,
     /// How many recipients there are.
-    Count(Reply),
+    Count(PendingAck),
     /// That, and what each of them answers. The message must carry no acknowledgement id yet.
-    Answers(Reply),
+    Answers(PendingAck),
 }
 
 impl Wants {
-    fn reply(self) -> Option<Reply> {
+    fn ack(self) -> Option<PendingAck> {
         match self {
             Wants::Nothing => None,
-            Wants::Count(reply) | Wants::Answers(reply) => Some(reply),
+            Wants::Count(ack) | Wants::Answers(ack) => Some(ack),
         }
     }
 
@@ -95,8 +96,8 @@ pub enum Sent {
 impl State {
     /// Sends a message to others in a namespace.
     pub(crate) fn send(&mut self, space: usize, outgoing: &Outgoing<'_>) -> Result<Sent, Code> {
-        if let Some(reply) = outgoing.wants.reply() {
-            let waiting = self.find_socket(reply.socket).ok_or(Code::NotMember)?;
+        if let Some(ack) = outgoing.wants.ack() {
+            let waiting = self.find_socket(ack.socket).ok_or(Code::NotMember)?;
             if self.sockets[waiting].pending >= self.config.limits.pending_acks_max {
                 return Err(Code::TooMany);
             }
@@ -130,16 +131,16 @@ impl State {
         let Locally { ticket, expected, asked_as } = locally;
         let is_cut = !elsewhere.is_empty() && !self.bus.is_up;
         if is_cut {
-            self.stats.drop("bus_down");
+            self.stats.drop(DropCause::BusDown);
         } else if !elsewhere.is_empty() {
             self.publish_message(space, outgoing, ticket, elsewhere);
         }
         let publications = if is_cut { 0 } else { elsewhere.len() };
         let is_gathering = matches!(outgoing.wants, Wants::Answers(_));
-        match outgoing.wants.reply() {
-            Some(reply) if publications > 0 || is_gathering && expected > 0 => {
+        match outgoing.wants.ack() {
+            Some(ack) if publications > 0 || is_gathering && expected > 0 => {
                 let is_unicast = elsewhere.iter().all(|channel| matches!(channel, Elsewhere::Node(_)));
-                let mut count = Count::new(reply, expected);
+                let mut count = Count::new(ack, expected);
                 (count.unconfirmed, count.is_unicast, count.is_cut) = (publications, is_unicast, is_cut);
                 count.gather = is_gathering.then(|| Box::new(Gather::new(asked_as)));
                 self.await_count(ticket, count);
@@ -186,7 +187,7 @@ impl State {
             let Target::Socket(id) = *target else { continue };
             let is_here = self.find_socket(id).is_some_and(|key| self.sockets[key].space == space);
             if !is_here && (is_alone || id.tag() == self.tag) {
-                self.stats.drop("unknown_target");
+                self.stats.drop(DropCause::UnknownTarget);
             }
         }
     }
@@ -260,6 +261,6 @@ struct Locally {
 /// A channel that other nodes listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Elsewhere<'a> {
-    Node(Tag),
+    Node(NodeTag),
     Room(&'a str),
 }

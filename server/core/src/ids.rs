@@ -23,25 +23,25 @@ pub trait Entropy {
 
 /// Names one run of one node: a node that restarts is another incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tag([u8; 4]);
+pub struct NodeTag([u8; 4]);
 
-impl Tag {
+impl NodeTag {
     /// Draws a new tag.
-    pub fn random(entropy: &mut dyn Entropy) -> Tag {
+    pub fn random(entropy: &mut dyn Entropy) -> NodeTag {
         let mut bytes = [0; 4];
         entropy.fill(&mut bytes);
-        Tag(bytes)
+        NodeTag(bytes)
     }
 
     /// Reads the form that [`fmt::Display`] writes: eight hexadecimal digits.
-    pub fn parse(text: &str) -> Option<Tag> {
+    pub fn parse(text: &str) -> Option<NodeTag> {
         let is_hex = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let number = is_hex.then(|| u32::from_str_radix(text, 16).ok()).flatten()?;
-        Some(Tag(number.to_be_bytes()))
+        Some(NodeTag(number.to_be_bytes()))
     }
 }
 
-impl fmt::Display for Tag {
+impl fmt::Display for NodeTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", u32::from_be_bytes(self.0))
     }
@@ -53,7 +53,7 @@ pub struct SocketId([u8; SOCKET_ID_BYTES]);
 
 impl SocketId {
     /// Builds the id of the socket in `slot` of the node `tag`.
-    pub fn new(tag: Tag, slot: u32, entropy: &mut dyn Entropy) -> SocketId {
+    pub fn new(tag: NodeTag, slot: u32, entropy: &mut dyn Entropy) -> SocketId {
         let mut bytes = [0; SOCKET_ID_BYTES];
         bytes[..4].copy_from_slice(&tag.0);
         bytes[4..8].copy_from_slice(&slot.to_be_bytes());
@@ -80,8 +80,8 @@ impl SocketId {
     }
 
     /// The incarnation that owns the socket.
-    pub fn tag(self) -> Tag {
-        Tag([self.0[0], self.0[1], self.0[2], self.0[3]])
+    pub fn tag(self) -> NodeTag {
+        NodeTag([self.0[0], self.0[1], self.0[2], self.0[3]])
     }
 
     /// The slot in the owner's socket table.
@@ -109,11 +109,11 @@ impl SocketIdText {
 
 /// The random part of a session id. Has no `Debug` output of its bits: it is a secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Secret([u8; SECRET_BYTES]);
+pub(crate) struct Secret([u8; SECRET_BYTES]);
 
 impl Secret {
     /// Draws a new secret of 128 bits.
-    pub fn random(entropy: &mut dyn Entropy) -> Secret {
+    pub(crate) fn random(entropy: &mut dyn Entropy) -> Secret {
         let mut bytes = [0; SECRET_BYTES];
         entropy.fill(&mut bytes);
         Secret(bytes)
@@ -132,6 +132,38 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The number under which a node wants to hear what became of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// The ticket with this number.
+    pub const fn new(number: u64) -> Ticket {
+        Ticket(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// The number a client gave to an acknowledgement it waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AckId(u64);
+
+impl AckId {
+    /// The id with this number.
+    pub const fn new(number: u64) -> AckId {
+        AckId(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// An Engine.IO session, as an application names it. It addresses nobody once the session has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionId {
@@ -140,7 +172,7 @@ pub struct SessionId {
 }
 
 /// Writes a session id: the node's name for the balancer, then the slot and the secret.
-pub fn session_id(name: &str, slot: u32, secret: Secret) -> String {
+pub(crate) fn session_id(name: &str, slot: u32, secret: Secret) -> String {
     let mut bytes = [0; 4 + SECRET_BYTES];
     bytes[..4].copy_from_slice(&slot.to_be_bytes());
     bytes[4..].copy_from_slice(&secret.0);
@@ -152,7 +184,7 @@ pub fn session_id(name: &str, slot: u32, secret: Secret) -> String {
 }
 
 /// Reads a session id of the node `name`: its slot and its secret.
-pub fn parse_session_id(name: &str, sid: &str) -> Option<(u32, Secret)> {
+pub(crate) fn parse_session_id(name: &str, sid: &str) -> Option<(u32, Secret)> {
     let text = sid.strip_prefix(name)?.strip_prefix('.')?;
     let mut bytes = [0; 4 + SECRET_BYTES];
     let written = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
@@ -184,13 +216,13 @@ mod tests {
     #[test]
     fn a_socket_id_reads_back() {
         let mut entropy = Counter(200);
-        let tag = Tag::random(&mut entropy);
+        let tag = NodeTag::random(&mut entropy);
         let id = SocketId::new(tag, 0x0102_0304, &mut entropy);
         let text = id.to_string();
         assert!(moorline_protocol::socket::is_socket_id(&text), "{text}");
         assert_eq!(SocketId::parse(&text), Some(id));
         assert_eq!((id.tag(), id.slot()), (tag, 0x0102_0304));
-        assert_eq!(Tag::parse(&tag.to_string()), Some(tag));
+        assert_eq!(NodeTag::parse(&tag.to_string()), Some(tag));
     }
 
     #[test]
@@ -200,7 +232,7 @@ mod tests {
             assert_eq!(SocketId::parse(text), None, "{text}");
         }
         for text in ["", "+0000001", "0000000", "000000001", "0000000g"] {
-            assert_eq!(Tag::parse(text), None, "{text}");
+            assert_eq!(NodeTag::parse(text), None, "{text}");
         }
     }
 

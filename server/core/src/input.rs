@@ -1,6 +1,7 @@
 //! What a node can be told.
 
-use crate::{conn::ConnId, transport::TransportKind};
+use crate::{Ticket, conn::ConnId, transport::TransportKind};
+use alloc::{string::String, vec::Vec};
 use core::time::Duration;
 use moorline_protocol::Reason;
 
@@ -66,7 +67,7 @@ pub enum Input<'a> {
         reason: Reason,
     },
     /// The bus has news.
-    Bus(BusInput<'a>),
+    Bus(&'a BusEvent),
     /// Close every session, spread evenly over this time, and take no new one.
     Drain {
         /// The time until the last session is closed.
@@ -83,37 +84,40 @@ pub enum Dialect {
     EngineIo,
 }
 
-/// News from the bus. Sent only to a node that was configured with channels.
-#[derive(Debug, Clone, Copy)]
-pub enum BusInput<'a> {
-    /// Publishing and receiving work, and everything subscribed before is subscribed again.
+/// What the bus tells the loop, in the order it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusEvent {
+    /// Both links are live and every channel wanted when the subscriber's came back has been confirmed.
     Up,
-    /// The bus cannot be used.
+    /// At least one link was lost. Said once per change; an `Up` that nobody had taken yet is withdrawn instead.
     Down,
-    /// No channel is subscribed until `Subscribed` says so again.
+    /// The subscriber's link was lost: no channel is confirmed until `Subscribed` says so again.
+    /// Also said when the bus was never up.
     SubscriptionsLost,
-    /// A channel is subscribed from here on.
+    /// Redis confirmed this channel, and no later wish about it is pending. Said again after each reconnect and
+    /// for each repeated wish.
     Subscribed {
-        /// The channel's name.
-        channel: &'a str,
+        /// The channel wished for.
+        channel: String,
     },
-    /// A message came in.
+    /// A message arrived. One may still come shortly after its channel was unsubscribed.
     Message {
-        /// The channel's name.
-        channel: &'a str,
-        /// The message, unchecked.
-        payload: &'a [u8],
+        /// The channel it was published to.
+        channel: String,
+        /// The message, as published.
+        payload: Vec<u8>,
     },
-    /// A publication with a ticket reached this many subscribers.
+    /// A publication with a ticket reached Redis.
     Published {
         /// The ticket it was published with.
-        ticket: u64,
-        /// How many subscribers got it, ourselves included.
+        ticket: Ticket,
+        /// Subscribers of the channel that got it. Somebody watching by pattern does not count.
         receivers: u32,
     },
-    /// A publication was lost and will not be sent again.
+    /// A publication was refused because the queue was full or the link down, was refused by Redis, or was queued
+    /// or in flight when the link died. One in flight may have arrived all the same; it is never sent twice.
     Lost {
         /// The ticket it was published with.
-        ticket: Option<u64>,
+        ticket: Option<Ticket>,
     },
 }

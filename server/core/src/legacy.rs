@@ -8,6 +8,7 @@
 //! publishes again what it heard here.
 
 use crate::{
+    DropCause,
     delivery::{Elsewhere, Outgoing, Target},
     ids::SocketId,
     state::State,
@@ -118,7 +119,7 @@ impl State {
         let bytes_left = self.config.limits.fanout_bytes_max;
         let waiting = Waiting { sender, rest, channels, bytes_left };
         if !self.bus.legacy.has_room(waiting.len_bytes()) {
-            self.stats.drop("legacy_busy");
+            self.stats.drop(DropCause::LegacyBusy);
             return false;
         }
         self.bus.legacy.insert(ticket, waiting);
@@ -148,13 +149,13 @@ impl State {
         };
         for target in targets {
             let Some(rest) = &waiting.rest else {
-                self.stats.drop("legacy_binary");
+                self.stats.drop(DropCause::LegacyBinary);
                 continue;
             };
             if !self.bus.legacy.allow(waiting.sender, now, max) {
-                self.stats.drop("legacy_rate");
+                self.stats.drop(DropCause::LegacyRate);
             } else if rest.len() > waiting.bytes_left {
-                self.stats.drop("legacy_size");
+                self.stats.drop(DropCause::LegacySize);
             } else {
                 waiting.bytes_left -= rest.len();
                 let payload = ["{\"socketId\":\"", target.text().as_str(), rest].concat();

@@ -8,50 +8,56 @@
 
 extern crate alloc;
 
-pub mod app;
-pub mod args;
-pub mod code;
-pub mod config;
-pub mod conn;
-pub mod ids;
-pub mod input;
-pub mod message;
-pub mod node;
-pub mod output;
-pub mod relay;
-pub mod stats;
-pub mod time;
-pub mod timer;
-
 mod answers;
+mod app;
+mod args;
 mod backend;
 mod backend_asks;
 mod bus;
+mod cause;
+mod code;
+mod config;
+mod conn;
 mod counts;
 mod crossing;
 mod delivery;
 mod drain;
+mod ids;
+mod input;
 mod legacy;
+mod message;
+mod node;
 mod outbox;
+mod output;
 mod parcel;
 mod placeholder;
+mod relay;
 mod rooms;
 mod session;
 mod state;
+mod stats;
+mod time;
+mod timer;
 mod transport;
 
-pub use app::{App, Context};
+pub use app::{
+    App, Completion, Connect, Context, CountOutcome, Data, Disconnect, Emit, Event, JoinOutcome, PendingAck,
+    Refusal,
+};
 pub use args::Args;
+pub use cause::{Cause, DropCause, Tally};
 pub use code::Code;
-pub use config::{Channels, Config, Limits};
+pub use config::{Channels, Config, Limits, NAMESPACE_BYTES_MAX};
 pub use conn::ConnId;
 pub use delivery::{Outgoing, Sent, Target, Wants};
-pub use ids::{Entropy, SessionId, SocketId, Tag};
-pub use input::{BusInput, Dialect, Input};
+pub use ids::{AckId, Entropy, NodeTag, SessionId, SocketId, Ticket};
+pub use input::{BusEvent, Dialect, Input};
+pub use legacy::Source;
 pub use message::Message;
-pub use node::Node;
-pub use output::{Answer, Outlet, Output, Publication, RequestError, close_code};
+pub use node::{Gauges, Node};
+pub use output::{Destination, Output, Publication, RequestAnswer, RequestError, close_code};
 pub use relay::Relay;
+pub use rooms::Joined;
 pub use stats::Stats;
 pub use time::Time;
 pub use timer::TimerKind;

@@ -7,12 +7,13 @@
 //! else notices.
 
 use crate::{
-    app::{App, Connect, Context, Data, Disconnect, Event, Reply},
+    DropCause,
+    app::{App, Connect, Context, Data, Disconnect, Event, PendingAck},
     backend::parse_string,
     code::Code,
     config::Config,
     conn::{Carried, ConnId},
-    ids::{Entropy, SessionId, Tag},
+    ids::{Entropy, NodeTag, SessionId},
     input::{Dialect, Input},
     message::Assembly,
     output::Output,
@@ -115,7 +116,7 @@ impl<A: App> Node<A> {
                 self.message(session, Data::Text(text));
             }
             Ok(Packet::Message(_)) if self.state.sessions[session].assembly.is_some() => {
-                self.state.refuse_packet(session, "missing_attachment");
+                self.state.refuse_packet(session, DropCause::MissingAttachment);
             }
             Ok(Packet::Message(packet)) => self.socket_packet(session, packet, &[]),
             Ok(Packet::Pong(_)) => {
@@ -125,9 +126,9 @@ impl<A: App> Node<A> {
             }
             Ok(Packet::Close) => self.state.closed_by_client(session),
             Ok(Packet::Open(_) | Packet::Ping(_) | Packet::Upgrade | Packet::Noop) => {
-                self.state.refuse_packet(session, "unexpected_packet");
+                self.state.refuse_packet(session, DropCause::UnexpectedPacket);
             }
-            Err(error) => self.state.refuse_packet(session, error.kind()),
+            Err(error) => self.state.refuse_packet(session, error.into()),
         }
     }
 
@@ -155,10 +156,10 @@ impl<A: App> Node<A> {
     fn attachment(&mut self, session: usize, bytes: &[u8]) {
         let bytes_max = self.state.config.limits.payload_bytes_max;
         let Some(mut assembly) = self.state.sessions[session].assembly.take() else {
-            return self.state.refuse_packet(session, "unexpected_binary");
+            return self.state.refuse_packet(session, DropCause::UnexpectedBinary);
         };
         match assembly.push(bytes, bytes_max) {
-            None => self.state.refuse_packet(session, "attachments_too_big"),
+            None => self.state.refuse_packet(session, DropCause::AttachmentsTooBig),
             Some(false) => self.state.sessions[session].assembly = Some(assembly),
             Some(true) => self.socket_packet(session, &assembly.packet, &assembly.attachments),
         }
@@ -168,14 +169,14 @@ impl<A: App> Node<A> {
     fn socket_packet(&mut self, session: usize, text: &str, attachments: &[Frame]) {
         let packet = match socket::decode(text) {
             Ok(packet) => packet,
-            Err(error) => return self.state.refuse_packet(session, error.kind()),
+            Err(error) => return self.state.refuse_packet(session, error.into()),
         };
         if packet.kind == Kind::Connect {
             return self.connect(session, packet.namespace, packet.data);
         }
         let space = self.state.find_space(packet.namespace);
         let joined = space.and_then(|space| self.state.sessions[session].socket_in(space));
-        let Some(socket) = joined else { return self.state.refuse_packet(session, "not_connected") };
+        let Some(socket) = joined else { return self.state.refuse_packet(session, DropCause::NotConnected) };
         match packet.kind {
             Kind::BinaryEvent { attachments: due } | Kind::BinaryAck { attachments: due }
                 if attachments.len() < due as usize =>
@@ -185,7 +186,9 @@ impl<A: App> Node<A> {
             Kind::Event | Kind::BinaryEvent { .. } => self.event(session, socket, &packet, attachments),
             Kind::Ack | Kind::BinaryAck { .. } => self.state.ack(session, socket, &packet, attachments),
             Kind::Disconnect => self.state.disconnect(session, socket),
-            Kind::Connect | Kind::ConnectError => self.state.refuse_packet(session, "unexpected_packet"),
+            Kind::Connect | Kind::ConnectError => {
+                self.state.refuse_packet(session, DropCause::UnexpectedPacket);
+            }
         }
     }
 
@@ -195,7 +198,7 @@ impl<A: App> Node<A> {
             Err(kind) => return self.state.refuse_packet(session, kind),
         };
         if namespace.len() > crate::config::NAMESPACE_BYTES_MAX {
-            return self.state.refuse_packet(session, "long_namespace");
+            return self.state.refuse_packet(session, DropCause::LongNamespace);
         }
         let Some(space) = self.state.find_space(namespace) else {
             let frame = socket::packet::connect_error(namespace, "Invalid namespace", "");
@@ -206,7 +209,7 @@ impl<A: App> Node<A> {
         if joined.socket_in(space).is_some()
             || joined.sockets.len() >= self.state.config.limits.namespaces_max
         {
-            return self.state.refuse_packet(session, "unexpected_connect");
+            return self.state.refuse_packet(session, DropCause::UnexpectedConnect);
         }
         let id = self.state.insert_socket(session, space);
         let connect = Connect { socket: id, namespace, auth };
@@ -236,8 +239,8 @@ impl<A: App> Node<A> {
         self.state.stats.events_in += 1;
         let (id, space) = (self.state.sockets[socket].id, self.state.sockets[socket].space);
         let namespace = self.state.spaces[space].name.clone();
-        let reply = packet.ack.map(|number| Reply { socket: id, id: number });
-        let event = Event { socket: id, namespace: &namespace, name, args: &args[1..], attachments, reply };
+        let ack = packet.ack.map(|number| PendingAck { socket: id, id: crate::AckId::new(number) });
+        let event = Event { socket: id, namespace: &namespace, name, args: &args[1..], attachments, ack };
         self.app.event(&mut Context::new(&mut self.state), &event);
     }
 
@@ -300,7 +303,7 @@ impl<A: App> Node<A> {
     }
 
     /// This incarnation's tag.
-    pub fn tag(&self) -> Tag {
+    pub fn tag(&self) -> NodeTag {
         self.state.tag
     }
 
@@ -315,20 +318,15 @@ impl<A: App> Node<A> {
     }
 
     /// How many sessions, sockets and rooms there are.
-    pub fn population(&self) -> Population {
+    pub fn gauges(&self) -> Gauges {
         let State { sessions, sockets, rooms, timers, .. } = &self.state;
-        Population {
-            sessions: sessions.len(),
-            sockets: sockets.len(),
-            rooms: rooms.len(),
-            timers: timers.len(),
-        }
+        Gauges { sessions: sessions.len(), sockets: sockets.len(), rooms: rooms.len(), timers: timers.len() }
     }
 }
 
 /// How much of everything a node holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Population {
+pub struct Gauges {
     /// Engine.IO sessions.
     pub sessions: usize,
     /// Sockets in all namespaces.
@@ -341,15 +339,15 @@ pub struct Population {
 
 impl State {
     /// Ends a session whose client broke the protocol, and counts how.
-    fn refuse_packet(&mut self, session: usize, kind: &'static str) {
-        self.stats.drop(kind);
+    fn refuse_packet(&mut self, session: usize, cause: DropCause) {
+        self.stats.drop(cause);
         self.doom(session, Reason::ParseError);
     }
 
     /// Keeps a binary packet until its attachments are there.
     fn await_attachments(&mut self, session: usize, packet: &str, attachments: usize) {
         if attachments > self.config.limits.attachments_max {
-            return self.refuse_packet(session, "too_many_attachments");
+            return self.refuse_packet(session, DropCause::TooManyAttachments);
         }
         let due = self.now + self.config.limits.assembly_timeout;
         self.sessions[session].assembly = Some(Box::new(Assembly::new(packet, attachments, due)));
@@ -372,7 +370,7 @@ impl State {
             Due::Probe => self.probe_due(key),
             Due::End(reason) => {
                 if self.sessions[key].is_assembly_late(self.now) {
-                    self.stats.drop("late_attachment");
+                    self.stats.drop(DropCause::LateAttachment);
                 }
                 return self.doom(key, reason);
             }
@@ -408,37 +406,37 @@ impl State {
     }
 }
 
-fn parse_auth(data: &str, depth_max: usize) -> Result<Option<&RawValue>, &'static str> {
+fn parse_auth(data: &str, depth_max: usize) -> Result<Option<&RawValue>, DropCause> {
     if data.is_empty() {
         return Ok(None);
     }
     if !json::nests_within(data, depth_max) {
-        return Err("deep_json");
+        return Err(DropCause::DeepJson);
     }
-    serde_json::from_str(data).map(Some).map_err(|_| "bad_json")
+    serde_json::from_str(data).map(Some).map_err(|_| DropCause::BadJson)
 }
 
 /// Splits an array into its items, all borrowed. What passes is safe to send on.
-fn parse_items(data: &str, depth_max: usize, attachments: usize) -> Result<Vec<&RawValue>, &'static str> {
+fn parse_items(data: &str, depth_max: usize, attachments: usize) -> Result<Vec<&RawValue>, DropCause> {
     if !json::nests_within(data, depth_max) {
-        return Err("deep_json");
+        return Err(DropCause::DeepJson);
     }
-    let items = serde_json::from_str(data).map_err(|_| "bad_json")?;
+    let items = serde_json::from_str(data).map_err(|_| DropCause::BadJson)?;
     if attachments > 0 && !has_fitting_placeholders(data, attachments) {
-        return Err("bad_placeholder");
+        return Err(DropCause::BadPlaceholder);
     }
     Ok(items)
 }
 
 /// The first item of an event: a name that is not reserved, or a number.
-fn event_name<'a>(items: &[&'a RawValue]) -> Result<Cow<'a, str>, &'static str> {
-    let name = items.first().ok_or("bad_event_name")?.get();
+fn event_name<'a>(items: &[&'a RawValue]) -> Result<Cow<'a, str>, DropCause> {
+    let name = items.first().ok_or(DropCause::BadEventName)?.get();
     match parse_string(name) {
-        Some(name) if socket::is_reserved(&name) => Err("reserved_event"),
+        Some(name) if socket::is_reserved(&name) => Err(DropCause::ReservedEvent),
         Some(name) => Ok(name),
         None if name.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
             Ok(Cow::Borrowed(name))
         }
-        None => Err("bad_event_name"),
+        None => Err(DropCause::BadEventName),
     }
 }

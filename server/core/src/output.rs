@@ -1,6 +1,6 @@
 //! What a node wants done.
 
-use crate::conn::ConnId;
+use crate::{Ticket, conn::ConnId};
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::Reason;
 
@@ -15,7 +15,7 @@ pub enum Output {
         /// The connection.
         conn: ConnId,
         /// The answer.
-        answer: Answer,
+        answer: RequestAnswer,
     },
     /// Send what the outbox still holds, then close. A held GET is answered with that and the end of its session.
     Close {
@@ -36,7 +36,7 @@ pub enum Output {
 
 /// An answer that comes from no outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum RequestAnswer {
     /// To a POST: it was taken.
     Taken,
     /// To a held GET: nothing, ask again.
@@ -62,16 +62,16 @@ pub enum RequestError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
     /// Where it goes.
-    pub outlet: Outlet,
+    pub destination: Destination,
     /// The message.
     pub payload: Vec<u8>,
     /// With a ticket, what became of it is wanted.
-    pub ticket: Option<u64>,
+    pub ticket: Option<Ticket>,
 }
 
 /// Where a publication goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outlet {
+pub enum Destination {
     /// To whoever is subscribed to this channel now.
     Channel(String),
     /// Onto the stream that backends read, where it stays until one has.

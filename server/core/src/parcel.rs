@@ -5,7 +5,7 @@
 //!
 //! Invariant: what one node writes, every node of the same version reads back; anything else is `None`, never a panic.
 
-use crate::{delivery::Target, ids::Tag, message, time::Time};
+use crate::{delivery::Target, ids::NodeTag, message, time::Time};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use moorline_protocol::{Frame, json};
 
@@ -48,7 +48,7 @@ pub(crate) enum Wanted {
 /// A message for sockets.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Message<'a> {
-    pub(crate) origin: Tag,
+    pub(crate) origin: NodeTag,
     /// The origin's number for it, also the ticket of its count.
     pub(crate) sequence: u64,
     /// The origin's number for it on this channel, so that a gap shows; 0 for a message that has none.
@@ -63,7 +63,7 @@ pub(crate) struct Message<'a> {
 
 /// What a message's head says, for the one place that writes it.
 pub(crate) struct Head<'a> {
-    pub(crate) origin: Tag,
+    pub(crate) origin: NodeTag,
     pub(crate) sequence: u64,
     pub(crate) number: u64,
     pub(crate) wants: Wanted,
@@ -172,7 +172,7 @@ fn parse_message<'a>(head: &str, body: &'a [u8]) -> Option<Message<'a>> {
     let (origin, sequence, number, is_counted, namespace, targets, sizes): JsonHead<'_> =
         serde_json::from_str(head).ok()?;
     let (packet, attachments) = split_body(body, &sizes)?;
-    let origin = Tag::parse(origin)?;
+    let origin = NodeTag::parse(origin)?;
     let wants = if is_counted { Wanted::Count } else { Wanted::Nothing };
     Some(Message { origin, sequence, number, wants, namespace, targets, packet, attachments })
 }
@@ -194,7 +194,7 @@ mod tests {
 
     fn sample(targets: &[Target<'_>]) -> Vec<u8> {
         let head = Head {
-            origin: Tag::parse("00c0ffee").unwrap(),
+            origin: NodeTag::parse("00c0ffee").unwrap(),
             sequence: 7,
             number: 3,
             wants: Wanted::Count,

@@ -36,8 +36,8 @@ impl App for Relay {
 
     fn event(&mut self, context: &mut Context<'_>, event: &Event<'_>) {
         let answer = match &*event.name {
-            "@to" => to(context, event, event.reply.map_or(Wants::Nothing, Wants::Count)),
-            "@ask" => to(context, event, event.reply.map_or(Wants::Nothing, Wants::Answers)),
+            "@to" => to(context, event, event.ack.map_or(Wants::Nothing, Wants::Count)),
+            "@ask" => to(context, event, event.ack.map_or(Wants::Nothing, Wants::Answers)),
             "@join" => join(context, event),
             "@leave" => leave(context, event),
             "@whoami" => Ok(Some(Args::from_parts(whoami(context, event), Vec::new()))),
@@ -47,11 +47,11 @@ impl App for Relay {
         if let Err(code) = answer {
             context.count_refusal(code);
         }
-        let Some(reply) = event.reply else { return };
+        let Some(ack) = event.ack else { return };
         match answer {
-            Ok(Some(answer)) => context.reply(reply, &answer),
+            Ok(Some(answer)) => context.acknowledge(ack, &answer),
             Ok(None) => {}
-            Err(code) => context.reply(reply, &refusal(code, event)),
+            Err(code) => context.acknowledge(ack, &refusal(code, event)),
         }
     }
 
@@ -60,25 +60,25 @@ impl App for Relay {
     }
 
     fn completed(&mut self, context: &mut Context<'_>, completion: &Completion) {
-        let (reply, code, answer) = match completion {
-            Completion::Joined { reply, outcome } => {
+        let (ack, code, answer) = match completion {
+            Completion::Joined { ack, outcome } => {
                 let code = (*outcome == JoinOutcome::Unconfirmed).then_some(Code::Timeout);
-                (reply, code, join_answer(*outcome))
+                (ack, code, join_answer(*outcome))
             }
-            Completion::Unanswered { reply, code } => (reply, Some(*code), error_answer(*code)),
-            Completion::Counted { reply, expected, outcome } => {
+            Completion::Unanswered { ack, code } => (ack, Some(*code), error_answer(*code)),
+            Completion::Counted { ack, expected, outcome } => {
                 let code = code_of(*outcome);
-                (reply, code, expected_answer(code, *expected))
+                (ack, code, expected_answer(code, *expected))
             }
-            Completion::Gathered { reply, expected, responses, more, outcome } => {
+            Completion::Gathered { ack, expected, responses, more, outcome } => {
                 let code = code_of(*outcome);
-                (reply, code, gathered_answer(code, *expected, responses, *more))
+                (ack, code, gathered_answer(code, *expected, responses, *more))
             }
         };
         if let Some(code) = code {
             context.count_refusal(code);
         }
-        context.reply(*reply, &answer);
+        context.acknowledge(*ack, &answer);
     }
 }
 
@@ -158,7 +158,7 @@ fn encode(event: &Event<'_>, source: &Source<'_>) -> Message {
 fn join(context: &mut Context<'_>, event: &Event<'_>) -> Answer {
     let room = room_name(event)?;
     check_room_name(context, &room)?;
-    match context.join(event.socket, &room, event.reply)? {
+    match context.join(event.socket, &room, event.ack)? {
         Joined::Now(outcome) => Ok(Some(join_answer(outcome))),
         Joined::Waiting => Ok(None),
     }

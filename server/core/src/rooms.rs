@@ -7,9 +7,9 @@
 //! confirmation always belongs to the latest SUBSCRIBE.
 
 use crate::{
-    app::{Completion, JoinOutcome, Reply},
+    app::{Completion, JoinOutcome, PendingAck},
     code::Code,
-    ids::Tag,
+    ids::NodeTag,
     output::Output,
     state::State,
     time::Time,
@@ -27,11 +27,11 @@ pub(crate) struct Room {
     pub(crate) members: BTreeSet<usize>,
     interest: Interest,
     /// Joins to answer once the channel is confirmed, and by when each must be.
-    waiting: VecDeque<(Reply, Time)>,
+    waiting: VecDeque<(PendingAck, Time)>,
     /// Messages this node published to the room's channel.
     sent: u64,
     /// The last number each other node gave a message on the room's channel.
-    heard: BTreeMap<Tag, u64>,
+    heard: BTreeMap<NodeTag, u64>,
     /// Since when nobody is in it.
     empty_since: Option<Time>,
     timer: Option<Time>,
@@ -59,14 +59,19 @@ pub enum Joined {
 
 impl State {
     /// Puts a socket into a room. Being in it already is no error.
-    pub(crate) fn join(&mut self, socket: usize, name: &str, reply: Option<Reply>) -> Result<Joined, Code> {
+    pub(crate) fn join(
+        &mut self,
+        socket: usize,
+        name: &str,
+        ack: Option<PendingAck>,
+    ) -> Result<Joined, Code> {
         let limits = &self.config.limits;
         let member = &self.sockets[socket];
         let (rooms, pending) = (member.rooms.len(), member.pending);
         let space = member.space;
         let found = self.spaces[space].rooms.get(name).copied();
         let is_member = found.is_some_and(|room| self.rooms[room].members.contains(&socket));
-        if !is_member && rooms >= limits.rooms_max || reply.is_some() && pending >= limits.pending_acks_max {
+        if !is_member && rooms >= limits.rooms_max || ack.is_some() && pending >= limits.pending_acks_max {
             return Err(Code::TooMany);
         }
         let room = found.unwrap_or_else(|| self.insert_room(space, name));
@@ -75,20 +80,20 @@ impl State {
             self.rooms[room].empty_since = None;
             self.sockets[socket].rooms.push(room);
         }
-        let joined = self.answer_join(socket, room, reply);
+        let joined = self.answer_join(socket, room, ack);
         self.schedule_room(room);
         Ok(joined)
     }
 
-    fn answer_join(&mut self, socket: usize, room: usize, reply: Option<Reply>) -> Joined {
+    fn answer_join(&mut self, socket: usize, room: usize, ack: Option<PendingAck>) -> Joined {
         match self.rooms[room].interest {
             Interest::None | Interest::Confirmed => Joined::Now(JoinOutcome::Everywhere),
             Interest::Pending if !self.bus.is_up => Joined::Now(JoinOutcome::HereOnly),
             Interest::Pending => {
-                if let Some(reply) = reply {
+                if let Some(ack) = ack {
                     let by = self.now + self.config.limits.ack_timeout;
                     self.sockets[socket].pending += 1;
-                    self.rooms[room].waiting.push_back((reply, by));
+                    self.rooms[room].waiting.push_back((ack, by));
                 }
                 Joined::Waiting
             }
@@ -149,7 +154,7 @@ impl State {
     }
 
     /// The last number heard from `origin` on a room's channel, if that channel is still wanted.
-    pub(crate) fn room_heard(&mut self, channel: &str, origin: Tag) -> Option<&mut u64> {
+    pub(crate) fn room_heard(&mut self, channel: &str, origin: NodeTag) -> Option<&mut u64> {
         let key = self.find_room(channel)?;
         Some(self.rooms[key].heard.entry(origin).or_default())
     }
@@ -187,8 +192,8 @@ impl State {
     }
 
     fn answer_waiting(&mut self, key: usize, outcome: JoinOutcome) {
-        for (reply, _) in core::mem::take(&mut self.rooms[key].waiting) {
-            self.complete(reply, Completion::Joined { reply, outcome });
+        for (ack, _) in core::mem::take(&mut self.rooms[key].waiting) {
+            self.complete(ack, Completion::Joined { ack, outcome });
         }
     }
 
@@ -196,8 +201,8 @@ impl State {
     pub(crate) fn room_due(&mut self, key: usize) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         room.timer = None;
-        while let Some((reply, _)) = self.rooms[key].waiting.pop_front_if(|(_, by)| *by <= self.now) {
-            self.complete(reply, Completion::Joined { reply, outcome: JoinOutcome::Unconfirmed });
+        while let Some((ack, _)) = self.rooms[key].waiting.pop_front_if(|(_, by)| *by <= self.now) {
+            self.complete(ack, Completion::Joined { ack, outcome: JoinOutcome::Unconfirmed });
         }
         if self.lingers_until(key).is_some_and(|until| until <= self.now) {
             self.remove_room(key);

@@ -4,8 +4,9 @@
 //! closing happens at the end of an input, never in the middle of a delivery.
 
 use crate::{
+    DropCause,
     answers::Answers,
-    app::{Completion, Reply},
+    app::{Completion, PendingAck},
     args::Args,
     backend_asks::Asks,
     bus::Bus,
@@ -13,7 +14,7 @@ use crate::{
     conn::Conns,
     counts::Counts,
     crossing::Crossings,
-    ids::{self, Entropy, Secret, SessionId, SocketId, Tag},
+    ids::{self, Entropy, NodeTag, Secret, SessionId, SocketId},
     input::Dialect,
     message::Message,
     output::Output,
@@ -34,7 +35,7 @@ use slab::Slab;
 pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) entropy: Box<dyn Entropy>,
-    pub(crate) tag: Tag,
+    pub(crate) tag: NodeTag,
     /// The time of the input being handled.
     pub(crate) now: Time,
     pub(crate) conns: Conns,
@@ -98,7 +99,7 @@ pub(crate) struct Namespace {
 
 impl State {
     pub(crate) fn new(config: Config, mut entropy: Box<dyn Entropy>, now: Time) -> State {
-        let tag = Tag::random(&mut *entropy);
+        let tag = NodeTag::random(&mut *entropy);
         let spaces = config
             .namespaces
             .iter()
@@ -186,7 +187,7 @@ impl State {
         }
         let was_empty = session.outbox.is_empty();
         if session.outbox.push(message, self.config.limits.outbox_bytes_max).is_err() {
-            self.stats.drop("slow_consumer");
+            self.stats.drop(DropCause::SlowConsumer);
             self.doom(key, Reason::SlowConsumer);
             return false;
         }
@@ -197,12 +198,13 @@ impl State {
     }
 
     /// Answers an acknowledgement, unless the socket that waits for it is gone.
-    pub(crate) fn reply(&mut self, reply: Reply, args: &Args) {
-        let Some(key) = self.find_socket(reply.socket) else { return };
+    pub(crate) fn acknowledge(&mut self, ack: PendingAck, args: &Args) {
+        let Some(key) = self.find_socket(ack.socket) else { return };
         let (session, space) = (self.sockets[key].session, self.sockets[key].space);
-        let (namespace, ack) = (&*self.spaces[space].name, Some(reply.id));
+        let (namespace, number) = (&*self.spaces[space].name, Some(ack.id.number()));
         let attachments = args.attachments();
-        let frame = packet::ack(Envelope { namespace, ack, attachments: attachments.len() }, args.as_json());
+        let frame =
+            packet::ack(Envelope { namespace, ack: number, attachments: attachments.len() }, args.as_json());
         if self.enqueue(session, &Message::new(frame, attachments.to_vec())) {
             self.stats.events_out += 1;
         }
@@ -233,7 +235,7 @@ impl State {
         for &(_, socket) in &session.sockets {
             self.remove_socket(socket, reason);
         }
-        *self.stats.sessions_closed.entry(reason.as_str()).or_default() += 1;
+        self.stats.sessions_closed.add(reason);
         self.release(session.transport, session.outbox, reason);
     }
 

@@ -1,8 +1,8 @@
 //! What a node counts. Plain numbers; the shell turns them into metrics.
 
-use crate::code::Code;
-use alloc::collections::BTreeMap;
+use crate::{Code, DropCause, Tally};
 use core::time::Duration;
+use moorline_protocol::Reason;
 
 /// Counters since the start, and the last measured lag.
 #[derive(Debug, Clone, Default)]
@@ -20,11 +20,11 @@ pub struct Stats {
     /// Sessions that moved from polling to a WebSocket.
     pub upgrades: u64,
     /// Sessions ended, by reason.
-    pub sessions_closed: BTreeMap<&'static str, u64>,
+    pub sessions_closed: Tally<Reason>,
     /// What was not delivered or not understood, by cause.
-    pub drops: BTreeMap<&'static str, u64>,
+    pub drops: Tally<DropCause>,
     /// Relay requests refused, by code.
-    pub refusals: BTreeMap<&'static str, u64>,
+    pub refusals: Tally<Code>,
     /// Messages that came in from the bus.
     pub bus_in: u64,
     /// Messages handed to the bus.
@@ -39,12 +39,12 @@ pub struct Stats {
 
 impl Stats {
     /// Counts something that was dropped.
-    pub(crate) fn drop(&mut self, cause: &'static str) {
-        *self.drops.entry(cause).or_default() += 1;
+    pub(crate) fn drop(&mut self, cause: DropCause) {
+        self.drops.add(cause);
     }
 
     /// Counts a refused request.
     pub(crate) fn refuse(&mut self, code: Code) {
-        *self.refusals.entry(code.as_str()).or_default() += 1;
+        self.refusals.add(code);
     }
 }

@@ -15,11 +15,12 @@
 //! one transport takes it, so moving to a WebSocket loses, doubles and reorders nothing.
 
 use crate::{
+    DropCause,
     conn::{Carried, ConnId},
     ids,
     input::Dialect,
     outbox::Outbox,
-    output::{Answer, Output, RequestError},
+    output::{Output, RequestAnswer, RequestError},
     session::Session,
     state::{State, slot},
     time::Time,
@@ -193,7 +194,7 @@ impl State {
         let away = away.filter_map(|(key, session)| Some((away_since(session)?, key)));
         match away.min() {
             Some((since, key)) if self.now - since >= AWAY_MAX => {
-                self.stats.drop("session_evicted");
+                self.stats.drop(DropCause::SessionEvicted);
                 self.doom(key, Reason::TransportClose);
                 true
             }
@@ -210,14 +211,14 @@ impl State {
         let Some(key) = self.find_session(sid) else {
             let ended = ids::parse_session_id(&self.config.name, sid);
             if ended.is_some_and(|(_, secret)| self.crossings.take(secret, self.now)) {
-                return self.answer(conn, Answer::Noop);
+                return self.answer(conn, RequestAnswer::Noop);
             }
             return self.refuse(conn, RequestError::SessionUnknown);
         };
         let (now, session) = (self.now, &mut self.sessions[key]);
         let polling = match &mut session.transport {
             Transport::Polling(polling) if polling.poll.is_none() => polling,
-            Transport::Polling(_) => return self.refuse_second(key, conn, "second_poll"),
+            Transport::Polling(_) => return self.refuse_second(key, conn, DropCause::SecondPoll),
             Transport::WebSocket { .. } => return self.refuse(conn, RequestError::BadRequest),
         };
         (polling.poll, polling.packets_max) = (Some(conn), packets_max);
@@ -261,14 +262,14 @@ impl State {
         };
         match &mut self.sessions[key].transport {
             Transport::Polling(polling) if polling.post.is_none() => polling.post = Some(conn),
-            Transport::Polling(_) => return self.refuse_second(key, conn, "second_post"),
+            Transport::Polling(_) => return self.refuse_second(key, conn, DropCause::SecondPost),
             Transport::WebSocket { .. } => return self.refuse(conn, RequestError::BadRequest),
         }
         self.conns.insert(conn, Carried::Post(key));
     }
 
     /// A request beside another of its kind ends the session.
-    fn refuse_second(&mut self, key: usize, conn: ConnId, cause: &'static str) {
+    fn refuse_second(&mut self, key: usize, conn: ConnId, cause: DropCause) {
         self.stats.drop(cause);
         self.doom(key, Reason::TransportError);
         self.refuse(conn, RequestError::BadRequest);
@@ -280,7 +281,7 @@ impl State {
         let key = *key;
         *self.sessions[key].transport.post_mut() = None;
         self.conns.remove(conn);
-        self.answer(conn, Answer::Taken);
+        self.answer(conn, RequestAnswer::Taken);
     }
 
     /// A WebSocket that names a session. Only the first one of a session that polls may become its transport.
@@ -301,7 +302,7 @@ impl State {
     }
 
     fn close_extra(&mut self, conn: ConnId) {
-        self.stats.drop("second_websocket");
+        self.stats.drop(DropCause::SecondWebsocket);
         self.outputs.push_back(Output::Close { conn, reason: Reason::TransportClose });
     }
 
@@ -316,12 +317,12 @@ impl State {
 
     /// What the client sent is neither a test nor a move.
     pub(crate) fn refuse_probe(&mut self, key: usize) {
-        self.stats.drop("bad_probe");
+        self.stats.drop(DropCause::BadProbe);
         self.give_probe_up(key, Reason::ParseError);
     }
 
     fn test_probe(&mut self, key: usize, conn: ConnId) {
-        self.answer(conn, Answer::Probed);
+        self.answer(conn, RequestAnswer::Probed);
         let Session { transport: Transport::Polling(polling), outbox, .. } = &mut self.sessions[key] else {
             return;
         };
@@ -341,7 +342,7 @@ impl State {
         }
         if let Some(conn) = polling.take_poll(self.now) {
             self.conns.remove(conn);
-            self.answer(conn, Answer::Noop);
+            self.answer(conn, RequestAnswer::Noop);
         }
     }
 
@@ -374,7 +375,7 @@ impl State {
         let Transport::Polling(polling) = &self.sessions[key].transport else { return };
         match &polling.probe {
             Some(probe) if probe.by <= self.now => {
-                self.stats.drop("upgrade_timeout");
+                self.stats.drop(DropCause::UpgradeTimeout);
                 self.give_probe_up(key, Reason::UpgradeTimeout);
             }
             Some(_) => self.end_poll(key),
@@ -391,7 +392,7 @@ impl State {
         self.end_poll(key);
         if let Some(conn) = self.sessions[key].transport.post_mut().take() {
             self.conns.remove(conn);
-            self.answer(conn, Answer::Taken);
+            self.answer(conn, RequestAnswer::Taken);
         }
         self.doom(key, Reason::TransportClose);
     }
@@ -446,10 +447,10 @@ impl State {
     }
 
     fn refuse(&mut self, conn: ConnId, error: RequestError) {
-        self.answer(conn, Answer::Refused(error));
+        self.answer(conn, RequestAnswer::Refused(error));
     }
 
-    fn answer(&mut self, conn: ConnId, answer: Answer) {
+    fn answer(&mut self, conn: ConnId, answer: RequestAnswer) {
         self.outputs.push_back(Output::Answer { conn, answer });
     }
 }

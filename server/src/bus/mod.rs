@@ -29,45 +29,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use self::redis::RedisBus;
 pub use config::{RedisConfig, RedisUrlError};
 
-pub use moorline_core::{Outlet, Publication};
-
-/// What the bus tells the loop, in the order it happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BusEvent {
-    /// Both links are live and every channel wanted when the subscriber's came back has been confirmed.
-    Up,
-    /// At least one link was lost. Said once per change; an `Up` that nobody had taken yet is withdrawn instead.
-    Down,
-    /// The subscriber's link was lost: no channel is confirmed until `Subscribed` says so again.
-    /// Also said when the bus was never up.
-    SubscriptionsLost,
-    /// Redis confirmed this channel, and no later wish about it is pending. Said again after each reconnect and
-    /// for each repeated wish.
-    Subscribed {
-        /// The channel wished for.
-        channel: String,
-    },
-    /// A message arrived. One may still come shortly after its channel was unsubscribed.
-    Message {
-        /// The channel it was published to.
-        channel: String,
-        /// The message, as published.
-        payload: Vec<u8>,
-    },
-    /// A publication with a ticket reached Redis.
-    Published {
-        /// The ticket it was published with.
-        ticket: u64,
-        /// Subscribers of the channel that got it. Somebody watching by pattern does not count.
-        receivers: u32,
-    },
-    /// A publication was refused because the queue was full or the link down, was refused by Redis, or was queued
-    /// or in flight when the link died. One in flight may have arrived all the same; it is never sent twice.
-    Lost {
-        /// The ticket it was published with.
-        ticket: Option<u64>,
-    },
-}
+pub use moorline_core::{BusEvent, Destination, Publication, Ticket};
 
 /// The state of the bus at one moment, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

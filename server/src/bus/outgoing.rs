@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use super::{Outlet, Publication, lock};
+use super::{Destination, Publication, Ticket, lock};
 
 /// Shared by the loop, which offers, and the publisher, which takes.
 pub(super) struct Outgoing {
@@ -33,7 +33,7 @@ pub(super) struct Offered {
     /// The publisher sleeps and must be woken.
     pub(super) must_wake: bool,
     /// The tickets of what was refused.
-    pub(super) refused: Vec<Option<u64>>,
+    pub(super) refused: Vec<Option<Ticket>>,
 }
 
 /// What the publisher is to do next.
@@ -142,9 +142,9 @@ impl Outgoing {
 
 /// What a publication costs, the entry itself included, so that empty ones count as well.
 fn cost(publication: &Publication) -> usize {
-    let name_bytes = match &publication.outlet {
-        Outlet::Channel(channel) => channel.len(),
-        Outlet::Stream => 0,
+    let name_bytes = match &publication.destination {
+        Destination::Channel(channel) => channel.len(),
+        Destination::Stream => 0,
     };
     size_of::<Publication>() + name_bytes + publication.payload.len()
 }
@@ -155,11 +155,11 @@ mod tests {
 
     fn batch(count: u64) -> Vec<Publication> {
         let publication = |ticket| Publication {
-            outlet: Outlet::Channel("c".into()),
+            destination: Destination::Channel("c".into()),
             payload: vec![0; 99],
             ticket: Some(ticket),
         };
-        (0..count).map(publication).collect()
+        (0..count).map(Ticket::new).map(publication).collect()
     }
 
     fn live(bytes_max: usize) -> Outgoing {
@@ -172,7 +172,7 @@ mod tests {
     fn what_does_not_fit_is_refused_until_redis_answers() {
         let one = cost(&batch(1)[0]);
         let outgoing = live(2 * one);
-        assert_eq!(outgoing.offer(&mut batch(3)).refused, [Some(2)]);
+        assert_eq!(outgoing.offer(&mut batch(3)).refused, [Some(Ticket::new(2))]);
 
         let mut chunk = VecDeque::new();
         assert_eq!(outgoing.take(&mut chunk, usize::MAX), Work::Send(2 * one));
@@ -209,7 +209,10 @@ mod tests {
         outgoing.offer(&mut batch(3));
         let mut chunk = VecDeque::new();
         outgoing.take(&mut chunk, cost(&batch(1)[0]) + 1);
-        assert_eq!(chunk.iter().map(|sent| sent.ticket).collect::<Vec<_>>(), [Some(0), Some(1)]);
+        assert_eq!(
+            chunk.iter().map(|sent| sent.ticket).collect::<Vec<_>>(),
+            [Some(Ticket::new(0)), Some(Ticket::new(1))]
+        );
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::link::{Link, LinkError, Role, Sleeper};
 use super::outgoing::Work;
 use super::redis::Shared;
 use super::retry::{Backoff, Complaint, LinkThread};
-use super::{Outlet, Publication};
+use super::{Destination, Publication, Ticket};
 use crate::clock;
 
 /// A pipeline is closed at this size: large enough to be cheap, small enough that answers keep coming.
@@ -139,20 +139,20 @@ impl LinkThread for Publisher {
 
 /// Whether Redis is asked how many heard a publication. PUBLISH's own answer also counts who watches by pattern.
 fn is_counted(publication: &Publication) -> bool {
-    publication.ticket.is_some() && matches!(publication.outlet, Outlet::Channel(_))
+    publication.ticket.is_some() && matches!(publication.destination, Destination::Channel(_))
 }
 
 /// Returns how many answers Redis will give.
 fn push_publication(link: &mut Link, publication: &Publication, stream: &str) -> usize {
     let payload = publication.payload.as_slice();
-    match &publication.outlet {
-        Outlet::Channel(channel) => link.push(redis::cmd("PUBLISH").arg(channel).arg(payload)),
-        Outlet::Stream => {
+    match &publication.destination {
+        Destination::Channel(channel) => link.push(redis::cmd("PUBLISH").arg(channel).arg(payload)),
+        Destination::Stream => {
             let bound = ("MAXLEN", "~", STREAM_ENTRIES_MAX);
             link.push(redis::cmd("XADD").arg(stream).arg(bound).arg("*").arg("data").arg(payload));
         }
     }
-    if let Outlet::Channel(channel) = &publication.outlet
+    if let Destination::Channel(channel) = &publication.destination
         && is_counted(publication)
     {
         link.push(redis::cmd("PUBSUB").arg("NUMSUB").arg(channel));
@@ -163,7 +163,7 @@ fn push_publication(link: &mut Link, publication: &Publication, stream: &str) ->
 
 fn report(
     shared: &Shared,
-    ticket: Option<u64>,
+    ticket: Option<Ticket>,
     answer: Value,
     count: Option<&Value>,
     last_refusal: &mut Option<String>,

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::link::{LinkError, Role};
-use super::{BusEvent, lock};
+use super::{BusEvent, Ticket, lock};
 
 /// How the bus tells the loop that there is something to take.
 pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -74,14 +74,14 @@ impl EventQueue {
     }
 
     /// Queues the report on a publication that asked for one.
-    pub(super) fn published(&self, ticket: u64, receivers: u32) {
+    pub(super) fn published(&self, ticket: Ticket, receivers: u32) {
         let mut state = lock(&self.state);
         state.push(BusEvent::Published { ticket, receivers });
         self.wake_once(state);
     }
 
     /// Queues the loss of a publication, or counts it when it has no ticket.
-    pub(super) fn lost(&self, ticket: Option<u64>) {
+    pub(super) fn lost(&self, ticket: Option<Ticket>) {
         let mut state = lock(&self.state);
         match ticket {
             Some(_) => state.push(BusEvent::Lost { ticket }),
@@ -242,14 +242,14 @@ mod tests {
     #[test]
     fn the_loop_is_woken_once_until_it_has_taken_all() {
         let (queue, wakes) = queue(10, 10_000);
-        queue.published(1, 1);
-        queue.published(2, 1);
+        queue.published(Ticket::new(1), 1);
+        queue.published(Ticket::new(2), 1);
         assert_eq!(wakes.load(Ordering::SeqCst), 1);
         assert!(take(&queue, 1).1);
-        queue.published(3, 1);
+        queue.published(Ticket::new(3), 1);
         assert_eq!(wakes.load(Ordering::SeqCst), 1);
         assert!(!take(&queue, 2).1);
-        queue.published(4, 1);
+        queue.published(Ticket::new(4), 1);
         assert_eq!(wakes.load(Ordering::SeqCst), 2);
     }
 

@@ -19,7 +19,7 @@ use super::publisher::Publisher;
 use super::queue::{EventQueue, Wake};
 use super::retry::keep_link;
 use super::subscriber::Subscriber;
-use super::{BusEvent, BusStatus, Publication, RedisConfig, lock};
+use super::{BusEvent, BusStatus, Publication, RedisConfig, Ticket, lock};
 use crate::clock;
 
 /// How long the end waits for a thread that is inside a system call (resolving a name, connecting). After that the
@@ -182,7 +182,7 @@ impl Shared {
     }
 
     /// Counts a publication as lost and says so.
-    pub(super) fn lost(&self, ticket: Option<u64>) {
+    pub(super) fn lost(&self, ticket: Option<Ticket>) {
         self.counters.lost.fetch_add(1, Ordering::Relaxed);
         self.events.lost(ticket);
     }

@@ -11,7 +11,7 @@ use crate::wire::origin::OriginPattern;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser};
 use ipnet::IpNet;
-use moorline_core::config::{Channels, Limits};
+use moorline_core::{Channels, Limits};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;

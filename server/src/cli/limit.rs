@@ -3,7 +3,7 @@
 //! Owns the range in which each makes sense: the lower end keeps a node usable, the upper end keeps it bounded.
 
 use super::value::{count_within, duration_within, switch};
-use moorline_core::config::Limits;
+use moorline_core::Limits;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 

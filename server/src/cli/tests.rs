@@ -2,7 +2,7 @@
 
 use super::*;
 use clap::CommandFactory;
-use moorline_core::config::{Channels, Limits};
+use moorline_core::{Channels, Limits};
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 

@@ -4,7 +4,7 @@
 //! nothing there.
 
 use ipnet::IpNet;
-use moorline_core::config::NAMESPACE_BYTES_MAX;
+use moorline_core::NAMESPACE_BYTES_MAX;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
