@@ -3,62 +3,63 @@
 //! Owns every truth of a running node: sessions, sockets, rooms, what is awaited from other nodes. It never does I/O,
 //! never reads a clock and never starts a thread; in `no_std` there is none to reach for.
 //!
+//! Start at [`Node`], whose documentation is the contract and a whole run loop, and at [`App`] for an application of your
+//! own; [`Relay`] is the built-in one.
+//!
+//! A tour of the folders, from what everybody may name to what names everybody:
+//!
+//! * `words`: plain types
+//! * `session`, `socket`, `acks`, `cluster`, `backend`, `deadlines`: tables that own their fields, and the moves that touch
+//!   several of them (`moves.rs`, one a folder)
+//! * `state.rs`: the tables together
+//! * `rights`, `app`: who may do what, the hooks of an application and the commands it gives
+//! * `node.rs`: the API
+//!
 //! Invariant: equal inputs at equal times, with equal entropy, give equal outputs byte for byte.
 #![no_std]
 
 extern crate alloc;
 
-mod answers;
+mod acks;
 mod app;
-mod args;
 mod backend;
-mod backend_asks;
-mod bus;
-mod cause;
-mod code;
-mod config;
-mod conn;
-mod counts;
-mod crossing;
-mod delivery;
-mod drain;
-mod ids;
-mod input;
-mod legacy;
-mod message;
+mod cluster;
+mod deadlines;
+#[cfg(debug_assertions)]
+mod invariants;
 mod node;
-mod outbox;
-mod output;
-mod parcel;
-mod placeholder;
-mod relay;
-mod rooms;
+mod rights;
 mod session;
+mod socket;
 mod state;
-mod stats;
-mod time;
-mod timer;
-mod transport;
+mod words;
 
-pub use app::{
-    App, Completion, Connect, Context, CountOutcome, Data, Disconnect, Emit, Event, JoinOutcome, PendingAck,
-    Refusal,
+pub use app::{context::Context, hooks::App, relay::Relay};
+pub use deadlines::timers::TimerKind;
+pub use node::Node;
+pub use rights::{
+    names::{check_event_name, check_room_name},
+    sending::permitted_targets,
 };
-pub use args::Args;
-pub use cause::{Cause, DropCause, Tally};
-pub use code::Code;
-pub use config::{Channels, Config, Limits, NAMESPACE_BYTES_MAX};
-pub use conn::ConnId;
-pub use delivery::{Outgoing, Sent, Target, Wants};
-pub use ids::{AckId, Entropy, NodeTag, SessionId, SocketId, Ticket};
-pub use input::{BusEvent, Dialect, Input};
-pub use legacy::Source;
-pub use message::Message;
-pub use node::{Gauges, Node};
-pub use output::{Destination, Output, Publication, RequestAnswer, RequestError, close_code};
-pub use relay::Relay;
-pub use rooms::Joined;
-pub use stats::Stats;
-pub use time::Time;
-pub use timer::TimerKind;
-pub use transport::TransportKind;
+pub use words::{
+    args::Args,
+    cause::{Cause, DropCause, Tally},
+    code::Code,
+    completion::{Completion, CountOutcome, JoinOutcome, Joined},
+    config::{Channels, Config, Limits, NAMESPACE_BYTES_MAX},
+    conn::ConnId,
+    event::{Connect, Data, Disconnect, Event, Refusal},
+    ids::{Entropy, NodeTag, SessionId, SocketId, SocketIdText},
+    input::{BusEvent, Dialect, Input},
+    json::{parse_string, parse_targets},
+    keys::{RoomKey, SessionKey},
+    message::Message,
+    numbers::{AckId, RequestId, Ticket},
+    output::{Destination, Output, Publication, RequestAnswer, RequestError, close_code},
+    pending_ack::PendingAck,
+    stats::{Gauges, Stats},
+    target::{Emit, Outgoing, Receipt, Sent, Source, Target, Wants},
+    time::Time,
+};
+
+pub use moorline_protocol::TransportKind;

@@ -1,250 +1,176 @@
 //! A node: told what happened and when, it says what it wants done.
 //!
-//! Four kinds of methods that never mix: getters; `handle*`, which take what happened; `poll_*`, which give what is
-//! wanted; `pull`, which gives frames to whoever can send them.
+//! Owns the API and nothing else: four kinds of methods that never mix. Getters; `handle*`, which take what happened;
+//! `poll_*`, which give what is wanted; `pull`, which gives frames to the connection that can send them.
 //!
 //! Invariant: no input fails or does unbounded work; a peer that breaks the protocol is closed and counted, and nobody
 //! else notices.
 
 use crate::{
-    DropCause,
-    app::{App, Connect, Context, Data, Disconnect, Event, PendingAck},
-    backend::parse_string,
-    code::Code,
-    config::Config,
-    conn::{Carried, ConnId},
-    ids::{Entropy, NodeTag, SessionId},
-    input::{Dialect, Input},
-    message::Assembly,
-    output::Output,
-    placeholder::has_fitting_placeholders,
-    session::Due,
-    state::{Ended, State, slot},
-    stats::Stats,
-    time::Time,
-    timer::TimerKind,
-    transport::TransportKind,
+    app::{hooks::App, settle::settle},
+    cluster::moves::bus_event,
+    deadlines::{moves::due, timers::TimerKind},
+    session::moves::{connection_closed, open, poll, post, posted, pull, start_drain, transport_of, upgrade},
+    socket::packets::{binary, text},
+    state::State,
+    words::{
+        config::Config,
+        conn::ConnId,
+        ids::{Entropy, NodeTag},
+        input::Input,
+        output::Output,
+        stats::{Gauges, Stats},
+        time::Time,
+    },
 };
-use alloc::{borrow::Cow, boxed::Box, vec::Vec};
-use moorline_protocol::{
-    Frame, Reason,
-    engine::{self, Packet},
-    json,
-    socket::{self, Kind},
-};
-use serde_json::value::RawValue;
+use alloc::{boxed::Box, vec::Vec};
+use moorline_protocol::{Frame, TransportKind};
 
 /// One node with its application.
+///
+/// # Contract
+///
+/// The caller owns the connections, the clock and the bus. It keeps to this:
+///
+/// * **Time never goes back.** Each `now` is at least the one before it; any start will do.
+/// * **Outputs are done in order, and all of them, before the caller sleeps**: after every `handle` and
+///   `handle_timeout`, call [`Node::poll_output`] until it gives `None`.
+/// * **[`Output::Flush`] obliges the caller to [`Node::pull`]** from that connection until `pull` returns false, as fast
+///   as the connection takes frames. While it returns true more frames wait, and no further `Flush` announces them. A held
+///   GET is answered with the frames of one `pull`.
+/// * **[`Output::Answer`] answers the request** that the connection holds, once.
+/// * **[`Output::Close`]**: `pull` once more without a bound, send that, close, and say [`Input::Closed`]. Nothing comes
+///   for a connection after its `Closed`, and its [`ConnId`] must never be used again with the same generation.
+/// * **A connection that goes away** is told by [`Input::Closed`] at once, also while outputs for it are still queued:
+///   those may be skipped.
+/// * **[`Node::poll_timeout`]** says until when to sleep at most. Then call [`Node::handle_timeout`] until it returns
+///   false; after that the next deadline lies in the future.
+/// * **The bus** (subscriptions, publications) exists only for a node with [`Config::cluster`]. [`BusEvent`] says what is
+///   to be told of it.
+///
+/// In return no input blocks, fails or does unbounded work, and equal inputs at equal times, with equal entropy, give equal
+/// outputs byte for byte.
+///
+/// # A run loop
+///
+/// ```
+/// use moorline_core::{Config, ConnId, Dialect, Entropy, Input, Node, Output, Relay, Time, close_code};
+/// use moorline_protocol::{Frame, TransportKind};
+///
+/// struct Dice(u8); // A server asks the operating system.
+///
+/// impl Entropy for Dice {
+///     fn fill(&mut self, bytes: &mut [u8]) {
+///         bytes.iter_mut().for_each(|byte| {
+///             self.0 = self.0.wrapping_mul(73).wrapping_add(41);
+///             *byte = self.0;
+///         });
+///     }
+/// }
+///
+/// /// Does everything the node wants; returns the packets it sent.
+/// fn run(node: &mut Node<Relay>, now: Time) -> Vec<String> {
+///     let mut sent = Vec::new();
+///     let mut send = |frames: &mut Vec<Frame>| {
+///         sent.extend(frames.drain(..).map(|frame| String::from_utf8_lossy(frame.as_packet()).into_owned()));
+///     };
+///     let mut frames = Vec::new();
+///     while let Some(output) = node.poll_output() {
+///         match output {
+///             Output::Flush(conn) => {
+///                 while node.pull(conn, 64 * 1024, &mut frames) {}
+///                 send(&mut frames);
+///             }
+///             Output::Close { conn, reason } => {
+///                 node.pull(conn, usize::MAX, &mut frames);
+///                 send(&mut frames);
+///                 assert_eq!(close_code(reason), 1008, "the close frame of a WebSocket says why");
+///                 node.handle(now, Input::Closed { conn, reason });
+///             }
+///             other => unreachable!("a node alone with one WebSocket wants no {other:?}"),
+///         }
+///     }
+///     sent
+/// }
+///
+/// let mut now = Time::ZERO;
+/// let mut node = Node::new(Config::default(), Relay, Box::new(Dice(7)), now);
+/// let conn = ConnId { slot: 0, generation: 0 };
+/// let (transport, dialect) = (TransportKind::WebSocket, Dialect::SocketIo);
+/// node.handle(now, Input::Open { conn, transport, dialect });
+/// assert!(run(&mut node, now)[0].starts_with("0{\"sid\":"));
+/// node.handle(now, Input::Text { conn, text: "40" });
+/// assert!(run(&mut node, now)[0].starts_with("40{\"sid\":"));
+/// node.handle(now, Input::Text { conn, text: "421[\"@join\",\"lobby\"]" });
+/// assert_eq!(run(&mut node, now), ["431[{\"ok\":true}]"]);
+///
+/// // Nothing more is said: the node pings, waits for the pong in vain, and ends the session.
+/// let mut sent = Vec::new();
+/// while let Some((at, _)) = node.poll_timeout() {
+///     now = at; // A server sleeps until then, or until something happens.
+///     while node.handle_timeout(now, 64) {}
+///     sent.extend(run(&mut node, now));
+/// }
+/// assert_eq!((sent, node.gauges().sessions), (vec![String::from("2")], 0));
+/// ```
+///
+/// [`BusEvent`]: crate::BusEvent
 pub struct Node<A> {
     app: A,
     state: State,
+    /// How many inputs were handled, for the invariants.
+    #[cfg(debug_assertions)]
+    inputs: usize,
 }
 
 impl<A: App> Node<A> {
-    /// A new incarnation, at `now`.
+    /// A new incarnation, at `now`. It wants its own channels subscribed, if it has a cluster.
     pub fn new(config: Config, app: A, entropy: Box<dyn Entropy>, now: Time) -> Node<A> {
-        Node { app, state: State::new(config, entropy, now) }
+        Node {
+            app,
+            state: State::new(config, entropy, now),
+            #[cfg(debug_assertions)]
+            inputs: 0,
+        }
     }
 
     /// Takes in one thing that happened.
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
-        self.state.now = now;
+        let Node { app, state, .. } = self;
+        debug_assert!(now >= state.now, "time goes back");
+        state.now = now;
         match input {
-            Input::Text { conn, text } => self.text(conn, text),
-            Input::Binary { conn, bytes } => self.binary(conn, bytes),
-            Input::Bus(bus) => self.state.bus_input(bus),
-            Input::Open { conn, transport, dialect } => self.state.open(conn, transport, dialect),
-            Input::Poll { conn, sid, packets_max } => self.state.poll(conn, sid, packets_max),
-            Input::Post { conn, sid } => self.state.post(conn, sid),
-            Input::Posted { conn } => self.state.posted(conn),
-            Input::Upgrade { conn, sid } => self.state.upgrade(conn, sid),
-            Input::Closed { conn, reason } => self.state.connection_closed(conn, reason),
-            Input::Drain { over } => self.state.start_drain(over),
+            Input::Text { conn, text: packet } => text(app, state, conn, packet),
+            Input::Binary { conn, bytes } => binary(app, state, conn, bytes),
+            Input::Bus(event) => bus_event(state, event),
+            Input::Open { conn, transport, dialect } => open(state, conn, transport, dialect),
+            Input::Poll { conn, sid, packets_max } => poll(state, conn, sid, packets_max),
+            Input::Post { conn, sid } => post(state, conn, sid),
+            Input::Posted { conn } => posted(state, conn),
+            Input::Upgrade { conn, sid } => upgrade(state, conn, sid),
+            Input::Closed { conn, reason } => connection_closed(state, conn, reason),
+            Input::Drain { over } => start_drain(state, over),
         }
-        self.settle();
+        settle(app, state);
+        self.check_in_turn();
     }
 
     /// Handles at most `budget` deadlines that are due. Returns whether more are.
+    #[must_use = "true means that more is due: call again before sleeping"]
     pub fn handle_timeout(&mut self, now: Time, budget: usize) -> bool {
+        debug_assert!(now >= self.state.now, "time goes back");
         self.state.now = now;
         for _ in 0..budget {
             let Some(kind) = self.state.timers.pop_due(now) else { return false };
-            match kind {
-                TimerKind::Session(key) => self.state.session_due(key),
-                TimerKind::Room(key) => self.state.room_due(key),
-                TimerKind::Count(ticket) => self.state.count_due(ticket),
-                TimerKind::Ask(ticket) => self.state.finish_ask(ticket, Code::Timeout),
-                TimerKind::Answer(id) => self.state.answer_due(id),
-                TimerKind::Drain => self.state.drain_due(),
-                TimerKind::Beat => self.state.beat_due(),
-            }
-            self.settle();
+            due(&mut self.state, kind);
+            settle(&mut self.app, &mut self.state);
+            self.check_in_turn();
         }
         self.state.timers.next().is_some_and(|(at, _)| at <= now)
     }
 
-    /// Ends what this input doomed and tells the application what it has not heard yet, until nothing is left.
-    fn settle(&mut self) {
-        let Node { app, state } = self;
-        loop {
-            state.expel();
-            state.close_doomed();
-            if let Some(Ended { socket, space, reason }) = state.ended.pop() {
-                let namespace = state.spaces[space].name.clone();
-                app.disconnect(&mut Context::new(state), &Disconnect { socket, namespace, reason, space });
-            } else if !state.completions.is_empty() {
-                for completion in core::mem::take(&mut state.completions) {
-                    app.completed(&mut Context::new(state), &completion);
-                }
-            } else if state.doomed.is_empty() {
-                return;
-            }
-        }
-    }
-
-    fn text(&mut self, conn: ConnId, text: &str) {
-        match self.state.conns.get(conn) {
-            Some(&Carried::Session(session) | &Carried::Post(session)) => self.packet(session, text),
-            Some(&Carried::Probe(session)) => self.state.probe_text(session, conn, text),
-            Some(Carried::Poll(_) | Carried::Farewell(_)) | None => {}
-        }
-    }
-
-    fn packet(&mut self, session: usize, text: &str) {
-        match engine::decode(text) {
-            Ok(Packet::Message(text)) if self.state.sessions[session].dialect == Dialect::EngineIo => {
-                self.message(session, Data::Text(text));
-            }
-            Ok(Packet::Message(_)) if self.state.sessions[session].assembly.is_some() => {
-                self.state.refuse_packet(session, DropCause::MissingAttachment);
-            }
-            Ok(Packet::Message(packet)) => self.socket_packet(session, packet, &[]),
-            Ok(Packet::Pong(_)) => {
-                let interval = self.state.config.limits.ping_interval;
-                self.state.sessions[session].take_pong(self.state.now, interval);
-                self.state.schedule(session);
-            }
-            Ok(Packet::Close) => self.state.closed_by_client(session),
-            Ok(Packet::Open(_) | Packet::Ping(_) | Packet::Upgrade | Packet::Noop) => {
-                self.state.refuse_packet(session, DropCause::UnexpectedPacket);
-            }
-            Err(error) => self.state.refuse_packet(session, error.into()),
-        }
-    }
-
-    fn binary(&mut self, conn: ConnId, bytes: &[u8]) {
-        match self.state.conns.get(conn) {
-            Some(&Carried::Session(session) | &Carried::Post(session)) => {
-                match self.state.sessions[session].dialect {
-                    Dialect::SocketIo => self.attachment(session, bytes),
-                    Dialect::EngineIo => self.message(session, Data::Binary(bytes)),
-                }
-            }
-            Some(&Carried::Probe(session)) => self.state.refuse_probe(session),
-            Some(Carried::Poll(_) | Carried::Farewell(_)) | None => {}
-        }
-    }
-
-    /// A message of a session that speaks Engine.IO alone.
-    fn message(&mut self, key: usize, data: Data<'_>) {
-        self.state.stats.events_in += 1;
-        let session = SessionId { slot: slot(key), secret: self.state.sessions[key].secret };
-        self.app.message(&mut Context::new(&mut self.state), session, data);
-    }
-
-    /// The next attachment of a binary packet.
-    fn attachment(&mut self, session: usize, bytes: &[u8]) {
-        let bytes_max = self.state.config.limits.payload_bytes_max;
-        let Some(mut assembly) = self.state.sessions[session].assembly.take() else {
-            return self.state.refuse_packet(session, DropCause::UnexpectedBinary);
-        };
-        match assembly.push(bytes, bytes_max) {
-            None => self.state.refuse_packet(session, DropCause::AttachmentsTooBig),
-            Some(false) => self.state.sessions[session].assembly = Some(assembly),
-            Some(true) => self.socket_packet(session, &assembly.packet, &assembly.attachments),
-        }
-    }
-
-    /// A whole packet, or one whose attachments are still to come.
-    fn socket_packet(&mut self, session: usize, text: &str, attachments: &[Frame]) {
-        let packet = match socket::decode(text) {
-            Ok(packet) => packet,
-            Err(error) => return self.state.refuse_packet(session, error.into()),
-        };
-        if packet.kind == Kind::Connect {
-            return self.connect(session, packet.namespace, packet.data);
-        }
-        let space = self.state.find_space(packet.namespace);
-        let joined = space.and_then(|space| self.state.sessions[session].socket_in(space));
-        let Some(socket) = joined else { return self.state.refuse_packet(session, DropCause::NotConnected) };
-        match packet.kind {
-            Kind::BinaryEvent { attachments: due } | Kind::BinaryAck { attachments: due }
-                if attachments.len() < due as usize =>
-            {
-                self.state.await_attachments(session, text, due as usize);
-            }
-            Kind::Event | Kind::BinaryEvent { .. } => self.event(session, socket, &packet, attachments),
-            Kind::Ack | Kind::BinaryAck { .. } => self.state.ack(session, socket, &packet, attachments),
-            Kind::Disconnect => self.state.disconnect(session, socket),
-            Kind::Connect | Kind::ConnectError => {
-                self.state.refuse_packet(session, DropCause::UnexpectedPacket);
-            }
-        }
-    }
-
-    fn connect(&mut self, session: usize, namespace: &str, auth: &str) {
-        let auth = match parse_auth(auth, self.state.config.limits.json_depth_max) {
-            Ok(auth) => auth,
-            Err(kind) => return self.state.refuse_packet(session, kind),
-        };
-        if namespace.len() > crate::config::NAMESPACE_BYTES_MAX {
-            return self.state.refuse_packet(session, DropCause::LongNamespace);
-        }
-        let Some(space) = self.state.find_space(namespace) else {
-            let frame = socket::packet::connect_error(namespace, "Invalid namespace", "");
-            self.state.enqueue(session, &frame.into());
-            return;
-        };
-        let joined = &self.state.sessions[session];
-        if joined.socket_in(space).is_some()
-            || joined.sockets.len() >= self.state.config.limits.namespaces_max
-        {
-            return self.state.refuse_packet(session, DropCause::UnexpectedConnect);
-        }
-        let id = self.state.insert_socket(session, space);
-        let connect = Connect { socket: id, namespace, auth };
-        let verdict = self.app.connect(&mut Context::new(&mut self.state), &connect);
-        let frame = match verdict {
-            Ok(()) => socket::packet::connected(namespace, id.text().as_str()),
-            Err(refusal) => {
-                self.state.withdraw(session, id.slot() as usize);
-                socket::packet::connect_error(namespace, &refusal.message, &refusal.data)
-            }
-        };
-        let is_told = self.state.enqueue(session, &frame.into());
-        let Some(socket) = self.state.find_socket(id).filter(|_| is_told) else { return };
-        self.state.sockets[socket].is_connected = true;
-        self.state.sessions[session].connect_by = None;
-        self.state.schedule(session);
-        self.app.connected(&mut Context::new(&mut self.state), &connect);
-    }
-
-    fn event(&mut self, session: usize, socket: usize, packet: &socket::Packet<'_>, attachments: &[Frame]) {
-        let items = parse_items(packet.data, self.state.config.limits.json_depth_max, attachments.len());
-        let parsed = items.and_then(|items| event_name(&items).map(|name| (name, items)));
-        let (name, args) = match parsed {
-            Ok(event) => event,
-            Err(kind) => return self.state.refuse_packet(session, kind),
-        };
-        self.state.stats.events_in += 1;
-        let (id, space) = (self.state.sockets[socket].id, self.state.sockets[socket].space);
-        let namespace = self.state.spaces[space].name.clone();
-        let ack = packet.ack.map(|number| PendingAck { socket: id, id: crate::AckId::new(number) });
-        let event = Event { socket: id, namespace: &namespace, name, args: &args[1..], attachments, ack };
-        self.app.event(&mut Context::new(&mut self.state), &event);
-    }
-
     /// The next thing this node wants done.
+    #[must_use = "an output that is not done is lost"]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.state.outputs.pop_front()
     }
@@ -257,29 +183,17 @@ impl<A: App> Node<A> {
     /// Moves about `bytes` of frames for this connection to `frames`. Returns whether more remain. For a held GET it is
     /// as much as its client takes at once, and if there was anything, that GET is answered with it.
     pub fn pull(&mut self, conn: ConnId, bytes: usize, frames: &mut Vec<Frame>) -> bool {
-        let State { conns, sessions, .. } = &mut self.state;
-        match conns.get_mut(conn) {
-            Some(Carried::Session(key)) => sessions[*key].outbox.pull(bytes, frames),
-            Some(Carried::Farewell(outbox)) => outbox.pull(bytes, frames),
-            Some(&mut Carried::Poll(key)) => {
-                self.state.pull_poll(key, frames);
-                false
-            }
-            Some(Carried::Post(_) | Carried::Probe(_)) | None => false,
-        }
+        pull(&mut self.state, conn, bytes, frames)
     }
 
-    /// By which transport this node takes requests for `sid` at `now`, if it knows it.
+    /// The transport by which this node takes requests for `sid` at `now`, if it knows it.
     pub fn transport(&self, sid: &str, now: Time) -> Option<TransportKind> {
-        self.state.transport_of(sid, now)
+        transport_of(&self.state, sid, now)
     }
 
-    /// Whether what comes in on this connection still reaches a session.
+    /// Whether messages on this connection still reach a session.
     pub fn carries(&self, conn: ConnId) -> bool {
-        matches!(
-            self.state.conns.get(conn),
-            Some(Carried::Session(_) | Carried::Post(_) | Carried::Poll(_) | Carried::Probe(_))
-        )
+        self.state.connections.get(conn).is_some_and(|carried| carried.session().is_some())
     }
 
     /// Whether this node takes no new sessions.
@@ -289,20 +203,20 @@ impl<A: App> Node<A> {
 
     /// Whether draining has come to its end.
     pub fn is_drained(&self) -> bool {
-        self.is_draining() && self.state.sessions.is_empty()
+        self.is_draining() && self.state.sessions.len() == 0
     }
 
     /// Whether the bus can be used; `None` for a node that is alone.
     pub fn bus_is_up(&self) -> Option<bool> {
-        self.state.config.cluster.as_ref().map(|_| self.state.bus.is_up)
+        self.state.config.cluster.as_ref().map(|_| self.state.bus.is_up())
     }
 
     /// Whether everything this node needs was there at least once.
     pub fn is_ready(&self) -> bool {
-        self.state.config.cluster.is_none() || self.state.bus.has_been_up
+        self.state.config.cluster.is_none() || self.state.bus.has_been_up()
     }
 
-    /// This incarnation's tag.
+    /// The tag of this incarnation.
     pub fn tag(&self) -> NodeTag {
         self.state.tag
     }
@@ -317,126 +231,27 @@ impl<A: App> Node<A> {
         &self.state.stats
     }
 
-    /// How many sessions, sockets and rooms there are.
+    /// How much of everything this node holds.
     pub fn gauges(&self) -> Gauges {
         let State { sessions, sockets, rooms, timers, .. } = &self.state;
         Gauges { sessions: sessions.len(), sockets: sockets.len(), rooms: rooms.len(), timers: timers.len() }
     }
-}
 
-/// How much of everything a node holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gauges {
-    /// Engine.IO sessions.
-    pub sessions: usize,
-    /// Sockets in all namespaces.
-    pub sockets: usize,
-    /// Rooms with members, or lingering.
-    pub rooms: usize,
-    /// Deadlines.
-    pub timers: usize,
-}
-
-impl State {
-    /// Ends a session whose client broke the protocol, and counts how.
-    fn refuse_packet(&mut self, session: usize, cause: DropCause) {
-        self.stats.drop(cause);
-        self.doom(session, Reason::ParseError);
+    /// Panics when the tables of this node disagree. Debug builds call it after every input, less often the more the node
+    /// holds; in release builds it does nothing.
+    pub fn check_invariants(&self) {
+        #[cfg(debug_assertions)]
+        crate::invariants::check(&self.state);
     }
 
-    /// Keeps a binary packet until its attachments are there.
-    fn await_attachments(&mut self, session: usize, packet: &str, attachments: usize) {
-        if attachments > self.config.limits.attachments_max {
-            return self.refuse_packet(session, DropCause::TooManyAttachments);
-        }
-        let due = self.now + self.config.limits.assembly_timeout;
-        self.sessions[session].assembly = Some(Box::new(Assembly::new(packet, attachments, due)));
-        self.schedule(session);
-    }
-
-    fn ack(&mut self, session: usize, socket: usize, packet: &socket::Packet<'_>, attachments: &[Frame]) {
-        match parse_items(packet.data, self.config.limits.json_depth_max, attachments.len()) {
-            Ok(args) => self.client_answered(socket, packet.ack.unwrap_or_default(), &args, attachments),
-            Err(kind) => self.refuse_packet(session, kind),
+    #[cfg(debug_assertions)]
+    fn check_in_turn(&mut self) {
+        self.inputs += 1;
+        if crate::invariants::is_due(&self.state, self.inputs) {
+            self.check_invariants();
         }
     }
 
-    fn session_due(&mut self, key: usize) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        session.timer = None;
-        match session.take_due(self.now, self.config.limits.ping_timeout) {
-            Due::Nothing => {}
-            Due::Ping => _ = self.enqueue(key, &engine::ping().into()),
-            Due::Probe => self.probe_due(key),
-            Due::End(reason) => {
-                if self.sessions[key].is_assembly_late(self.now) {
-                    self.stats.drop(DropCause::LateAttachment);
-                }
-                return self.doom(key, reason);
-            }
-        }
-        self.schedule(key);
-    }
-
-    /// The client left a namespace; its other sockets and the session go on.
-    fn disconnect(&mut self, session: usize, socket: usize) {
-        self.take_socket(session, socket, Reason::ClientNamespaceDisconnect);
-    }
-
-    fn take_socket(&mut self, session: usize, socket: usize, reason: Reason) {
-        self.sessions[session].sockets.retain(|(_, at)| *at != socket);
-        self.remove_socket(socket, reason);
-    }
-
-    /// Ends the sockets that the application wants gone. Their sessions go on.
-    fn expel(&mut self) {
-        for id in core::mem::take(&mut self.expelled) {
-            let Some(key) = self.find_socket(id) else { continue };
-            let (session, space) = (self.sockets[key].session, self.sockets[key].space);
-            let frame = socket::packet::disconnect(&self.spaces[space].name);
-            self.enqueue(session, &frame.into());
-            self.take_socket(session, key, Reason::ServerNamespaceDisconnect);
-        }
-    }
-
-    /// Undoes a socket that the application refused: it never was, so nobody hears of its end.
-    fn withdraw(&mut self, session: usize, socket: usize) {
-        self.disconnect(session, socket);
-        self.ended.pop();
-    }
-}
-
-fn parse_auth(data: &str, depth_max: usize) -> Result<Option<&RawValue>, DropCause> {
-    if data.is_empty() {
-        return Ok(None);
-    }
-    if !json::nests_within(data, depth_max) {
-        return Err(DropCause::DeepJson);
-    }
-    serde_json::from_str(data).map(Some).map_err(|_| DropCause::BadJson)
-}
-
-/// Splits an array into its items, all borrowed. What passes is safe to send on.
-fn parse_items(data: &str, depth_max: usize, attachments: usize) -> Result<Vec<&RawValue>, DropCause> {
-    if !json::nests_within(data, depth_max) {
-        return Err(DropCause::DeepJson);
-    }
-    let items = serde_json::from_str(data).map_err(|_| DropCause::BadJson)?;
-    if attachments > 0 && !has_fitting_placeholders(data, attachments) {
-        return Err(DropCause::BadPlaceholder);
-    }
-    Ok(items)
-}
-
-/// The first item of an event: a name that is not reserved, or a number.
-fn event_name<'a>(items: &[&'a RawValue]) -> Result<Cow<'a, str>, DropCause> {
-    let name = items.first().ok_or(DropCause::BadEventName)?.get();
-    match parse_string(name) {
-        Some(name) if socket::is_reserved(&name) => Err(DropCause::ReservedEvent),
-        Some(name) => Ok(name),
-        None if name.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
-            Ok(Cow::Borrowed(name))
-        }
-        None => Err(DropCause::BadEventName),
-    }
+    #[cfg(not(debug_assertions))]
+    fn check_in_turn(&self) {}
 }

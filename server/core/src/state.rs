@@ -1,36 +1,45 @@
-//! The tables of a node and the few moves every part of it shares: insert, enqueue, doom, close.
+//! The tables of a node together, and the few steps that every move shares: enqueue, publish, append, complete.
 //!
-//! Invariants: a slot of a table is only ever reached through its own index or through an id that is compared whole;
-//! closing happens at the end of an input, never in the middle of a delivery.
+//! Owns the tables and the queue of outputs. It never decides what an input means; moves do.
+//!
+//! Invariants: a place in a table is only ever reached through a key that the table gave out or an id that is compared
+//! whole; sessions are closed at the end of an input, never in the middle of a delivery.
 
 use crate::{
-    DropCause,
-    answers::Answers,
-    app::{Completion, PendingAck},
-    args::Args,
-    backend_asks::Asks,
-    bus::Bus,
-    config::Config,
-    conn::Conns,
-    counts::Counts,
-    crossing::Crossings,
-    ids::{self, Entropy, NodeTag, Secret, SessionId, SocketId},
-    input::Dialect,
-    message::Message,
-    output::Output,
-    rooms::Room,
-    session::Session,
-    stats::Stats,
-    time::Time,
-    timer::{TimerKind, Timers},
-    transport::Transport,
+    acks::{backends::BackendAcks, clients::ClientAcks, counts::Counts},
+    backend::stream::Entry,
+    cluster::{
+        bus::Bus,
+        subscriptions::{node_channel, room_channel},
+    },
+    deadlines::timers::{TimerKind, Timers},
+    session::{
+        connections::Connections, drain::Drain, late_polls::LatePolls, sessions::Session, sessions::Sessions,
+        transport::Transport,
+    },
+    socket::{namespaces::Namespaces, rooms::Rooms, sockets::Sockets},
+    words::{
+        args::Args,
+        cause::DropCause,
+        code::Code,
+        completion::Completion,
+        config::Config,
+        ids::{Entropy, NodeTag, Secret, SocketId, parse_session_id},
+        input::Dialect,
+        keys::{NamespaceKey, SessionKey},
+        message::Message,
+        numbers::Ticket,
+        output::{Destination, Output, Publication},
+        pending_ack::PendingAck,
+        stats::Stats,
+        time::Time,
+    },
 };
-use alloc::{boxed::Box, collections::BTreeMap, collections::VecDeque, rc::Rc, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, string::String, vec::Vec};
 use moorline_protocol::{
     Reason,
     socket::packet::{self, Envelope},
 };
-use slab::Slab;
 
 pub(crate) struct State {
     pub(crate) config: Config,
@@ -38,247 +47,174 @@ pub(crate) struct State {
     pub(crate) tag: NodeTag,
     /// The time of the input being handled.
     pub(crate) now: Time,
-    pub(crate) conns: Conns,
-    pub(crate) sessions: Slab<Session>,
-    pub(crate) crossings: Crossings,
-    pub(crate) sockets: Slab<Socket>,
-    pub(crate) spaces: Vec<Namespace>,
-    pub(crate) rooms: Slab<Room>,
+    pub(crate) connections: Connections,
+    pub(crate) sessions: Sessions,
+    pub(crate) late_polls: LatePolls,
+    pub(crate) sockets: Sockets,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) rooms: Rooms,
     pub(crate) timers: Timers,
     pub(crate) bus: Bus,
     pub(crate) counts: Counts,
-    pub(crate) asks: Asks,
-    pub(crate) answers: Answers,
+    pub(crate) backend_acks: BackendAcks,
+    pub(crate) client_acks: ClientAcks,
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) stats: Stats,
-    /// Set while draining: until when the last session is to be closed, and the next batch.
-    pub(crate) drain: Option<crate::drain::Drain>,
-    /// Sockets to end at the end of this input.
-    pub(crate) expelled: Vec<SocketId>,
-    /// Sessions to close at the end of this input.
-    pub(crate) doomed: Vec<usize>,
-    /// Sockets whose end the application has not heard of.
+    /// Set while draining.
+    pub(crate) drain: Option<Drain>,
+    /// Sockets that the application wants to disconnect at the end of this input.
+    pub(crate) disconnecting: Vec<SocketId>,
+    /// Sockets that have ended, which the application was not told yet.
     pub(crate) ended: Vec<Ended>,
-    /// Answers the application has not heard of.
+    /// Outcomes that the application was not told yet.
     pub(crate) completions: Vec<Completion>,
-    /// Numbers deliveries, so that a socket which several targets name is served once.
-    pub(crate) delivery: u64,
 }
 
-/// One client in one namespace.
-#[derive(Debug)]
-pub(crate) struct Socket {
-    pub(crate) id: SocketId,
-    pub(crate) session: usize,
-    pub(crate) space: usize,
-    pub(crate) rooms: Vec<usize>,
-    /// Whether its client was told that it is connected; before that it receives nothing.
-    pub(crate) is_connected: bool,
-    /// Answers this socket waits for.
-    pub(crate) pending: usize,
-    /// Bytes of answers to its questions that are still open.
-    pub(crate) gathered_bytes: usize,
-    /// The last delivery this socket was named in.
-    pub(crate) delivery: u64,
-}
-
-/// A socket that is no more.
+/// A socket that has ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ended {
     pub(crate) socket: SocketId,
-    pub(crate) space: usize,
+    pub(crate) namespace: NamespaceKey,
     pub(crate) reason: Reason,
-}
-
-/// A namespace and the index of its rooms.
-#[derive(Debug)]
-pub(crate) struct Namespace {
-    pub(crate) name: Rc<str>,
-    pub(crate) rooms: BTreeMap<Rc<str>, usize>,
 }
 
 impl State {
     pub(crate) fn new(config: Config, mut entropy: Box<dyn Entropy>, now: Time) -> State {
         let tag = NodeTag::random(&mut *entropy);
-        let spaces = config
-            .namespaces
-            .iter()
-            .map(|name| Namespace { name: Rc::from(name.as_str()), rooms: BTreeMap::new() })
-            .collect();
+        let namespaces = Namespaces::new(&config.namespaces);
         let mut state = State {
             config,
             entropy,
             tag,
             now,
-            conns: Conns::default(),
-            sessions: Slab::new(),
-            crossings: Crossings::default(),
-            sockets: Slab::new(),
-            spaces,
-            rooms: Slab::new(),
+            connections: Connections::default(),
+            sessions: Sessions::default(),
+            late_polls: LatePolls::default(),
+            sockets: Sockets::default(),
+            namespaces,
+            rooms: Rooms::default(),
             timers: Timers::default(),
             bus: Bus::default(),
             counts: Counts::default(),
-            asks: Asks::default(),
-            answers: Answers::default(),
+            backend_acks: BackendAcks::default(),
+            client_acks: ClientAcks::default(),
             outputs: VecDeque::new(),
             stats: Stats::default(),
             drain: None,
-            expelled: Vec::new(),
-            doomed: Vec::new(),
+            disconnecting: Vec::new(),
             ended: Vec::new(),
             completions: Vec::new(),
-            delivery: 0,
         };
         state.subscribe_own_channels();
         state
     }
 
-    pub(crate) fn insert_session(&mut self, transport: Transport, dialect: Dialect) -> usize {
+    fn subscribe_own_channels(&mut self) {
+        let public = self.config.cluster.as_ref().map(|channels| channels.public.clone());
+        self.bus.own_channel = self.node_channel(self.tag);
+        let own = [self.bus.own_channel.clone(), public];
+        self.outputs.extend(own.into_iter().flatten().map(Output::Subscribe));
+    }
+
+    pub(crate) fn insert_session(&mut self, transport: Transport, dialect: Dialect) -> SessionKey {
         let secret = Secret::random(&mut *self.entropy);
         let mut random = [0];
         self.entropy.fill(&mut random);
         self.stats.sessions_opened += 1;
-        self.sessions.insert(Session::new(
-            secret,
-            transport,
-            dialect,
-            self.now,
-            &self.config.limits,
-            random[0],
-        ))
+        let session = Session::new(secret, transport, dialect, self.now, &self.config.limits, random[0]);
+        self.sessions.insert(session)
     }
 
     /// The live session that `sid` names. One whose time is over is none, even before its deadline was handled.
-    pub(crate) fn find_session(&self, sid: &str) -> Option<usize> {
-        self.find_session_at(sid, self.now)
+    pub(crate) fn find_session(&self, sid: &str) -> Option<SessionKey> {
+        self.sessions.find_live(parse_session_id(&self.config.name, sid)?, self.now)
     }
 
-    /// The same at another time than that of the input being handled.
-    pub(crate) fn find_session_at(&self, sid: &str, now: Time) -> Option<usize> {
-        let (slot, secret) = ids::parse_session_id(&self.config.name, sid)?;
-        let session = self.sessions.get(slot as usize)?;
-        let is_alive = session.secret.equals(secret) && session.doom.is_none() && !session.is_over(now);
-        is_alive.then_some(slot as usize)
-    }
-
-    /// The live session that an application names.
-    pub(crate) fn find_session_id(&self, id: SessionId) -> Option<usize> {
-        let key = id.slot as usize;
-        self.sessions.get(key).filter(|session| session.secret == id.secret).map(|_| key)
-    }
-
-    /// The index of the namespace with this name.
-    pub(crate) fn find_space(&self, name: &str) -> Option<usize> {
-        self.spaces.iter().position(|space| *space.name == *name)
-    }
-
-    /// The socket that `id` addresses, if it lives and lives here.
-    pub(crate) fn find_socket(&self, id: SocketId) -> Option<usize> {
-        let key = id.slot() as usize;
-        self.sockets.get(key).filter(|socket| socket.id == id).map(|_| key)
-    }
-
-    /// Puts a message into a session's outbox. A session that cannot take it is doomed; returns whether it could.
-    pub(crate) fn enqueue(&mut self, key: usize, message: &Message) -> bool {
+    /// Puts a message into a session's outbox. A session that cannot take it is marked to be closed; returns whether it
+    /// could.
+    pub(crate) fn enqueue(&mut self, key: SessionKey, message: &Message) -> bool {
         let session = &mut self.sessions[key];
-        if session.doom.is_some() {
+        if session.is_closing() {
             return false;
         }
         let was_empty = session.outbox.is_empty();
         if session.outbox.push(message, self.config.limits.outbox_bytes_max).is_err() {
             self.stats.drop(DropCause::SlowConsumer);
-            self.doom(key, Reason::SlowConsumer);
+            self.sessions.mark_closing(key, Reason::SlowConsumer);
             return false;
         }
         if was_empty {
-            self.outputs.extend(session.transport.outlet().map(Output::Flush));
+            self.outputs.extend(session.transport.writer().map(Output::Flush));
         }
         true
     }
 
-    /// Answers an acknowledgement, unless the socket that waits for it is gone.
+    /// Registers the session's next deadline.
+    pub(crate) fn schedule_session(&mut self, key: SessionKey) {
+        let session = &mut self.sessions[key];
+        let deadline = session.deadline();
+        self.timers.set(TimerKind::Session(key), &mut session.timer, Some(deadline));
+    }
+
+    /// Sends an acknowledgement, unless the socket that waits for it is gone.
     pub(crate) fn acknowledge(&mut self, ack: PendingAck, args: &Args) {
-        let Some(key) = self.find_socket(ack.socket) else { return };
-        let (session, space) = (self.sockets[key].session, self.sockets[key].space);
-        let (namespace, number) = (&*self.spaces[space].name, Some(ack.id.number()));
+        let Some(key) = self.sockets.find(ack.socket) else { return };
+        let socket = &self.sockets[key];
+        let (session, namespace) = (socket.session, &*self.namespaces[socket.namespace]);
         let attachments = args.attachments();
-        let frame =
-            packet::ack(Envelope { namespace, ack: number, attachments: attachments.len() }, args.as_json());
+        let envelope = Envelope { namespace, ack: Some(ack.id.number()), attachments: attachments.len() };
+        let frame = packet::ack(envelope, args.as_json());
         if self.enqueue(session, &Message::new(frame, attachments.to_vec())) {
             self.stats.events_out += 1;
         }
     }
 
-    /// Ends a session when the current input has been handled. The first reason stands.
-    pub(crate) fn doom(&mut self, key: usize, reason: Reason) {
-        let session = &mut self.sessions[key];
-        if session.doom.is_none() {
-            session.doom = Some(reason);
-            self.doomed.push(key);
+    /// Hands an outcome to the application, unless the socket that waits for it is gone.
+    pub(crate) fn complete(&mut self, ack: PendingAck, completion: Completion) {
+        if let Some(key) = self.sockets.find(ack.socket) {
+            self.sockets.end_ack(key);
+            self.completions.push(completion);
         }
     }
 
-    pub(crate) fn close_doomed(&mut self) {
-        while let Some(key) = self.doomed.pop() {
-            // It may have gone with its connection meanwhile.
-            let doom = self.sessions.get(key).and_then(|session| session.doom);
-            if let Some(reason) = doom {
-                self.remove_session(key, reason);
-            }
+    /// The channel on which the node `tag` receives what is for it alone; `None` for a node that is alone.
+    pub(crate) fn node_channel(&self, tag: NodeTag) -> Option<String> {
+        self.config.cluster.as_ref().map(|channels| node_channel(channels, tag))
+    }
+
+    /// The channel of a room; `None` for a node that is alone.
+    pub(crate) fn room_channel(&self, namespace: NamespaceKey, room: &str) -> Option<String> {
+        self.config.cluster.as_ref().map(|channels| room_channel(channels, &self.namespaces[namespace], room))
+    }
+
+    pub(crate) fn publish(&mut self, channel: String, payload: Vec<u8>, ticket: Option<Ticket>) {
+        self.stats.bus_out += 1;
+        let destination = Destination::Channel(channel);
+        self.outputs.push_back(Output::Publish(Publication { destination, payload, ticket }));
+    }
+
+    pub(crate) fn publish_to_node(&mut self, tag: NodeTag, payload: Vec<u8>) {
+        if let Some(channel) = self.node_channel(tag) {
+            self.publish(channel, payload, None);
         }
     }
 
-    pub(crate) fn remove_session(&mut self, key: usize, reason: Reason) {
-        let mut session = self.sessions.remove(key);
-        self.timers.set(TimerKind::Session(key), &mut session.timer, None);
-        for &(_, socket) in &session.sockets {
-            self.remove_socket(socket, reason);
+    /// Puts an entry onto the stream.
+    ///
+    /// # Errors
+    /// [`Code::NoHandler`] without a backend, [`Code::BusDown`] without a way to it.
+    pub(crate) fn append(&mut self, entry: &Entry<'_>, ticket: Option<Ticket>) -> Result<(), Code> {
+        if !self.config.has_backend {
+            return Err(Code::NoHandler);
         }
-        self.stats.sessions_closed.add(reason);
-        self.release(session.transport, session.outbox, reason);
-    }
-
-    pub(crate) fn insert_socket(&mut self, session: usize, space: usize) -> SocketId {
-        let entry = self.sockets.vacant_entry();
-        let id = SocketId::new(self.tag, slot(entry.key()), &mut *self.entropy);
-        let socket = Socket {
-            id,
-            session,
-            space,
-            rooms: Vec::new(),
-            is_connected: false,
-            pending: 0,
-            gathered_bytes: 0,
-            delivery: 0,
-        };
-        self.sessions[session].sockets.push((space, entry.key()));
-        entry.insert(socket);
-        id
-    }
-
-    /// Takes a socket out of its rooms and its table. The caller takes it out of its session.
-    pub(crate) fn remove_socket(&mut self, key: usize, reason: Reason) {
-        let socket = self.sockets.remove(key);
-        for &room in &socket.rooms {
-            self.remove_member(room, key);
+        if !self.bus.is_up() {
+            self.stats.drop(DropCause::BackendLost);
+            return Err(Code::BusDown);
         }
-        self.ended.push(Ended { socket: socket.id, space: socket.space, reason });
-        self.forget_asks(socket.id);
-        self.forget_counts(socket.id);
-        self.forget_answers(socket.id);
+        let payload = entry.write(&self.config.name, &self.namespaces[entry.namespace]);
+        self.stats.bus_out += 1;
+        let destination = Destination::Stream;
+        self.outputs.push_back(Output::Publish(Publication { destination, payload, ticket }));
+        Ok(())
     }
-
-    /// Registers the session's next deadline.
-    pub(crate) fn schedule(&mut self, key: usize) {
-        let session = &mut self.sessions[key];
-        let deadline = session.deadline();
-        self.timers.set(TimerKind::Session(key), &mut session.timer, Some(deadline));
-    }
-}
-
-/// A table index as the 32 bits an id holds. The shell bounds the sessions, far below that, and each has few sockets.
-pub(crate) fn slot(key: usize) -> u32 {
-    debug_assert!(u32::try_from(key).is_ok(), "a table outgrew its ids");
-    u32::try_from(key).unwrap_or(u32::MAX)
 }

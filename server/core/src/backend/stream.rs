@@ -1,0 +1,99 @@
+//! Entries of the stream that backends read.
+//!
+//! Owns their form: JSON with the client's arguments, binary data as base64 in place. It never appends one; moves do.
+
+use crate::words::{ids::SocketId, keys::NamespaceKey, placeholder::with_inline_binary};
+use alloc::{format, string::String, vec::Vec};
+use moorline_protocol::{Frame, json};
+use serde_json::value::RawValue;
+
+/// One entry of the stream, its parts as JSON.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) socket: SocketId,
+    pub(crate) namespace: NamespaceKey,
+    /// The event's name as text.
+    pub(crate) event: Option<&'a str>,
+    /// Joined by commas.
+    pub(crate) args: &'a str,
+    /// The number to acknowledge, or of the acknowledgement.
+    pub(crate) ack: Option<u64>,
+}
+
+impl Entry<'_> {
+    /// The entry as the stream holds it.
+    pub(crate) fn write(&self, node: &str, namespace: &str) -> Vec<u8> {
+        let mut out = Vec::with_capacity(160 + self.args.len());
+        out.extend_from_slice(b"{\"type\":");
+        json::push_string(&mut out, self.kind);
+        out.extend_from_slice(b",\"socketId\":");
+        json::push_string(&mut out, self.socket.text().as_str());
+        out.extend_from_slice(b",\"node\":");
+        json::push_string(&mut out, node);
+        out.extend_from_slice(b",\"namespace\":");
+        json::push_string(&mut out, namespace);
+        out.extend_from_slice(b",\"event\":");
+        match self.event {
+            Some(event) => json::push_string(&mut out, event),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"args\":[");
+        out.extend_from_slice(self.args.as_bytes());
+        out.extend_from_slice(b"],\"ack\":");
+        match self.ack {
+            Some(number) => json::push_number(&mut out, number),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+/// Arguments as JSON joined by commas, binary data in place.
+pub(crate) fn joined(args: &[&RawValue], attachments: &[Frame]) -> String {
+    let mut out = String::new();
+    for (at, arg) in args.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        match attachments {
+            [] => out.push_str(arg.get()),
+            _ => out.push_str(&with_inline_binary(arg.get(), attachments)),
+        }
+    }
+    out
+}
+
+/// The one argument that says why a client disconnected.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{text}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::keys::Table;
+    use alloc::boxed::Box;
+
+    #[test]
+    fn an_entry_is_json_with_every_member() {
+        let socket = SocketId::parse("abcdefghijABCDEF-_09").unwrap();
+        let namespace = Table::<NamespaceKey, ()>::default().next_key();
+        let entry =
+            Entry { kind: "event", socket, namespace, event: Some("a\"b"), args: "1,[2]", ack: Some(3) };
+        let text = r#"{"type":"event","socketId":"abcdefghijABCDEF-_09","node":"s1","namespace":"/","event":"a\"b","args":[1,[2]],"ack":3}"#;
+        assert_eq!(entry.write("s1", "/"), text.as_bytes());
+        let bare = Entry { event: None, ack: None, args: "", ..entry };
+        assert!(bare.write("s1", "/").ends_with(br#""event":null,"args":[],"ack":null}"#));
+    }
+
+    #[test]
+    fn binary_data_of_arguments_stands_in_place() {
+        let args = ["1", r#"{"_placeholder":true,"num":0}"#]
+            .map(|json| serde_json::from_str::<Box<RawValue>>(json).unwrap());
+        let args = [&*args[0], &*args[1]];
+        assert_eq!(joined(&args, &[Frame::binary(b"a")]), r#"1,{"$binary":"YQ=="}"#);
+        assert_eq!(joined(&args[..1], &[]), "1");
+    }
+}

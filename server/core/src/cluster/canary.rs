@@ -1,0 +1,49 @@
+//! The canary: a message that a node sends itself every second, to see that the bus carries anything, and how fast.
+//!
+//! Owns when it is due and how long nothing was received. It never sends it and never gives the links up; moves do.
+
+use crate::words::time::Time;
+use core::time::Duration;
+
+/// How often a node sends itself a message.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many may be sent with nothing at all received since before the links are given up: within 5 s. Messages and not
+/// time, since a node that was stopped itself (a suspended machine) has not listened either.
+const UNANSWERED_MAX: u32 = 4;
+
+#[derive(Debug, Default)]
+pub(crate) struct Canary {
+    /// The deadline that the table of deadlines holds for the next one.
+    pub(crate) timer: Option<Time>,
+    /// Those sent since anything was received.
+    unanswered: u32,
+}
+
+impl Canary {
+    /// Something was received on the bus, or it has just come up.
+    pub(crate) fn reset(&mut self) {
+        self.unanswered = 0;
+    }
+
+    /// The next one is due: whether to send it. If not, the bus is silent.
+    pub(crate) fn take(&mut self) -> bool {
+        let is_silent = self.unanswered >= UNANSWERED_MAX;
+        self.unanswered += u32::from(!is_silent);
+        !is_silent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bus_is_silent_after_four_unanswered_ones() {
+        let mut canary = Canary::default();
+        assert!([(); 4].iter().all(|()| canary.take()));
+        assert!(!canary.take() && !canary.take());
+        canary.reset();
+        assert!(canary.take());
+    }
+}

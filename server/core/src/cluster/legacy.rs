@@ -1,0 +1,148 @@
+//! Servers of the old design in the same cluster: Node.js with `socket.io`, all subscribed to the public channel.
+//!
+//! Owns the messages that may be for them, and what each sender has used of its allowance. A message for a socket that no
+//! moorline node has goes out once on the public channel, in the old form; whichever old server has the socket delivers it.
+//! Whether a node has it is known from Redis: nobody listens on the channel of a node that is none. The other way, what
+//! comes is an ordinary message of a backend. It never publishes; moves do.
+//!
+//! Invariant: bounded, and bounded per sender, since every old server receives every such message. Nobody publishes again
+//! what it received here.
+
+use crate::words::{ids::SocketId, numbers::Ticket, target::Source, time::Time};
+use alloc::{collections::BTreeMap, collections::VecDeque, string::String, vec::Vec};
+
+/// How many messages may wait for Redis to say whether a node has their target, and how many bytes of them.
+const WAITING_MAX: usize = 4096;
+const WAITING_BYTES_MAX: usize = 16 << 20;
+
+/// Messages that may be for the old cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Legacy {
+    waiting: BTreeMap<Ticket, Waiting>,
+    waiting_bytes: usize,
+    /// The current second, and how much each sender sent to the old cluster in it.
+    second: u64,
+    used: BTreeMap<SocketId, usize>,
+}
+
+/// A message of which Redis has not said yet who listens on each of its channels.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) sender: SocketId,
+    /// The old form without its target; none for a message with attachments, which that form cannot carry.
+    pub(crate) rest: Option<String>,
+    /// For each channel, in the order they are published to, the targets that go out if nobody listens on it.
+    pub(crate) channels: VecDeque<Vec<SocketId>>,
+    /// How many bytes may still go out.
+    pub(crate) bytes_left: usize,
+}
+
+impl Waiting {
+    fn len_bytes(&self) -> usize {
+        self.rest.as_ref().map_or(0, String::len)
+    }
+}
+
+impl Legacy {
+    /// Counts one more message of this sender; returns whether it may go out.
+    pub(crate) fn allow(&mut self, sender: SocketId, now: Time, per_second_max: usize) -> bool {
+        let second = now.as_micros() / 1_000_000;
+        if second != self.second {
+            self.second = second;
+            self.used.clear();
+        }
+        let used = self.used.entry(sender).or_default();
+        *used += 1;
+        *used <= per_second_max
+    }
+
+    /// Lets a message wait; false when too much waits already.
+    pub(crate) fn insert(&mut self, ticket: Ticket, waiting: Waiting) -> bool {
+        let bytes = self.waiting_bytes + waiting.len_bytes();
+        if self.waiting.len() >= WAITING_MAX || bytes > WAITING_BYTES_MAX {
+            return false;
+        }
+        self.waiting_bytes = bytes;
+        self.waiting.insert(ticket, waiting);
+        true
+    }
+
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&ticket)?;
+        self.waiting_bytes -= waiting.len_bytes();
+        Some(waiting)
+    }
+
+    /// Nothing waits any more.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+    }
+}
+
+/// The old form behind the target's id. An old server reads `response`, a moorline node would read `args`.
+pub(crate) fn write_rest(source: &Source<'_>) -> String {
+    let response = source.args.first().map_or("null", |arg| arg.get());
+    let parts = ["\",\"event\":", source.name, ",\"response\":", response, ",\"args\":[", source.from];
+    let mut text = parts.concat();
+    for arg in source.args {
+        text.push(',');
+        text.push_str(arg.get());
+    }
+    text.push_str("]}");
+    text
+}
+
+/// The old form of a message to this target.
+pub(crate) fn write_message(target: SocketId, rest: &str) -> String {
+    ["{\"socketId\":\"", target.text().as_str(), rest].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{boxed::Box, vec};
+    use serde_json::value::RawValue;
+
+    fn socket() -> SocketId {
+        SocketId::parse("abcdefghijABCDEF-_09").unwrap()
+    }
+
+    fn waiting(bytes: usize) -> Waiting {
+        let channels = VecDeque::from([vec![socket()]]);
+        Waiting { sender: socket(), rest: Some("x".repeat(bytes)), channels, bytes_left: 100 }
+    }
+
+    #[test]
+    fn an_old_server_reads_the_first_argument_and_a_node_all_of_them() {
+        let args: [Box<RawValue>; 2] = ["1", "[2]"].map(|json| serde_json::from_str(json).unwrap());
+        let args = [&*args[0], &*args[1]];
+        let source = Source { name: "\"e\"", from: "{}", args: &args };
+        assert_eq!(
+            write_message(socket(), &write_rest(&source)),
+            r#"{"socketId":"abcdefghijABCDEF-_09","event":"e","response":1,"args":[{},1,[2]]}"#
+        );
+        let source = Source { args: &[], ..source };
+        assert!(write_rest(&source).ends_with(r#""response":null,"args":[{}]}"#));
+    }
+
+    #[test]
+    fn a_sender_has_an_allowance_for_each_second() {
+        let (mut legacy, second) = (Legacy::default(), Time::from_micros(1_000_000));
+        let allowed = [Time::ZERO, Time::ZERO, Time::ZERO, second].map(|now| legacy.allow(socket(), now, 2));
+        assert_eq!(allowed, [true, true, false, true]);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_number_and_bytes() {
+        let mut legacy = Legacy::default();
+        assert!(legacy.insert(Ticket::new(1), waiting(WAITING_BYTES_MAX)));
+        assert!(!legacy.insert(Ticket::new(2), waiting(1)));
+        assert!(legacy.remove(Ticket::new(1)).is_some() && legacy.remove(Ticket::new(1)).is_none());
+        assert!((0..4096).all(|number| legacy.insert(Ticket::new(number), waiting(1))));
+        assert!(!legacy.insert(Ticket::new(5000), waiting(0)));
+        legacy.clear();
+        assert!(legacy.insert(Ticket::new(5000), waiting(1)));
+        assert_eq!(legacy.waiting_bytes, 1);
+    }
+}

@@ -1,0 +1,139 @@
+//! What must hold between the tables of a node after every input.
+//!
+//! Owns the check. Debug builds make it after every input, less often on a node that holds much, and the simulated world
+//! asks for it after every step. It never changes anything.
+
+use crate::{
+    deadlines::timers::TimerKind,
+    session::{connections::Carried, sessions::Session},
+    state::State,
+    words::{conn::ConnId, ids::SocketId, keys::SessionKey, time::Time},
+};
+use alloc::{collections::BTreeMap, vec::Vec};
+use moorline_protocol::TransportKind;
+
+/// How many entries a node may hold for each input between two checks: a check of everything after every input would make
+/// a debug build of a large node stand still.
+const ENTRIES_PER_INPUT: usize = 64;
+
+/// Panics when tables disagree, a session has no owner, bytes do not add up, or a deadline is lost.
+pub(crate) fn check(state: &State) {
+    state.rooms.check_invariants();
+    state.counts.check_invariants();
+    state.backend_acks.check_invariants();
+    state.client_acks.check_invariants();
+    check_connections(state);
+    state.sessions.iter().for_each(|(key, session)| check_session(state, key, session));
+    check_sockets(state);
+    check_rooms(state);
+    check_timers(state);
+    assert_eq!(state.sessions.closing_len(), 0, "every session that was marked is closed");
+}
+
+/// Whether it is this input's turn, which numbers all inputs.
+pub(crate) fn is_due(state: &State, input: usize) -> bool {
+    let entries = state.sessions.len() + state.sockets.len() + state.rooms.len() + state.timers.len();
+    input.is_multiple_of(entries / ENTRIES_PER_INPUT + 1)
+}
+
+/// Every connection that carries a live session is known to that session.
+fn check_connections(state: &State) {
+    for (conn, carried) in state.connections.iter() {
+        let Some(key) = carried.session() else { continue };
+        let session =
+            state.sessions.get(key).unwrap_or_else(|| panic!("{conn:?} carries a session that is gone"));
+        assert!(
+            session.transport.conns().iter().any(|known| known == conn),
+            "{conn:?} is unknown to its session"
+        );
+    }
+}
+
+/// A session's connections carry it, its bytes add up, and its sockets are its own.
+fn check_session(state: &State, key: SessionKey, session: &Session) {
+    let conns = session.transport.conns();
+    let carries = |conn: Option<ConnId>, is_right: fn(&Carried) -> bool| {
+        let Some(conn) = conn else { return };
+        let carried = state.connections.get(conn).filter(|carried| carried.session() == Some(key));
+        assert!(carried.is_some_and(is_right), "{key:?} counts on {conn:?}, which carries something else");
+    };
+    match session.transport.kind() {
+        TransportKind::WebSocket => carries(conns.writer, |carried| matches!(carried, Carried::Session(_))),
+        TransportKind::Polling => carries(conns.writer, |carried| matches!(carried, Carried::Poll(_))),
+    }
+    carries(conns.post, |carried| matches!(carried, Carried::Post(_)));
+    carries(conns.probe, |carried| matches!(carried, Carried::Probe(_)));
+    session.outbox.check_invariants();
+    for (namespace, socket) in session.sockets() {
+        let socket = &state.sockets[*socket];
+        assert_eq!((socket.session, socket.namespace), (key, *namespace), "{key:?} has a socket of another");
+    }
+}
+
+/// Every socket has its session and its rooms, and waits for exactly what the tables hold for it.
+fn check_sockets(state: &State) {
+    let waits = waits(state);
+    for (key, socket) in state.sockets.iter() {
+        let session = state.sessions.get(socket.session);
+        let owner = session.and_then(|session| session.socket_in(socket.namespace));
+        assert_eq!(owner, Some(key), "{key:?} belongs to its session");
+        for room in socket.rooms() {
+            assert!(state.rooms[*room].members().contains(&key), "{key:?} is a member of its rooms");
+        }
+        let wait = waits.get(&socket.id).copied().unwrap_or_default();
+        assert_eq!(socket.pending_acks(), wait.acks, "the acknowledgements {key:?} waits for add up");
+        assert_eq!(socket.gathered_bytes(), wait.gathered_bytes, "the bytes gathered for {key:?} add up");
+    }
+}
+
+/// What one socket waits for.
+#[derive(Debug, Default, Clone, Copy)]
+struct Wait {
+    acks: usize,
+    gathered_bytes: usize,
+}
+
+/// What each socket waits for, as the tables of acknowledgements and of rooms hold it.
+fn waits(state: &State) -> BTreeMap<SocketId, Wait> {
+    let mut waits = BTreeMap::<SocketId, Wait>::new();
+    let joins = state.rooms.iter().flat_map(|(_, room)| room.waiting());
+    let backend_acks = state.backend_acks.iter().map(|(_, owed)| owed.ack);
+    for ack in joins.chain(backend_acks) {
+        waits.entry(ack.socket).or_default().acks += 1;
+    }
+    for (_, count) in state.counts.iter() {
+        let wait = waits.entry(count.ack.socket).or_default();
+        wait.acks += 1;
+        wait.gathered_bytes += count.collector.as_ref().map_or(0, |collector| collector.bytes());
+    }
+    waits
+}
+
+/// Every member of a room knows that it is in it.
+fn check_rooms(state: &State) {
+    for (key, room) in state.rooms.iter() {
+        for member in room.members() {
+            let socket = &state.sockets[*member];
+            assert_eq!(socket.namespace, room.namespace, "{key:?} has a member of its namespace");
+            assert!(socket.rooms().contains(&key), "{key:?} has a member that knows it");
+        }
+    }
+}
+
+/// The table of deadlines holds what its owners remember, and nothing else.
+fn check_timers(state: &State) {
+    let mut owned: Vec<(Time, TimerKind)> = Vec::new();
+    let mut own = |timer: Option<Time>, kind| owned.extend(timer.map(|at| (at, kind)));
+    for (key, session) in state.sessions.iter() {
+        assert!(session.timer.is_some(), "{key:?} has a deadline");
+        own(session.timer, TimerKind::Session(key));
+    }
+    state.rooms.iter().for_each(|(key, room)| own(room.timer, TimerKind::Room(key)));
+    state.counts.iter().for_each(|(ticket, count)| own(count.timer, TimerKind::Count(ticket)));
+    state.backend_acks.iter().for_each(|(ticket, owed)| own(owed.timer, TimerKind::BackendAck(ticket)));
+    state.client_acks.iter().for_each(|(id, request)| own(request.timer, TimerKind::ClientAcks(id)));
+    own(state.drain.as_ref().and_then(|drain| drain.timer), TimerKind::Drain);
+    own(state.bus.canary.timer, TimerKind::Canary);
+    owned.sort_unstable();
+    assert!(state.timers.iter().eq(owned), "each deadline has an owner that remembers it");
+}

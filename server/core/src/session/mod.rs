@@ -1,0 +1,11 @@
+//! Engine.IO sessions: their transport, heartbeat and unsent frames, and the connections that carry them.
+
+pub(crate) mod assembly;
+pub(crate) mod connections;
+pub(crate) mod drain;
+pub(crate) mod heartbeat;
+pub(crate) mod late_polls;
+pub(crate) mod moves;
+pub(crate) mod outbox;
+pub(crate) mod sessions;
+pub(crate) mod transport;

@@ -1,0 +1,122 @@
+//! The frames a session still has to send, whatever transport will carry them.
+//!
+//! Owns the frames and their byte count. It never decides when they are sent, nor what follows when it is full.
+//!
+//! Invariant: never more than the byte bound given to `push`; when it is full the frame is refused and the session's
+//! owner ends the session. An empty outbox holds no memory.
+
+use crate::words::message::Message;
+use alloc::{collections::VecDeque, vec::Vec};
+use moorline_protocol::Frame;
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+}
+
+/// The outbox cannot take the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Outbox {
+    /// Takes all frames of a message, or none.
+    pub(crate) fn push(&mut self, message: &Message, bytes_max: usize) -> Result<(), Full> {
+        let bytes = self.bytes + message.len_bytes();
+        if bytes > bytes_max {
+            return Err(Full);
+        }
+        self.bytes = bytes;
+        self.frames.extend(message.frames().cloned());
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Moves so many frames to `into` at most.
+    pub(crate) fn pull_packets(&mut self, packets: usize, into: &mut Vec<Frame>) {
+        let packets = packets.min(self.frames.len());
+        let pulled = self.frames.drain(..packets).inspect(|frame| self.bytes -= frame.len_bytes());
+        into.extend(pulled);
+        if self.frames.is_empty() {
+            self.frames = VecDeque::new();
+        }
+    }
+
+    /// Moves frames to `into` until about `bytes` are there; at least one if there is any. Returns whether more remain.
+    pub(crate) fn pull(&mut self, bytes: usize, into: &mut Vec<Frame>) -> bool {
+        let mut taken = 0;
+        while taken < bytes {
+            let Some(frame) = self.frames.pop_front() else { break };
+            taken += frame.len_bytes();
+            self.bytes -= frame.len_bytes();
+            into.push(frame);
+        }
+        if self.frames.is_empty() {
+            self.frames = VecDeque::new();
+        }
+        !self.frames.is_empty()
+    }
+}
+
+impl Outbox {
+    /// Panics when the byte count is not the sum over the frames.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check_invariants(&self) {
+        let bytes: usize = self.frames.iter().map(Frame::len_bytes).sum();
+        assert_eq!(self.bytes, bytes, "the bytes of an outbox add up");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(length: usize) -> Message {
+        Frame::text(length, |out| out.resize(out.len() + length, b'x')).into()
+    }
+
+    #[test]
+    fn a_full_outbox_refuses_and_keeps_what_it_has() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.push(&message(58), 100), Ok(()));
+        assert_eq!(outbox.push(&message(39), 100), Err(Full));
+        assert_eq!(outbox.push(&message(38), 100), Ok(()));
+        assert_eq!(outbox.bytes, 100);
+    }
+
+    #[test]
+    fn packets_are_pulled_by_number() {
+        let mut outbox = Outbox::default();
+        for length in 1..=5 {
+            outbox.push(&message(length), 1000).unwrap();
+        }
+        let mut frames = Vec::new();
+        outbox.pull_packets(3, &mut frames);
+        assert_eq!((frames.len(), outbox.bytes, outbox.is_empty()), (3, 6 + 7, false));
+        outbox.pull_packets(usize::MAX, &mut frames);
+        assert_eq!((frames.len(), outbox.bytes, outbox.frames.capacity()), (5, 0, 0));
+        assert_eq!(frames[4].as_packet().len(), 5);
+    }
+
+    #[test]
+    fn pulling_is_in_order_and_bounded_and_leaves_no_memory() {
+        let mut outbox = Outbox::default();
+        for length in 1..=10 {
+            outbox.push(&message(length), 1000).unwrap();
+        }
+        let mut frames = Vec::new();
+        assert!(outbox.pull(7, &mut frames));
+        assert_eq!(frames.len(), 2, "3 bytes are not yet 7, 3 + 4 are");
+        assert!(!outbox.pull(usize::MAX, &mut frames));
+        let lengths: Vec<usize> = frames.iter().map(|frame| frame.as_packet().len()).collect();
+        assert_eq!(lengths, (1..=10).collect::<Vec<_>>());
+        assert_eq!((outbox.bytes, outbox.frames.capacity()), (0, 0));
+    }
+}

@@ -1,0 +1,332 @@
+//! Engine.IO sessions: what each holds, and the table of them.
+//!
+//! Owns the sessions, their deadlines and which of them are to be closed. A session is not a TCP connection: it holds a
+//! transport, and everything else in the core speaks to the session. It never closes one by itself; that is a move.
+//!
+//! Invariant: a live session always has exactly one deadline registered, so a silent client is always noticed.
+
+use crate::{
+    session::{assembly::Assembly, heartbeat::Heartbeat, outbox::Outbox, transport::Transport},
+    words::{
+        config::Limits,
+        ids::{Secret, SessionId},
+        input::Dialect,
+        keys::{NamespaceKey, SessionKey, SocketKey, Table, slot_of},
+        time::Time,
+    },
+};
+use alloc::{boxed::Box, vec::Vec};
+use core::{ops::Index, ops::IndexMut, time::Duration};
+use moorline_protocol::Reason;
+
+/// How long a client may be without a poll before its session makes room for a newcomer's on a node that is full. A live
+/// one is without for a round trip.
+const AWAY_MAX: Duration = Duration::from_secs(2);
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    secret: Secret,
+    pub(crate) transport: Transport,
+    dialect: Dialect,
+    pub(crate) outbox: Outbox,
+    /// The session's sockets, each in its namespace.
+    sockets: Vec<(NamespaceKey, SocketKey)>,
+    /// A binary packet whose attachments are still coming in.
+    pub(crate) assembly: Option<Box<Assembly>>,
+    /// Until when the first CONNECT is due.
+    connect_by: Option<Time>,
+    pub(crate) heartbeat: Heartbeat,
+    /// The deadline that the table of deadlines holds for this session.
+    pub(crate) timer: Option<Time>,
+    /// Set when the node drains while no request is there to be told: the next one will be.
+    pub(crate) is_draining: bool,
+    /// Set once the session will be closed at the end of this input.
+    closing: Option<Reason>,
+}
+
+/// The attention that a session needs at its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionDue {
+    Nothing,
+    /// Its ping goes out.
+    Ping,
+    /// The upgrade under way needs attention.
+    Upgrade,
+    /// It ends.
+    End(Reason),
+}
+
+impl Session {
+    /// A session that opens at `now`. `random` spreads its first ping.
+    pub(crate) fn new(
+        secret: Secret,
+        transport: Transport,
+        dialect: Dialect,
+        now: Time,
+        limits: &Limits,
+        random: u8,
+    ) -> Session {
+        Session {
+            secret,
+            transport,
+            dialect,
+            outbox: Outbox::default(),
+            sockets: Vec::new(),
+            assembly: None,
+            connect_by: (dialect == Dialect::SocketIo).then_some(now + limits.connect_timeout),
+            heartbeat: Heartbeat::new(now, limits, random),
+            timer: None,
+            is_draining: false,
+            closing: None,
+        }
+    }
+
+    pub(crate) fn secret(&self) -> Secret {
+        self.secret
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// The sockets of this session, each in its namespace.
+    pub(crate) fn sockets(&self) -> &[(NamespaceKey, SocketKey)] {
+        &self.sockets
+    }
+
+    /// The socket of this session in a namespace.
+    pub(crate) fn socket_in(&self, namespace: NamespaceKey) -> Option<SocketKey> {
+        self.sockets.iter().find(|(at, _)| *at == namespace).map(|(_, socket)| *socket)
+    }
+
+    pub(crate) fn insert_socket(&mut self, namespace: NamespaceKey, socket: SocketKey) {
+        self.sockets.push((namespace, socket));
+    }
+
+    pub(crate) fn remove_socket(&mut self, socket: SocketKey) {
+        self.sockets.retain(|(_, at)| *at != socket);
+    }
+
+    /// Its client joined a namespace: it need not hurry with another.
+    pub(crate) fn mark_connected(&mut self) {
+        self.connect_by = None;
+    }
+
+    /// When this session next needs attention.
+    pub(crate) fn deadline(&self) -> Time {
+        let assembled_by = self.assembly.as_ref().map(|assembly| assembly.due());
+        let others = [self.connect_by, assembled_by, self.transport.deadline()];
+        others.into_iter().flatten().fold(self.heartbeat.due(), Time::min)
+    }
+
+    /// Whether the time of this session is over at `now`, even before its deadline was handled.
+    fn is_over(&self, now: Time) -> bool {
+        self.end_due(now).is_some()
+    }
+
+    /// Whether a binary packet waits too long for its attachments.
+    pub(crate) fn is_assembly_late(&self, now: Time) -> bool {
+        self.assembly.as_ref().is_some_and(|assembly| assembly.due() <= now)
+    }
+
+    fn end_due(&self, now: Time) -> Option<Reason> {
+        if self.connect_by.is_some_and(|by| by <= now) {
+            return Some(Reason::ConnectTimeout);
+        }
+        if self.is_assembly_late(now) {
+            return Some(Reason::ParseError);
+        }
+        self.heartbeat.is_over(now).then_some(Reason::PingTimeout)
+    }
+
+    /// The attention it needs at `now`; a due ping is taken to be sent.
+    pub(crate) fn take_due(&mut self, now: Time, ping_timeout: Duration) -> SessionDue {
+        if let Some(reason) = self.end_due(now) {
+            return SessionDue::End(reason);
+        }
+        if self.heartbeat.take_ping(now, ping_timeout) {
+            return SessionDue::Ping;
+        }
+        match self.transport.deadline() {
+            Some(at) if at <= now => SessionDue::Upgrade,
+            _ => SessionDue::Nothing,
+        }
+    }
+}
+
+/// The sessions of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    table: Table<SessionKey, Session>,
+    /// Sessions to close at the end of this input.
+    closing: Vec<SessionKey>,
+}
+
+impl Sessions {
+    pub(crate) fn insert(&mut self, session: Session) -> SessionKey {
+        self.table.insert(session)
+    }
+
+    pub(crate) fn remove(&mut self, key: SessionKey) -> Session {
+        self.table.remove(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.table.get_mut(key)
+    }
+
+    pub(crate) fn get(&self, key: SessionKey) -> Option<&Session> {
+        self.table.get(key)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionKey, &Session)> {
+        self.table.iter()
+    }
+
+    /// The id by which an application names a session.
+    pub(crate) fn id(&self, key: SessionKey) -> SessionId {
+        SessionId { slot: slot_of(key), secret: self.table[key].secret }
+    }
+
+    /// The session that an application names.
+    pub(crate) fn find(&self, id: SessionId) -> Option<SessionKey> {
+        let (key, session) = self.table.at_slot(id.slot)?;
+        (session.secret == id.secret).then_some(key)
+    }
+
+    /// The same, but only a session that lives at `now`, compared in a time that tells nothing about the secret.
+    pub(crate) fn find_live(&self, id: SessionId, now: Time) -> Option<SessionKey> {
+        let (key, session) = self.table.at_slot(id.slot)?;
+        let is_live = session.secret.equals(id.secret) && !session.is_closing() && !session.is_over(now);
+        is_live.then_some(key)
+    }
+
+    /// The session whose client has been without a poll the longest, if that is long enough to make room for another.
+    pub(crate) fn longest_away(&self, now: Time) -> Option<SessionKey> {
+        let live = self.iter().filter(|(_, session)| !session.is_closing());
+        let away = live.filter_map(|(key, session)| Some((session.transport.away_since()?, key)));
+        away.min().filter(|(since, _)| now - *since >= AWAY_MAX).map(|(_, key)| key)
+    }
+
+    /// Marks a session to be closed at the end of this input. The first reason stands.
+    pub(crate) fn mark_closing(&mut self, key: SessionKey, reason: Reason) {
+        let session = &mut self.table[key];
+        if session.closing.is_none() {
+            session.closing = Some(reason);
+            self.closing.push(key);
+        }
+    }
+
+    /// A session that is marked, and why; it is still in the table.
+    pub(crate) fn take_closing(&mut self) -> Option<(SessionKey, Reason)> {
+        let key = self.closing.pop()?;
+        self.table[key].closing.map(|reason| (key, reason))
+    }
+
+    /// How many sessions are marked.
+    pub(crate) fn closing_len(&self) -> usize {
+        self.closing.len()
+    }
+}
+
+impl Index<SessionKey> for Sessions {
+    type Output = Session;
+
+    fn index(&self, key: SessionKey) -> &Session {
+        &self.table[key]
+    }
+}
+
+impl IndexMut<SessionKey> for Sessions {
+    fn index_mut(&mut self, key: SessionKey) -> &mut Session {
+        &mut self.table[key]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::{conn::ConnId, ids::Entropy};
+    use moorline_protocol::TransportKind;
+
+    struct Counter(u8);
+
+    impl Entropy for Counter {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            self.0 = self.0.wrapping_add(1);
+            bytes.fill(self.0);
+        }
+    }
+
+    fn session(kind: TransportKind, dialect: Dialect, entropy: &mut Counter) -> Session {
+        let limits = Limits { ping_jitter: false, ..Limits::default() };
+        let transport = Transport::new(kind, ConnId { slot: 0, generation: 0 });
+        Session::new(Secret::random(entropy), transport, dialect, Time::ZERO, &limits, 0)
+    }
+
+    fn at(seconds: u64) -> Time {
+        Time::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn the_first_reason_for_closing_stands_and_a_marked_session_is_not_live() {
+        let mut sessions = Sessions::default();
+        let key = sessions.insert(session(TransportKind::WebSocket, Dialect::SocketIo, &mut Counter(0)));
+        let id = sessions.id(key);
+        assert_eq!((sessions.find(id), sessions.find_live(id, at(0))), (Some(key), Some(key)));
+        sessions.mark_closing(key, Reason::SlowConsumer);
+        sessions.mark_closing(key, Reason::ParseError);
+        assert_eq!((sessions.find(id), sessions.find_live(id, at(0))), (Some(key), None));
+        assert_eq!(sessions.take_closing(), Some((key, Reason::SlowConsumer)));
+        sessions.remove(key);
+        assert_eq!((sessions.take_closing(), sessions.find(id), sessions.len()), (None, None, 0));
+    }
+
+    #[test]
+    fn a_session_whose_time_is_over_is_not_live_before_its_deadline_was_handled() {
+        let mut sessions = Sessions::default();
+        let key = sessions.insert(session(TransportKind::WebSocket, Dialect::SocketIo, &mut Counter(0)));
+        let id = sessions.id(key);
+        assert_eq!((sessions.find_live(id, at(9)), sessions.find_live(id, at(10))), (Some(key), None));
+        sessions[key].mark_connected();
+        assert_eq!(sessions.find_live(id, at(10)), Some(key));
+    }
+
+    #[test]
+    fn the_deadline_is_the_earliest_of_heartbeat_connect_and_assembly() {
+        let mut session = session(TransportKind::WebSocket, Dialect::SocketIo, &mut Counter(0));
+        assert_eq!(session.deadline(), at(10), "CONNECT");
+        session.mark_connected();
+        assert_eq!(session.deadline(), at(25), "heartbeat");
+        session.assembly = Some(Box::new(Assembly::new("51-[]", 1, at(7))));
+        assert_eq!(session.deadline(), at(7), "attachments");
+        let timeout = Duration::from_secs(20);
+        assert_eq!(session.take_due(at(7), timeout), SessionDue::End(Reason::ParseError));
+        session.assembly = None;
+        assert_eq!(session.take_due(at(7), timeout), SessionDue::Nothing);
+        assert_eq!(session.take_due(at(25), timeout), SessionDue::Ping);
+        assert_eq!(session.take_due(at(45), timeout), SessionDue::End(Reason::PingTimeout));
+    }
+
+    #[test]
+    fn the_client_longest_without_a_poll_makes_room_after_two_seconds() {
+        let (mut sessions, mut entropy) = (Sessions::default(), Counter(0));
+        let keys = [(); 3]
+            .map(|()| sessions.insert(session(TransportKind::Polling, Dialect::EngineIo, &mut entropy)));
+        assert_eq!(sessions.longest_away(at(100)), None, "each holds a poll");
+        sessions[keys[1]].transport.take_poll(at(5));
+        sessions[keys[2]].transport.take_poll(at(4));
+        assert_eq!((sessions.longest_away(at(5)), sessions.longest_away(at(6))), (None, Some(keys[2])));
+        sessions.mark_closing(keys[2], Reason::TransportClose);
+        assert_eq!(sessions.longest_away(at(7)), Some(keys[1]));
+    }
+}

@@ -1,0 +1,349 @@
+//! How a session's packets travel: by held polls and posts, or by one WebSocket, and the way from the first to the second.
+//!
+//! Owns the state machine of the transport. It never touches another table: the session's moves carry out what it says,
+//! and everything else in the core puts messages into an outbox and never asks how they travel.
+//!
+//! | state | GET | POST | WebSocket with its sid | `2probe` on it | `5` on it |
+//! |---|---|---|---|---|---|
+//! | polling | held, or answered from the outbox | taken packet by packet | becomes its probe | | |
+//! | polling, probed | the same; after a moment with nothing to say, a noop | the same | closed | `3probe`; a held poll gets a noop | websocket; a held poll gets a noop |
+//! | websocket | refused | refused; one that had begun is taken to its end | closed | | |
+//!
+//! A second GET or POST beside a first ends the session, and so does a GET whose connection goes away.
+//!
+//! Invariants: a poll is held by one connection at most and answered exactly once; a message stays in the outbox until
+//! one transport takes it, so moving to a WebSocket loses, doubles and reorders nothing.
+
+use crate::words::{conn::ConnId, time::Time};
+use alloc::boxed::Box;
+use core::time::Duration;
+use moorline_protocol::TransportKind;
+
+/// How long a poll waits during an upgrade before a noop ends it. The client must have no poll open when it moves.
+const NOOP_AFTER: Duration = Duration::from_millis(100);
+
+/// The transport of one session.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    WebSocket {
+        conn: ConnId,
+        /// A POST that had begun when the client moved here.
+        post: Option<ConnId>,
+    },
+    /// Boxed: most sessions are on a WebSocket and should not pay for it.
+    Polling(Box<Polling>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Polling {
+    /// The GET that is held until there is something to say.
+    poll: Option<ConnId>,
+    /// How many packets its answer may hold.
+    packets_max: usize,
+    /// Since when there has been none, once there was.
+    away_since: Time,
+    /// The POST whose packets are coming in.
+    post: Option<ConnId>,
+    probe: Option<Probe>,
+}
+
+/// The WebSocket that a session may move to.
+#[derive(Debug)]
+struct Probe {
+    conn: ConnId,
+    /// By when the client must have moved.
+    by: Time,
+    has_been_tested: bool,
+    /// When a poll that is held meanwhile ends.
+    noop_at: Option<Time>,
+}
+
+/// Why a request does not fit the state of the transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Misfit {
+    /// Another request of its kind is under way.
+    Second,
+    /// The session is on a WebSocket.
+    NotPolling,
+}
+
+/// The deadline of an upgrade that has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UpgradeDue {
+    /// The client took too long to move.
+    TimedOut,
+    /// A poll was held long enough.
+    Noop,
+}
+
+/// The connections of a session, by what each carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SessionConns {
+    /// The WebSocket, or the held GET.
+    pub(crate) writer: Option<ConnId>,
+    pub(crate) post: Option<ConnId>,
+    pub(crate) probe: Option<ConnId>,
+}
+
+impl Transport {
+    /// The transport of a session that `conn` opened: a WebSocket, or a GET that is held.
+    pub(crate) fn new(kind: TransportKind, conn: ConnId) -> Transport {
+        match kind {
+            TransportKind::WebSocket => Transport::WebSocket { conn, post: None },
+            TransportKind::Polling => {
+                let poll = Some(conn);
+                Transport::Polling(Box::new(Polling { poll, packets_max: 1, ..Polling::default() }))
+            }
+        }
+    }
+
+    pub(crate) fn kind(&self) -> TransportKind {
+        match self {
+            Transport::WebSocket { .. } => TransportKind::WebSocket,
+            Transport::Polling(_) => TransportKind::Polling,
+        }
+    }
+
+    /// The connection that takes frames now, if there is one.
+    pub(crate) fn writer(&self) -> Option<ConnId> {
+        match self {
+            Transport::WebSocket { conn, .. } => Some(*conn),
+            Transport::Polling(polling) => polling.poll,
+        }
+    }
+
+    /// Every connection of the session.
+    pub(crate) fn conns(&self) -> SessionConns {
+        match self {
+            Transport::WebSocket { conn, post } => {
+                SessionConns { writer: Some(*conn), post: *post, probe: None }
+            }
+            Transport::Polling(polling) => SessionConns {
+                writer: polling.poll,
+                post: polling.post,
+                probe: polling.probe.as_ref().map(|probe| probe.conn),
+            },
+        }
+    }
+
+    /// Whether a connection is there to take the end of the session behind so many packets. A poll must not be answered
+    /// with more packets than its client takes.
+    pub(crate) fn can_close_after(&self, packets: usize) -> bool {
+        match self {
+            Transport::WebSocket { .. } => true,
+            Transport::Polling(polling) => polling.poll.is_some() && packets < polling.packets_max,
+        }
+    }
+
+    /// Since when a client that polls has had no poll here.
+    pub(crate) fn away_since(&self) -> Option<Time> {
+        match self {
+            Transport::Polling(polling) if polling.poll.is_none() => Some(polling.away_since),
+            _ => None,
+        }
+    }
+
+    /// Holds a GET.
+    ///
+    /// # Errors
+    /// The misfit when the session takes no GET now.
+    pub(crate) fn hold_poll(&mut self, conn: ConnId, packets_max: usize, now: Time) -> Result<(), Misfit> {
+        let polling = self.polling_mut().ok_or(Misfit::NotPolling)?;
+        if polling.poll.is_some() {
+            return Err(Misfit::Second);
+        }
+        (polling.poll, polling.packets_max) = (Some(conn), packets_max);
+        if let Some(probe) = &mut polling.probe {
+            probe.noop_at = probe.has_been_tested.then_some(now + NOOP_AFTER);
+        }
+        Ok(())
+    }
+
+    /// How many packets the held GET may be answered with; `None` on a WebSocket.
+    pub(crate) fn packets_max(&self) -> Option<usize> {
+        match self {
+            Transport::Polling(polling) => Some(polling.packets_max),
+            Transport::WebSocket { .. } => None,
+        }
+    }
+
+    /// The held GET is answered with packets; from now on there is none.
+    pub(crate) fn take_poll(&mut self, now: Time) -> Option<ConnId> {
+        let polling = self.polling_mut()?;
+        polling.away_since = now;
+        polling.poll.take()
+    }
+
+    /// The held GET is answered with a noop; from now on there is none, and an upgrade waits for none.
+    pub(crate) fn end_poll(&mut self, now: Time) -> Option<ConnId> {
+        if let Some(probe) = &mut self.polling_mut()?.probe {
+            probe.noop_at = None;
+        }
+        self.take_poll(now)
+    }
+
+    /// The connection of the held GET went away.
+    pub(crate) fn forget_poll(&mut self) {
+        if let Some(polling) = self.polling_mut() {
+            polling.poll = None;
+        }
+    }
+
+    /// Starts a POST.
+    ///
+    /// # Errors
+    /// The misfit when the session takes no POST now.
+    pub(crate) fn start_post(&mut self, conn: ConnId) -> Result<(), Misfit> {
+        let polling = self.polling_mut().ok_or(Misfit::NotPolling)?;
+        match polling.post {
+            Some(_) => Err(Misfit::Second),
+            None => {
+                polling.post = Some(conn);
+                Ok(())
+            }
+        }
+    }
+
+    /// The POST is over, whatever became of it.
+    pub(crate) fn take_post(&mut self) -> Option<ConnId> {
+        match self {
+            Transport::WebSocket { post, .. } => post.take(),
+            Transport::Polling(polling) => polling.post.take(),
+        }
+    }
+
+    /// Makes a WebSocket the probe of this session; false when there is one, or nothing to upgrade.
+    pub(crate) fn start_probe(&mut self, conn: ConnId, by: Time) -> bool {
+        match self.polling_mut() {
+            Some(polling) if polling.probe.is_none() => {
+                polling.probe = Some(Probe { conn, by, has_been_tested: false, noop_at: None });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The client tested the probe: polls that follow end with a noop after a moment.
+    pub(crate) fn mark_probe_tested(&mut self) {
+        if let Some(probe) = self.polling_mut().and_then(|polling| polling.probe.as_mut()) {
+            probe.has_been_tested = true;
+        }
+    }
+
+    /// The session stays on polling; the probe it gives up, if there is one.
+    pub(crate) fn take_probe(&mut self) -> Option<ConnId> {
+        self.polling_mut()?.probe.take().map(|probe| probe.conn)
+    }
+
+    /// The session leaves polling behind. A POST that had begun is taken to its end.
+    pub(crate) fn move_to(&mut self, conn: ConnId) {
+        let post = self.take_post();
+        *self = Transport::WebSocket { conn, post };
+    }
+
+    /// When an upgrade under way needs attention.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let Transport::Polling(polling) = self else { return None };
+        let probe = polling.probe.as_ref()?;
+        Some(probe.noop_at.map_or(probe.by, |noop_at| noop_at.min(probe.by)))
+    }
+
+    /// The deadline of an upgrade that has come at `now`.
+    pub(crate) fn upgrade_due(&self, now: Time) -> Option<UpgradeDue> {
+        let Transport::Polling(polling) = self else { return None };
+        let probe = polling.probe.as_ref()?;
+        Some(if probe.by <= now { UpgradeDue::TimedOut } else { UpgradeDue::Noop })
+    }
+
+    fn polling_mut(&mut self) -> Option<&mut Polling> {
+        match self {
+            Transport::Polling(polling) => Some(polling),
+            Transport::WebSocket { .. } => None,
+        }
+    }
+}
+
+impl SessionConns {
+    /// The connections that there are.
+    pub(crate) fn iter(self) -> impl Iterator<Item = ConnId> {
+        let SessionConns { writer, post, probe } = self;
+        [writer, post, probe].into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conn(slot: u32) -> ConnId {
+        ConnId { slot, generation: 0 }
+    }
+
+    fn at(ms: u64) -> Time {
+        Time::from_micros(ms * 1000)
+    }
+
+    #[test]
+    fn one_poll_is_held_at_a_time_and_answered_once() {
+        let mut transport = Transport::new(TransportKind::Polling, conn(1));
+        assert_eq!(transport.hold_poll(conn(2), 9, at(1)), Err(Misfit::Second));
+        assert_eq!(transport.take_poll(at(2)), Some(conn(1)));
+        assert_eq!((transport.take_poll(at(2)), transport.away_since()), (None, Some(at(2))));
+        assert_eq!(transport.hold_poll(conn(2), 9, at(3)), Ok(()));
+        assert_eq!((transport.writer(), transport.away_since()), (Some(conn(2)), None));
+        assert!(transport.can_close_after(8) && !transport.can_close_after(9));
+    }
+
+    #[test]
+    fn one_post_is_taken_at_a_time() {
+        let mut transport = Transport::new(TransportKind::Polling, conn(1));
+        assert_eq!(transport.start_post(conn(2)), Ok(()));
+        assert_eq!(transport.start_post(conn(3)), Err(Misfit::Second));
+        assert_eq!(transport.take_post(), Some(conn(2)));
+        assert_eq!(transport.start_post(conn(3)), Ok(()));
+    }
+
+    #[test]
+    fn a_tested_probe_ends_the_polls_that_follow_and_then_takes_over_with_the_post() {
+        let mut transport = Transport::new(TransportKind::Polling, conn(1));
+        transport.take_poll(at(0));
+        assert!(transport.start_probe(conn(2), at(10_000)) && !transport.start_probe(conn(3), at(10_000)));
+        assert_eq!(
+            (transport.deadline(), transport.upgrade_due(at(9_999))),
+            (Some(at(10_000)), Some(UpgradeDue::Noop))
+        );
+        transport.mark_probe_tested();
+        transport.hold_poll(conn(4), 1, at(50)).unwrap();
+        assert_eq!(transport.deadline(), Some(at(150)));
+        assert_eq!(transport.end_poll(at(150)), Some(conn(4)));
+        assert_eq!(transport.deadline(), Some(at(10_000)));
+        assert_eq!(transport.upgrade_due(at(10_000)), Some(UpgradeDue::TimedOut));
+        transport.start_post(conn(5)).unwrap();
+        transport.move_to(conn(2));
+        assert_eq!(transport.kind(), TransportKind::WebSocket);
+        assert_eq!(
+            transport.conns(),
+            SessionConns { writer: Some(conn(2)), post: Some(conn(5)), probe: None }
+        );
+        assert_eq!((transport.deadline(), transport.upgrade_due(at(99_999))), (None, None));
+    }
+
+    #[test]
+    fn a_websocket_takes_no_polls_posts_or_probes() {
+        let mut transport = Transport::new(TransportKind::WebSocket, conn(1));
+        assert_eq!(transport.hold_poll(conn(2), 1, at(0)), Err(Misfit::NotPolling));
+        assert_eq!(transport.start_post(conn(2)), Err(Misfit::NotPolling));
+        assert!(!transport.start_probe(conn(2), at(1)));
+        assert_eq!((transport.take_poll(at(1)), transport.take_probe()), (None, None));
+        assert!(transport.can_close_after(usize::MAX));
+    }
+
+    #[test]
+    fn a_probe_that_is_given_up_leaves_polling_as_it_was() {
+        let mut transport = Transport::new(TransportKind::Polling, conn(1));
+        assert!(transport.start_probe(conn(2), at(10)));
+        assert_eq!(transport.take_probe(), Some(conn(2)));
+        assert_eq!((transport.writer(), transport.deadline()), (Some(conn(1)), None));
+        assert!(transport.start_probe(conn(3), at(10)));
+    }
+}

@@ -1,0 +1,207 @@
+//! The sockets of a node: one client in one namespace each.
+//!
+//! Owns the sockets, what each waits for, and which of them a delivery has reached. It never sends anything.
+//!
+//! Invariant: a socket is reached by its own key or by an id that is compared whole, so a place that is used again never
+//! answers to an old id.
+
+use crate::words::{
+    ids::{Entropy, NodeTag, SocketId},
+    keys::{NamespaceKey, RoomKey, SessionKey, SocketKey, Table, slot_of},
+};
+use alloc::vec::Vec;
+use core::ops::Index;
+
+/// One client in one namespace.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) id: SocketId,
+    pub(crate) session: SessionKey,
+    pub(crate) namespace: NamespaceKey,
+    rooms: Vec<RoomKey>,
+    /// Whether its client was told that it is connected; before that it receives nothing.
+    is_connected: bool,
+    /// Acknowledgements its client waits for.
+    pending_acks: usize,
+    /// Bytes gathered for its questions that are still open.
+    gathered_bytes: usize,
+    /// The last delivery that reached this socket.
+    delivery: u64,
+}
+
+impl Socket {
+    /// The rooms it is in.
+    pub(crate) fn rooms(&self) -> &[RoomKey] {
+        &self.rooms
+    }
+
+    pub(crate) fn pending_acks(&self) -> usize {
+        self.pending_acks
+    }
+
+    pub(crate) fn gathered_bytes(&self) -> usize {
+        self.gathered_bytes
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    table: Table<SocketKey, Socket>,
+    /// Numbers deliveries, so that a socket which several targets name is reached once.
+    delivery: u64,
+}
+
+impl Sockets {
+    /// Inserts a socket that receives nothing yet.
+    pub(crate) fn insert(
+        &mut self,
+        tag: NodeTag,
+        session: SessionKey,
+        namespace: NamespaceKey,
+        entropy: &mut dyn Entropy,
+    ) -> SocketKey {
+        let id = SocketId::new(tag, slot_of(self.table.next_key()), entropy);
+        self.table.insert(Socket {
+            id,
+            session,
+            namespace,
+            rooms: Vec::new(),
+            is_connected: false,
+            pending_acks: 0,
+            gathered_bytes: 0,
+            delivery: 0,
+        })
+    }
+
+    pub(crate) fn remove(&mut self, key: SocketKey) -> Socket {
+        self.table.remove(key)
+    }
+
+    /// The socket that `id` addresses, if it lives and lives here.
+    pub(crate) fn find(&self, id: SocketId) -> Option<SocketKey> {
+        let (key, socket) = self.table.at_slot(id.slot())?;
+        (socket.id == id).then_some(key)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SocketKey, &Socket)> {
+        self.table.iter()
+    }
+
+    /// Its client was told that it is connected: from now on it receives.
+    pub(crate) fn mark_connected(&mut self, key: SocketKey) {
+        self.table[key].is_connected = true;
+    }
+
+    pub(crate) fn insert_room(&mut self, key: SocketKey, room: RoomKey) {
+        self.table[key].rooms.push(room);
+    }
+
+    pub(crate) fn remove_room(&mut self, key: SocketKey, room: RoomKey) {
+        self.table[key].rooms.retain(|at| *at != room);
+    }
+
+    /// Its client waits for one more acknowledgement.
+    pub(crate) fn start_ack(&mut self, key: SocketKey) {
+        self.table[key].pending_acks += 1;
+    }
+
+    /// One of the acknowledgements its client waits for has ended.
+    pub(crate) fn end_ack(&mut self, key: SocketKey) {
+        let pending = &mut self.table[key].pending_acks;
+        *pending = pending.saturating_sub(1);
+    }
+
+    /// The bytes gathered for the questions of a socket, to be counted on.
+    pub(crate) fn gathered_bytes_mut(&mut self, key: SocketKey) -> &mut usize {
+        &mut self.table[key].gathered_bytes
+    }
+
+    /// Starts a delivery, which leaves out `except`.
+    pub(crate) fn start_delivery(&mut self, except: Option<SocketId>) {
+        self.delivery += 1;
+        if let Some(key) = except.and_then(|id| self.find(id)) {
+            self.table[key].delivery = self.delivery;
+        }
+    }
+
+    /// Whether the delivery under way reaches this socket; once only, and not before its client is connected.
+    pub(crate) fn reach(&mut self, key: SocketKey) -> bool {
+        let socket = &mut self.table[key];
+        let is_new = core::mem::replace(&mut socket.delivery, self.delivery) != self.delivery;
+        is_new && socket.is_connected
+    }
+}
+
+impl Index<SocketKey> for Sockets {
+    type Output = Socket;
+
+    fn index(&self, key: SocketKey) -> &Socket {
+        &self.table[key]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Counter(u8);
+
+    impl Entropy for Counter {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            self.0 = self.0.wrapping_add(1);
+            bytes.fill(self.0);
+        }
+    }
+
+    fn two() -> (Sockets, [SocketKey; 2]) {
+        let mut entropy = Counter(0);
+        let tag = NodeTag::random(&mut entropy);
+        let (session, namespace) =
+            (Table::<_, ()>::default().next_key(), Table::<_, ()>::default().next_key());
+        let mut sockets = Sockets::default();
+        let keys = [(); 2].map(|()| sockets.insert(tag, session, namespace, &mut entropy));
+        (sockets, keys)
+    }
+
+    #[test]
+    fn an_id_finds_its_socket_and_not_the_next_one_in_its_place() {
+        let (mut sockets, [first, second]) = two();
+        let (old, tag) = (sockets[first].id, sockets[first].id.tag());
+        assert_eq!((sockets.find(old), old.slot()), (Some(first), 0));
+        let removed = sockets.remove(first);
+        assert_eq!((removed.id, sockets.find(old)), (old, None));
+        let (session, namespace) = (removed.session, removed.namespace);
+        assert_eq!(sockets.insert(tag, session, namespace, &mut Counter(9)), first);
+        assert_eq!((sockets.find(old), sockets.find(sockets[second].id)), (None, Some(second)));
+    }
+
+    #[test]
+    fn a_delivery_reaches_a_connected_socket_once_and_never_its_sender() {
+        let (mut sockets, [sender, other]) = two();
+        sockets.mark_connected(sender);
+        sockets.start_delivery(Some(sockets[sender].id));
+        assert!(!sockets.reach(sender) && !sockets.reach(other), "the other is not connected");
+        sockets.mark_connected(other);
+        assert!(!sockets.reach(other), "this delivery came too early");
+        sockets.start_delivery(None);
+        assert!(sockets.reach(other) && !sockets.reach(other) && sockets.reach(sender));
+    }
+
+    #[test]
+    fn acks_and_rooms_are_counted_each_by_itself() {
+        let (mut sockets, [key, _]) = two();
+        let room = Table::<_, ()>::default().next_key();
+        sockets.start_ack(key);
+        sockets.end_ack(key);
+        sockets.end_ack(key);
+        sockets.insert_room(key, room);
+        assert_eq!((sockets[key].pending_acks(), sockets[key].rooms()), (0, &[room][..]));
+        sockets.remove_room(key, room);
+        *sockets.gathered_bytes_mut(key) += 5;
+        assert_eq!((sockets[key].rooms().len(), sockets[key].gathered_bytes()), (0, 5));
+    }
+}

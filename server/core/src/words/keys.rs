@@ -1,0 +1,169 @@
+//! Keys of a node's tables, and the table they lead into.
+//!
+//! Owns the rule that only a table makes a key: a key is opaque, so a number cannot be taken for one, nor the key of one
+//! table for that of another. It never says what a table holds.
+//!
+//! Invariant: a key that a table gave out leads to its entry until that entry is removed.
+
+use self::sealed::TableKey;
+use core::{marker::PhantomData, ops::Index, ops::IndexMut};
+use slab::Slab;
+
+/// Private, so that nothing outside this file turns a number into a key.
+mod sealed {
+    pub(crate) trait TableKey: Copy {
+        fn from_slot(slot: u32) -> Self;
+        fn to_slot(self) -> u32;
+    }
+}
+
+macro_rules! keys {
+    ($($(#[$meta:meta])* $vis:vis $name:ident;)+) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        $vis struct $name(u32);
+
+        impl TableKey for $name {
+            fn from_slot(slot: u32) -> $name {
+                $name(slot)
+            }
+
+            fn to_slot(self) -> u32 {
+                self.0
+            }
+        }
+    )+};
+}
+
+keys! {
+    /// A session's place in the session table.
+    ///
+    /// Keys of two tables are two types. This compiles:
+    ///
+    /// ```
+    /// use moorline_core::{RoomKey, SessionKey};
+    /// fn close(session: SessionKey, room: RoomKey) {}
+    /// fn close_both(session: SessionKey, room: RoomKey) {
+    ///     close(session, room);
+    /// }
+    /// ```
+    ///
+    /// With the arguments swapped it does not:
+    ///
+    /// ```compile_fail,E0308
+    /// use moorline_core::{RoomKey, SessionKey};
+    /// fn close(session: SessionKey, room: RoomKey) {}
+    /// fn close_both(session: SessionKey, room: RoomKey) {
+    ///     close(room, session);
+    /// }
+    /// ```
+    pub SessionKey;
+
+    /// A socket's place in the socket table.
+    pub(crate) SocketKey;
+
+    /// A room's place in the room table.
+    pub RoomKey;
+
+    /// A namespace's place in the table of namespaces.
+    pub(crate) NamespaceKey;
+}
+
+/// A table whose places are used again, reached by keys of its own type.
+#[derive(Debug)]
+pub(crate) struct Table<K, V> {
+    slots: Slab<V>,
+    keys: PhantomData<K>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Table<K, V> {
+        Table { slots: Slab::new(), keys: PhantomData }
+    }
+}
+
+impl<K: TableKey, V> Table<K, V> {
+    /// The key that the next inserted entry will have.
+    pub(crate) fn next_key(&self) -> K {
+        K::from_slot(slot(self.slots.vacant_key()))
+    }
+
+    pub(crate) fn insert(&mut self, value: V) -> K {
+        K::from_slot(slot(self.slots.insert(value)))
+    }
+
+    pub(crate) fn remove(&mut self, key: K) -> V {
+        self.slots.remove(key.to_slot() as usize)
+    }
+
+    /// The key and entry of a place that an id names, if that place is taken.
+    pub(crate) fn at_slot(&self, slot: u32) -> Option<(K, &V)> {
+        Some((K::from_slot(slot), self.slots.get(slot as usize)?))
+    }
+
+    pub(crate) fn get(&self, key: K) -> Option<&V> {
+        self.slots.get(key.to_slot() as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        self.slots.get_mut(key.to_slot() as usize)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        self.slots.iter().map(|(at, value)| (K::from_slot(slot(at)), value))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
+        self.slots.iter_mut().map(|(at, value)| (K::from_slot(slot(at)), value))
+    }
+}
+
+impl<K: TableKey, V> Index<K> for Table<K, V> {
+    type Output = V;
+
+    fn index(&self, key: K) -> &V {
+        &self.slots[key.to_slot() as usize]
+    }
+}
+
+impl<K: TableKey, V> IndexMut<K> for Table<K, V> {
+    fn index_mut(&mut self, key: K) -> &mut V {
+        &mut self.slots[key.to_slot() as usize]
+    }
+}
+
+/// The place of a key, as ids carry it.
+pub(crate) fn slot_of(key: impl TableKey) -> u32 {
+    key.to_slot()
+}
+
+/// A place as the 32 bits that ids hold. The shell bounds the sessions far below that, and each has few sockets.
+fn slot(at: usize) -> u32 {
+    debug_assert!(u32::try_from(at).is_ok(), "a table outgrew its ids");
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn a_key_leads_to_its_entry_until_that_is_removed_and_its_place_is_used_again() {
+        let mut table = Table::<SocketKey, &str>::default();
+        let expected = table.next_key();
+        let first = table.insert("first");
+        let second = table.insert("second");
+        assert_eq!((first, table[first], table[second]), (expected, "first", "second"));
+        assert_eq!(table.at_slot(1), Some((second, &"second")));
+        assert_eq!(table.remove(first), "first");
+        assert_eq!((table.get(first), table.at_slot(0), table.len()), (None, None, 1));
+        assert_eq!(table.insert("third"), first, "the place is used again");
+        let all: Vec<_> = table.iter().map(|(key, value)| (slot_of(key), *value)).collect();
+        assert_eq!(all, [(0, "third"), (1, "second")]);
+    }
+}

@@ -1,0 +1,94 @@
+//! The things a node wants done.
+//!
+//! Owns the plain types, and which close code tells a client what a reason means. The shell turns them into system calls.
+
+use crate::words::{conn::ConnId, numbers::Ticket};
+use alloc::{string::String, vec::Vec};
+use moorline_protocol::Reason;
+
+/// One thing to do, in the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// The outbox of this connection is no longer empty: pull from it until it is. A held GET is answered with what one
+    /// pull gives.
+    Flush(ConnId),
+    /// Answer a request, or a test of a WebSocket, with something that is in no outbox.
+    Answer {
+        /// The connection.
+        conn: ConnId,
+        /// The answer.
+        answer: RequestAnswer,
+    },
+    /// Send what the outbox still holds, then close. A held GET is answered with that and the end of its session.
+    Close {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        reason: Reason,
+    },
+    /// Subscribe to a channel, and say when it is confirmed.
+    Subscribe(String),
+    /// Unsubscribe from a channel.
+    Unsubscribe(String),
+    /// Publish a message.
+    Publish(Publication),
+    /// The bus is silent though it seems to be there: give its links up and make new ones. It counts as down.
+    ResetBus,
+}
+
+/// An answer that comes from no outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestAnswer {
+    /// To a POST: it was taken.
+    Taken,
+    /// To a held GET: nothing, ask again.
+    Noop,
+    /// To the ping that tests a WebSocket: `3probe`, on that WebSocket.
+    Probed,
+    /// To a GET or POST: no.
+    Refused(RequestError),
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestError {
+    /// No live session of this node has that id.
+    SessionUnknown,
+    /// The session does not take such a request now.
+    BadRequest,
+    /// There are as many sessions as there may be.
+    Overloaded,
+}
+
+/// A message for the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Where it goes.
+    pub destination: Destination,
+    /// The message.
+    pub payload: Vec<u8>,
+    /// With a ticket, the node wants to hear what became of it.
+    pub ticket: Option<Ticket>,
+}
+
+/// Where a publication goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To everyone who is subscribed to this channel now.
+    Channel(String),
+    /// Onto the stream that backends read, where it stays until one has.
+    Stream,
+}
+
+/// The WebSocket close code that tells a client what `reason` means for it.
+pub fn close_code(reason: Reason) -> u16 {
+    match reason {
+        Reason::ClientNamespaceDisconnect | Reason::ServerNamespaceDisconnect | Reason::TransportClose => {
+            1000
+        }
+        Reason::TransportError | Reason::ParseError => 1002,
+        Reason::PingTimeout | Reason::ConnectTimeout | Reason::UpgradeTimeout => 1008,
+        Reason::ServerShuttingDown => 1012,
+        Reason::SlowConsumer => 1013,
+    }
+}
