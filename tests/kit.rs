@@ -4,11 +4,13 @@
 //!
 //! Invariant: when the value is dropped the server is gone, also after a failed assertion.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 /// How often readiness is looked for, 20 ms apart, before a test gives up.
 const ATTEMPTS: u32 = 1_000;

@@ -5,16 +5,21 @@
 //!
 //! Invariant: bytes go out through one send queue, and nothing follows a close frame.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::ops::ControlFlow;
-use std::{env, mem, thread};
-
-use moorline::wire::http::{HeadLimits, HeadScanner, Parsed, RequestHead, Response, switching_protocols};
-use moorline::wire::send_queue::SendQueue;
-use moorline::wire::websocket::{Message, Status, WebSocket, close_frame};
+use moorline::wire::{
+    http::{HeadLimits, HeadScanner, Parsed, RequestHead, Response, switching_protocols},
+    send_queue::SendQueue,
+    websocket::{Message, Status, WebSocket, close_frame},
+};
 use moorline_core::config::Limits;
 use moorline_protocol::Frame;
+use std::{
+    env,
+    io::{self, Read, Write},
+    mem,
+    net::{Shutdown, TcpListener, TcpStream},
+    ops::ControlFlow,
+    thread,
+};
 
 /// Where the suite's own examples look for a server.
 const LISTEN: &str = "127.0.0.1:9001";

@@ -1,13 +1,16 @@
 //! What cargo does for the build: it tells about the crate, and compiles it.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::{env, fs};
-
+use crate::{
+    Failure,
+    run::{command, output, run},
+};
 use serde_json::Value;
-
-use crate::Failure;
-use crate::run::{command, output, run};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 const CRATE: &str = "moorline-client";
 const TARGET: &str = "wasm32-unknown-unknown";

@@ -27,10 +27,11 @@ mod package;
 mod run;
 mod text;
 
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::{env, fs};
-
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 use wasm_bindgen_cli_support::Bindgen;
 
 /// What went wrong and what to do about it, for the person who asked for the build.

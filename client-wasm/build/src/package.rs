@@ -1,12 +1,8 @@
 //! The package around the bundle: package.json, the types, and the two texts that npm shows.
 
-use std::fs;
-use std::path::Path;
-
+use crate::{BUNDLE, Failure, cargo::Metadata};
 use serde_json::Value;
-
-use crate::cargo::Metadata;
-use crate::{BUNDLE, Failure};
+use std::{fs, path::Path};
 
 const TYPES: &str = "index.d.ts";
 

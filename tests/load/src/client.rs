@@ -5,12 +5,16 @@
 //!
 //! Invariant: an idle client holds no buffer, so five thousand of them weigh little on the machine under test.
 
-use crate::clock;
-use crate::frame::{self, Parsed};
-use crate::outcome::Result;
+use crate::{
+    clock,
+    frame::{self, Parsed},
+    outcome::Result,
+};
 use mio::net::TcpStream;
-use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::{
+    io::{self, Read, Write},
+    net::SocketAddr,
+};
 
 const PING: &[u8] = b"2";
 const PONG: &[u8] = b"3";

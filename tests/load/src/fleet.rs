@@ -3,16 +3,13 @@
 //! Owns the clients and the poll they sleep in. Invariant: no client is ever lost in silence; a closed connection, a
 //! refused handshake or an unknown frame ends the run with a sentence.
 
-use crate::client::{Arrival, Client};
-use crate::clock;
-use crate::outcome::Result;
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
-use std::io::ErrorKind;
-use std::net::SocketAddr;
-use std::ops::Range;
-use std::os::fd::AsFd;
-use std::time::Duration;
+use crate::{
+    client::{Arrival, Client},
+    clock,
+    outcome::Result,
+};
+use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use std::{io::ErrorKind, net::SocketAddr, ops::Range, os::fd::AsFd, time::Duration};
 
 /// Few enough that neither server's accept queue overflows.
 const HANDSHAKES_AT_ONCE: usize = 64;

@@ -22,8 +22,7 @@ use options::{Options, Plan};
 use outcome::Result;
 use report::Figures;
 use scenario::Span;
-use std::io::Write;
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 use subject::Subject;
 
 /// What the generator opens besides its connections: writers, pipes, and what a process has anyway.

@@ -3,15 +3,16 @@
 //! It never ends a process it did not start. Invariant: whichever way the benchmark ends, what it started ends too: a
 //! `Process` that is dropped is killed and reaped, and the kernel does it when the benchmark itself was killed.
 
-use crate::clock;
-use crate::outcome::Result;
-use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
+use crate::{clock, outcome::Result};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 /// Below the range from which the system takes the near end of outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;

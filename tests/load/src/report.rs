@@ -3,8 +3,10 @@
 //! Each figure is the median over the rounds, with the lowest and highest beside it. It judges nothing: no figure makes
 //! a run fail.
 
-use crate::scenario::{Load, Span};
-use crate::subject::Subject;
+use crate::{
+    scenario::{Load, Span},
+    subject::Subject,
+};
 use std::fmt::Write;
 
 /// What a figure is of.

@@ -1,12 +1,14 @@
 //! What is measured: messages between pairs, a room, idle connections. Each on fresh processes.
 
-use crate::clock;
-use crate::fleet::{DEADLINE_NS, Fleet};
-use crate::options::{Options, Plan};
-use crate::outcome::Result;
-use crate::report::{Figures, Key};
-use crate::subject::{Cluster, Subject};
-use crate::traffic::{self, Delivered, Lane};
+use crate::{
+    clock,
+    fleet::{DEADLINE_NS, Fleet},
+    options::{Options, Plan},
+    outcome::Result,
+    report::{Figures, Key},
+    subject::{Cluster, Subject},
+    traffic::{self, Delivered, Lane},
+};
 
 const ROOM: &str = "doc:bench";
 

@@ -1,9 +1,11 @@
 //! The two servers under test, started the same way: one node alone, or two with a Redis of their own.
 
-use crate::options::{Adapter, Options};
-use crate::outcome::Result;
-use crate::process::{Process, answers_http, answers_redis, free_address};
-use crate::usage::{self, Memory};
+use crate::{
+    options::{Adapter, Options},
+    outcome::Result,
+    process::{Process, answers_http, answers_redis, free_address},
+    usage::{self, Memory},
+};
 use std::net::SocketAddr;
 
 /// Which server is measured.

@@ -6,18 +6,22 @@
 //!
 //! Invariant: every message is accounted for at every recipient, once and in its sender's order, or the run fails.
 
-use crate::client::Arrival;
-use crate::clock;
-use crate::fleet::{DEADLINE_NS, Fleet};
-use crate::frame;
-use crate::outcome::Result;
-use std::fs;
-use std::io::Write;
-use std::net::TcpStream;
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use crate::{
+    client::Arrival,
+    clock,
+    fleet::{DEADLINE_NS, Fleet},
+    frame,
+    outcome::Result,
+};
+use std::{
+    fs,
+    io::Write,
+    net::TcpStream,
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// The sender's schedule starts a little later than its thread.
