@@ -1,20 +1,20 @@
 //! Builds the npm package `moorline-client`: `cargo run -p moorline-client-build -- [--features LIST] [--out DIR]`.
 //!
-//! It owns the way from the crate `moorline-client` and the files of `client-wasm/js` to a folder that can be published:
+//! It turns the crate `moorline-client` and the files of `client-wasm/js` into a folder that can be published, with
 //! cargo, then wasm-bindgen, then binaryen, then esbuild. It never installs a tool besides those of
 //! `client-wasm/package.json`, and writes nothing outside `target`, the folder asked for (`client-wasm/pkg` unless
 //! told) and `client-wasm/node_modules`.
 //!
-//! What `js/index.js` may import, and nothing else generates: the module `moorline-wasm`, which is there only while
-//! esbuild bundles (it is an alias for a folder under `target`, so that two variants never share a file):
+//! `js/index.js` may import from the module `moorline-wasm`, which exists only while esbuild bundles. It is an alias
+//! for a folder under `target`, so that two variants never share a file:
 //!
 //! ```js
 //! import { initSync, … } from "moorline-wasm/moorline_client.js"; // wasm-bindgen's glue
 //! import bytes from "moorline-wasm/bytes.js"; // makes the module, a Uint8Array, when it is called
 //! ```
 //!
-//! A file of `js` that the crate imports (`#[wasm_bindgen(module = "/js/…")]`) is the same module to `js/index.js` and to
-//! the glue: what one of them leaves in it the other finds.
+//! A file of `js` that the crate imports (`#[wasm_bindgen(module = "/js/…")]`) is the same module to `js/index.js` and
+//! to the glue, so both see the same state in it.
 //!
 //! `VERSION` stands for the package's version, a string, in every file. The result is one file without an import: the
 //! module travels in it as text, so a bundler has nothing to resolve and a page nothing to fetch.
@@ -124,8 +124,8 @@ fn bind(compiled: &Path, folder: &Path) -> Result<PathBuf, Failure> {
     Ok(folder.join(format!("{GLUE_NAME}_bg.wasm")))
 }
 
-/// wasm-bindgen copies the files that the crate imports; each copy is replaced by the way to its original, so that
-/// there is one of it in the bundle.
+/// Replaces each copy that wasm-bindgen made of a file the crate imports by a re-export of the original, so that the
+/// bundle has the file once.
 fn reunite(client: &Path, generated: &Path) -> Result<(), Failure> {
     // One folder per crate that imports files; named after it, and there only if there are any.
     for copies in entries(&generated.join("snippets")) {

@@ -1,6 +1,6 @@
-//! What the codec needs of JSON itself: strings and numbers, the members of one object, and how deeply a text nests.
+//! The parts of JSON that the codec needs: strings and numbers, the members of one object, the depth of a text.
 //!
-//! Never a whole reader: the inside of a message is for whoever has a JSON library, or is a browser.
+//! It is never a whole reader: servers read the inside of a message with a JSON library, browsers with their own.
 
 use alloc::{string::String, vec::Vec};
 
@@ -47,7 +47,7 @@ pub fn push_number(out: &mut Vec<u8>, number: u64) {
 /// Whether arrays and objects in `text` nest at most `depth_max` deep. Counts brackets outside strings, so it is exact
 /// for valid JSON and never an overflow for anything else.
 pub fn nests_within(text: &str, depth_max: usize) -> bool {
-    // Nearly every text has fewer brackets than it may have levels, and counting them is far cheaper than following them.
+    // Counting brackets is far cheaper than following them, and nearly every text has fewer than the levels allowed.
     let brackets = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
     if brackets <= depth_max {
         return true;

@@ -84,7 +84,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Queues a packet of a client until `flush`, so that what one turn caused goes out in one write.
+    /// Queues a packet of a client until `flush`, so that all packets of one turn go out in one write.
     pub(crate) fn queue(&mut self, client: usize, packet: &[u8]) {
         self.clients[client].push(packet);
         self.dirty.push(client);

@@ -1,4 +1,4 @@
-//! What a figure was measured on: without it, the figure says nothing.
+//! The machine and the versions a figure was measured on; without them the figure says nothing.
 
 use crate::{options::Options, outcome::Result, process::output};
 use std::{env, fs, thread};

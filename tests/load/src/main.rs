@@ -1,7 +1,7 @@
 //! The benchmark: moorline and Socket.IO from npm, side by side in one run, driven by the same clients over loopback.
 //!
-//! It prints figures and their ratios. It fails when a message was lost, doubled or misdirected or a process died, since
-//! then nothing was measured; never because of a figure.
+//! It prints figures and their ratios. It fails when a message was lost, doubled or misdirected or a process died,
+//! since then nothing was measured; never because of a figure.
 
 mod client;
 mod clock;
@@ -25,7 +25,7 @@ use scenario::Span;
 use std::{io::Write, process::ExitCode};
 use subject::Subject;
 
-/// What the generator opens besides its connections: writers, pipes, and what a process has anyway.
+/// The files that the generator opens besides its connections: writers, pipes, and those of every process.
 const OTHER_FILES: u64 = 200;
 
 fn main() -> ExitCode {
@@ -85,7 +85,7 @@ fn measure(
     scenario::idle(subject, options, plan, figures)
 }
 
-/// What the labels of the table leave out.
+/// The conditions of the measurements, which the labels of the table leave out.
 fn conditions(plan: &Plan) -> String {
     format!(
         "{} rounds in turns, median (lowest–highest); {} s on schedule, {} s per closed loop\n\

@@ -1,7 +1,7 @@
 //! The processes of a run: started, watched, asked, ended.
 //!
-//! It never ends a process it did not start. Invariant: whichever way the benchmark ends, what it started ends too: a
-//! `Process` that is dropped is killed and reaped, and the kernel does it when the benchmark itself was killed.
+//! It never ends a process it did not start. Invariant: every process it started ends with the benchmark: a `Process`
+//! that is dropped is killed and reaped, and the kernel does it when the benchmark itself was killed.
 
 use crate::{clock, outcome::Result};
 use std::{
@@ -25,7 +25,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program; what it writes to stderr is shown, what it writes to stdout answers `ask`.
+    /// Starts a program. Its stderr is shown; its stdout holds the answers to `ask`.
     pub(crate) fn start(name: &str, command: &[String], environment: &[(&str, &str)]) -> Result<Process> {
         let guard = ["setpriv", "--pdeathsig", "KILL", "--"].map(String::from);
         let guarded: Vec<&String> = guard.iter().filter(|_| has_setpriv()).chain(command).collect();
@@ -92,7 +92,7 @@ fn has_setpriv() -> bool {
     *FOUND
 }
 
-/// What a program prints when it runs to its end.
+/// Runs a program to its end and returns its output.
 pub(crate) fn output(program: &str, args: &[&str]) -> Result<String> {
     let output = Command::new(program)
         .args(args)
@@ -107,7 +107,7 @@ pub(crate) fn output(program: &str, args: &[&str]) -> Result<String> {
     }
 }
 
-/// A loopback address nobody listens on and that was not given out before.
+/// A loopback address that is free and was not given out before.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,7 +9,7 @@ use crate::{
 };
 use std::fmt::Write;
 
-/// What a figure is of.
+/// The thing measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key {
     PacedCpu(Span),
@@ -33,7 +33,7 @@ pub(crate) enum Key {
     Lateness,
 }
 
-/// Which way a figure is better.
+/// The direction in which a figure is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Better {
     Less,

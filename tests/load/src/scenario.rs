@@ -1,4 +1,4 @@
-//! What is measured: messages between pairs, a room, idle connections. Each on fresh processes.
+//! The measurements: messages between pairs, a room, idle connections. Each runs on fresh processes.
 
 use crate::{
     clock,
@@ -12,7 +12,7 @@ use crate::{
 
 const ROOM: &str = "doc:bench";
 
-/// Where the two sides of each pair are.
+/// The nodes of the two sides of each pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Span {
     OneNode,
@@ -111,8 +111,8 @@ fn join_all(fleet: &mut Fleet) -> Result<()> {
     Ok(())
 }
 
-/// What connections cost that do nothing: the difference between some and many, so that what the first ones make a
-/// server load or compile is not counted.
+/// The cost of idle connections: the difference between some and many, so that memory for code that the first ones
+/// make a server load or compile is not counted.
 pub(crate) fn idle(subject: Subject, options: &Options, plan: &Plan, figures: &mut Figures) -> Result<()> {
     let mut cluster = subject.start_alone(options)?;
     figures.add(Key::BaseMemory, as_f64(cluster.memory(subject)?.rss_bytes));
@@ -134,7 +134,7 @@ pub(crate) fn idle(subject: Subject, options: &Options, plan: &Plan, figures: &m
     cluster.check_alive()
 }
 
-/// One measurement: what was delivered, and what it took.
+/// One measurement: the deliveries and their cost.
 struct Measured {
     delivered: Delivered,
     seconds: f64,

@@ -8,7 +8,7 @@ use crate::{
 };
 use std::net::SocketAddr;
 
-/// Which server is measured.
+/// The server that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {
     Moorline,
@@ -100,7 +100,7 @@ pub(crate) struct Cpu {
 }
 
 impl Cluster {
-    /// Where clients of the first and of the last node connect; one and the same when there is one node.
+    /// The addresses of the first and of the last node; equal when there is one node.
     pub(crate) fn ends(&self) -> (SocketAddr, SocketAddr) {
         (self.nodes[0].address, self.nodes[self.nodes.len() - 1].address)
     }

@@ -12,7 +12,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 
-/// What stands between two packets. No packet holds it: JSON escapes control characters, base64 has none.
+/// The separator of two packets. No packet holds it: JSON escapes control characters, base64 has none.
 const SEPARATOR: char = '\x1e';
 /// The start of a binary packet, which has no type digit.
 const BINARY: char = 'b';
@@ -36,12 +36,12 @@ pub enum Part<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
     body: String,
-    /// Where the next packet starts; past the end once the last was taken.
+    /// The offset of the next packet; past the end once the last was taken.
     at: usize,
 }
 
 impl Payload {
-    /// A body as it came in. An empty one holds one empty packet, which the protocol does not know.
+    /// A body as it came in. An empty body yields one empty packet, which decoding refuses.
     pub fn new(body: String) -> Payload {
         Payload { body, at: 0 }
     }

@@ -37,7 +37,7 @@ pub enum Kind {
 /// A decoded packet; everything borrows from the message it came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// What it asks for.
+    /// The kind of packet.
     pub kind: Kind,
     /// The namespace without any `?query`; `/` when the packet names none.
     pub namespace: &'a str,
@@ -153,7 +153,7 @@ pub fn disconnect(namespace: &str) -> Frame {
     Frame::text(64, |out| push_head(out, b"41", namespace, None))
 }
 
-/// What an event or an acknowledgement is sent with, besides its arguments.
+/// The head of an event or an acknowledgement: everything but its arguments.
 #[derive(Debug, Clone, Copy)]
 pub struct Envelope<'a> {
     /// The namespace.
@@ -183,7 +183,7 @@ pub fn event<'a>(envelope: Envelope<'_>, name: &str, args: impl Iterator<Item = 
 /// one, as [`event`] wrote it, without its Engine.IO type.
 pub fn with_ack(packet: &str, ack: u64) -> Frame {
     let mut rest = packet;
-    // What cannot be read has no head to keep: the id goes in front of everything.
+    // A packet that cannot be read has no head to keep: the id goes in front of everything.
     if take_kind(&mut rest).is_ok() {
         take_namespace(&mut rest);
     }
