@@ -1,7 +1,7 @@
-//! What cargo does for the build: it tells about the crate, and compiles it.
+//! Cargo's part of the build: it describes the crate and compiles it.
 
 use crate::{
-    Failure,
+    failure::Failure,
     run::{command, output, run},
 };
 use serde_json::Value;
@@ -16,7 +16,7 @@ const CRATE: &str = "moorline-client";
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "wasm";
 
-/// What Cargo.toml says about the crate, and what goes into package.json.
+/// The fields of Cargo.toml that package.json repeats, and the folder for everything built.
 pub(crate) struct Metadata {
     pub(crate) version: String,
     pub(crate) license: String,

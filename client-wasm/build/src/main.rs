@@ -22,25 +22,25 @@
 //! `--features LIST` adds cargo features to `npm`, for variants that only tests want.
 
 mod cargo;
+mod failure;
+mod files;
 mod npm;
 mod package;
 mod run;
 mod text;
 
+use failure::{Failure, say};
+use files::{emptied, entries, made, read, size, write};
+use package::BUNDLE;
 use std::{
-    env, fs,
+    env,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 use wasm_bindgen_cli_support::Bindgen;
 
-/// What went wrong and what to do about it, for the person who asked for the build.
-type Failure = String;
-
-/// What wasm-bindgen calls its two files: after the crate.
+/// wasm-bindgen names its two files after the crate.
 const GLUE_NAME: &str = "moorline_client";
-/// The one file of the package that runs.
-const BUNDLE: &str = "moorline-client.js";
 
 fn main() -> ExitCode {
     match Request::parse(env::args().skip(1)).and_then(|request| build(&request)) {
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the command line asks for.
+/// The build that the command line asks for.
 struct Request {
     features: String,
     out: PathBuf,
@@ -139,40 +139,4 @@ fn reunite(client: &Path, generated: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-}
-
-/// A folder of the build's own with nothing in it, whatever an earlier build left there.
-fn emptied(folder: &Path) -> Result<(), Failure> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)
-            .map_err(|error| format!("{} cannot be emptied: {error}.", folder.display()))?;
-    }
-    made(folder)
-}
-
-/// A folder that may hold what is not ours.
-fn made(folder: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}.", folder.display()))
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(file).map_err(|error| format!("{} cannot be read: {error}.", file.display()))
-}
-
-fn write(file: &Path, text: String) -> Result<(), Failure> {
-    fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}.", file.display()))
-}
-
-fn size(file: &Path) -> Result<u64, Failure> {
-    fs::metadata(file)
-        .map(|found| found.len())
-        .map_err(|error| format!("{} is missing: {error}.", file.display()))
-}
-
-fn say(what: &str) {
-    eprintln!("client: {what}");
 }

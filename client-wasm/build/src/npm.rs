@@ -3,9 +3,8 @@
 //! Never a `wasm-opt` from the PATH: old ones, as Debian has, exit 0 and leave a module that no browser starts.
 
 use crate::{
-    Failure,
+    failure::{Failure, say},
     run::{command, output, run},
-    say,
 };
 use std::{
     fs,

@@ -1,6 +1,6 @@
-//! Running a program to its end. What it says goes where ours goes, to stderr; only what was asked for is returned.
+//! Runs a program to its end. Its messages go to stderr, beside ours; only its output is returned.
 
-use crate::Failure;
+use crate::failure::Failure;
 use std::{
     ffi::OsStr,
     process::{Command, Output, Stdio},
