@@ -5,6 +5,7 @@
 
 mod client;
 mod clock;
+mod figures;
 mod fleet;
 mod frame;
 mod machine;
@@ -18,10 +19,9 @@ mod traffic;
 mod usage;
 
 use clap::Parser;
+use figures::{Figures, Span};
 use options::{Options, Plan};
 use outcome::Result;
-use report::Figures;
-use scenario::Span;
 use std::{io::Write, process::ExitCode};
 use subject::Subject;
 

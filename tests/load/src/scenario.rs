@@ -2,31 +2,15 @@
 
 use crate::{
     clock,
+    figures::{Figures, Key, Load, Span},
     fleet::{DEADLINE_NS, Fleet},
     options::{Options, Plan},
     outcome::Result,
-    report::{Figures, Key},
     subject::{Cluster, Subject},
     traffic::{self, Delivered, Lane},
 };
 
 const ROOM: &str = "doc:bench";
-
-/// The nodes of the two sides of each pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Span {
-    OneNode,
-    TwoNodes,
-}
-
-/// How many messages each pair keeps on their way in a closed loop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Load {
-    /// One: every message costs its own system calls.
-    Single,
-    /// Several, which arrive together.
-    Window,
-}
 
 /// Messages from one client to one other, on schedule and as fast as they arrive.
 pub(crate) fn pairs(
