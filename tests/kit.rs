@@ -4,11 +4,13 @@
 //!
 //! Invariant: when the value is dropped the server is gone, also after a failed assertion.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 /// How often readiness is looked for, 20 ms apart, before a test gives up.
 const ATTEMPTS: u32 = 1_000;
@@ -17,7 +19,7 @@ const ATTEMPTS: u32 = 1_000;
 pub struct RedisServer {
     port: u16,
     options: Vec<String>,
-    /// What a raw connection of the kit says first.
+    /// The login that a raw connection of the kit sends first.
     auth: Option<Vec<String>>,
     child: Option<Child>,
 }
@@ -32,8 +34,8 @@ impl RedisServer {
         RedisServer::start_with(&[], None)
     }
 
-    /// Starts a server with more options, word by word as on the command line. `auth` is what the kit
-    /// itself says before its own commands (`["AUTH", "password"]`).
+    /// Starts a server with more options, word by word as on the command line. `auth` is the login that the
+    /// kit sends before its own commands (`["AUTH", "password"]`).
     ///
     /// # Panics
     /// When no server could be started.
@@ -171,7 +173,7 @@ impl Drop for RedisServer {
     }
 }
 
-/// A port of 127.0.0.1 that nobody has just now.
+/// A port of 127.0.0.1 that is free just now.
 ///
 /// # Panics
 /// When the system has none left.

@@ -50,7 +50,7 @@ impl App for Chat {
 }
 
 impl Chat {
-    /// Sends an event with who it is from to everyone else that `to` names, on every node.
+    /// Sends an event, with its sender, to everyone in `to` but the sender, on every node.
     #[rustfmt::skip]
     fn emit(&self, context: &mut Context<'_>, namespace: &str, from: SocketId, to: &[Target<'_>], event: &str, args: &Args) -> bool {
         let sender = json!({ "id": from.to_string(), "name": self.0.get(&from) });

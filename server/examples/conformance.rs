@@ -1,7 +1,8 @@
-//! What the official test suites of Engine.IO v4 and Socket.IO v5 expect of a server, on port 3000:
+//! The server that the official test suites of Engine.IO v4 and Socket.IO v5 expect, on port 3000:
 //! `cargo run -p moorline --example conformance`
 //!
-//! Engine.IO's suite wants every message back, on `/engine.io/`. Socket.IO's wants three rules, on `/socket.io/`.
+//! Engine.IO's suite expects every message back, on `/engine.io/`. Socket.IO's, on `/socket.io/`, expects an event
+//! `auth` after each CONNECT, `message-back` for each `message`, and the arguments of `message-with-ack` as its answer.
 
 use moorline::embed::{
     App, Args, Connect, Context, Data, Emit, Event, PendingAck, SessionId, SocketId, Target, run,

@@ -2,14 +2,19 @@
 //!
 //! Nothing here is measured in time: a test waits for an event, and gives up only when none has come for long.
 
-use std::collections::BTreeSet;
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use moorline::bus::{BusEvent, BusStatus, Destination, Publication, RedisBus, RedisConfig, Ticket};
-use moorline::clock;
+use moorline::{
+    bus::{BusEvent, BusStatus, Destination, Publication, RedisBus, RedisConfig, Ticket},
+    clock,
+};
 use moorline_tests::kit::RedisServer;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
+    time::Duration,
+};
 
 /// How long nothing at all may happen before a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);

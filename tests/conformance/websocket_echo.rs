@@ -1,28 +1,34 @@
 //! A plain echo server over exactly the product's WebSocket layer, so that the Autobahn suite can judge that layer.
 //!
-//! Owns what stands around `moorline::wire`: blocking sockets, a thread for each connection, and the echo. It never
-//! parses, frames or judges a byte itself, and knows nothing of Engine.IO: what the suite finds is the layer's doing.
+//! Owns the rest of a server around `moorline::wire`: blocking sockets, a thread for each connection, and the echo. It
+//! never parses, frames or judges a byte itself, and knows nothing of Engine.IO, so the suite's findings are about the
+//! layer alone.
 //!
 //! Invariant: bytes go out through one send queue, and nothing follows a close frame.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::ops::ControlFlow;
-use std::{env, mem, thread};
-
-use moorline::wire::http::{HeadLimits, HeadScanner, Parsed, RequestHead, Response, switching_protocols};
-use moorline::wire::send_queue::SendQueue;
-use moorline::wire::websocket::{Message, Status, WebSocket, close_frame};
+use moorline::wire::{
+    http::{HeadLimits, HeadScanner, Parsed, RequestHead, Response, switching_protocols},
+    send_queue::SendQueue,
+    websocket::{Message, Status, WebSocket, close_frame},
+};
 use moorline_core::Limits;
 use moorline_protocol::Frame;
+use std::{
+    env,
+    io::{self, Read, Write},
+    mem,
+    net::{Shutdown, TcpListener, TcpStream},
+    ops::ControlFlow,
+    thread,
+};
 
-/// Where the suite's own examples look for a server.
+/// The address at which the suite's own examples look for a server.
 const LISTEN: &str = "127.0.0.1:9001";
 /// The suite sends up to 16 MiB in one message, 16 times what the product takes.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// It sends up to 65,536 fragments, 64 times what the product takes.
 const FRAGMENTS_MAX: usize = 1_000_000;
-/// What is read at a time.
+/// The most that one read takes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 fn main() -> io::Result<()> {
@@ -59,7 +65,7 @@ impl Connection {
         self.leave()
     }
 
-    /// Answers the request; whether that made the connection a WebSocket.
+    /// Answers the request; returns whether the connection is a WebSocket now.
     fn shake_hands(&mut self) -> io::Result<bool> {
         let Limits { head_bytes_max, headers_max, .. } = Limits::default();
         let (mut scanner, mut head) = (HeadScanner::default(), Vec::new());
@@ -97,8 +103,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues what a read is answered with; whether more may come. A ping may stand between the fragments of a message,
-    /// so its pong goes before the echo, as in the product. The close frame goes last.
+    /// Queues the answers to one read; returns whether more may come. A ping may stand between the fragments of a
+    /// message, so its pong goes before the echo, as in the product. The close frame goes last.
     fn take_frames(&mut self, websocket: &mut WebSocket, read_bytes: usize) -> bool {
         let (mut reply, mut echoes) = (Vec::new(), Vec::new());
         let outcome = websocket.feed(&self.chunk[..read_bytes], &mut reply, &mut |message| {

@@ -133,7 +133,7 @@ describe("affinity for everyone", { timeout: 900_000 }, () => {
     for (const client of others) assertUntouched(client);
     for (const { kind, cuts, diary, errors } of moved) {
       assert.equal(cuts.length, 1, `${kind.name}: cut ${JSON.stringify(cuts)}`);
-      // A POST may be on its way when the client is cut. The node takes it no more, and has gone when the goodbye comes.
+      // A POST may be on its way when the client is cut. The node refuses it, and has gone when the close packet comes.
       assert.ok(diary.refusals.every(({ method }) => method === "POST"), JSON.stringify(diary.refusals));
       assert.ok(diary.unknown.every(({ isHeard }) => !isHeard), JSON.stringify(diary.refusals));
       assert.ok(errors.every((error) => error === "xhr post error 503"), `${kind.name}: ${errors}`);

@@ -206,7 +206,7 @@ const homesAreEqual = (some, others) => some.every((home, at) => home === others
 const nodeNamed = (cluster, wanted) => cluster.nodes.find(({ name }) => name === wanted);
 const timesOffered = (tab, name) => tab.offers.filter((offer) => offer === name).length;
 
-/** Cuts every connection; every tab is connected anew. One that was between two polls misses nothing, and is cut again. */
+/** Cuts every connection until every tab connected anew: a tab between two polls misses nothing and is cut again. */
 async function cutAndReturn(door, tabs) {
   const before = await Promise.all(tabs.map(connectsOf));
   const isBack = async (tab, at) => (await connectsOf(tab)) > before[at] && (await tab.state()).connected;

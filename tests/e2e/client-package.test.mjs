@@ -175,7 +175,7 @@ describe("the package in Chromium", { timeout: 300_000 }, () => {
     return origin;
   }
 
-  /** Opens a site's page and waits until it and its Worker have said what they found; `complaints` is what the console said. */
+  /** Opens a site's page and waits for the findings of page and Worker; `complaints` are messages of the console. */
   async function visit(site) {
     const page = await browser.newPage();
     const complaints = [];

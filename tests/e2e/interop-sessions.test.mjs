@@ -201,7 +201,7 @@ describe("sessions of stock clients", { timeout: 180_000 }, () => {
         await length(heard, 5);
 
         me.once("disconnect", () => say(me, 6));
-        // The new connection is being opened right after this event. (4.8 keeps a volatile event said before it, when the
+        // The new connection is opened right after this event. (4.8 keeps a volatile event emitted before it, when the
         // transport that was cut had nothing to send.)
         me.io.once("reconnect_attempt", () => process.nextTick(() => {
           assert.equal(me.connected, false);

@@ -1,5 +1,5 @@
-// Stock clients, old and new, with default options, polling only and WebSocket only: whatever they send arrives, through
-// HAProxy with TLS, on the other node.
+// Stock clients, old and new, with default options, polling only and WebSocket only: everything they send arrives on
+// the other node, through HAProxy with TLS.
 
 import assert from "node:assert/strict";
 import https from "node:https";

@@ -1,4 +1,4 @@
-// The link to Redis cannot die silently: whatever becomes of it, it is noticed, made anew, and what was lost is counted.
+// The link to Redis cannot die silently: every failure is noticed, the link made anew, and lost messages counted.
 //
 // Each story has a Redis and two nodes of its own, and numbered messages both ways between two clients from before the
 // trouble until after it. One account ends every story: what arrived is in order and came once, and what did not

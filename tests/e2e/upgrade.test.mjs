@@ -1,4 +1,4 @@
-// From polling to a WebSocket while messages come and go: nothing lost, doubled or out of order, whatever happens to it.
+// From polling to a WebSocket while messages come and go: nothing is lost, doubled or out of order, even if it fails.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -23,7 +23,7 @@ const numbersOf = (packets) =>
 
 const countTo = (count) => Array.from({ length: count }, (_, at) => at);
 
-/** A client that polls, and moves when it was told. `heard` are the packets of both transports in the order they came. */
+/** A client that polls, and upgrades when told. `heard` are the packets of both transports in the order they came. */
 class Mover {
   constructor(session) {
     this.session = session;

@@ -1,19 +1,22 @@
-//! What cargo does for the build: it tells about the crate, and compiles it.
+//! Cargo's part of the build: it describes the crate and compiles it.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::{env, fs};
-
+use crate::{
+    failure::Failure,
+    run::{command, output, run},
+};
 use serde_json::Value;
-
-use crate::Failure;
-use crate::run::{command, output, run};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 const CRATE: &str = "moorline-client";
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "wasm";
 
-/// What Cargo.toml says about the crate, and what goes into package.json.
+/// The fields of Cargo.toml that package.json repeats, and the folder for everything built.
 pub(crate) struct Metadata {
     pub(crate) version: String,
     pub(crate) license: String,

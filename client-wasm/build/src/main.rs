@@ -1,20 +1,20 @@
 //! Builds the npm package `moorline-client`: `cargo run -p moorline-client-build -- [--features LIST] [--out DIR]`.
 //!
-//! It owns the way from the crate `moorline-client` and the files of `client-wasm/js` to a folder that can be published:
+//! It turns the crate `moorline-client` and the files of `client-wasm/js` into a folder that can be published, with
 //! cargo, then wasm-bindgen, then binaryen, then esbuild. It never installs a tool besides those of
 //! `client-wasm/package.json`, and writes nothing outside `target`, the folder asked for (`client-wasm/pkg` unless
 //! told) and `client-wasm/node_modules`.
 //!
-//! What `js/index.js` may import, and nothing else generates: the module `moorline-wasm`, which is there only while
-//! esbuild bundles (it is an alias for a folder under `target`, so that two variants never share a file):
+//! `js/index.js` may import from the module `moorline-wasm`, which exists only while esbuild bundles. It is an alias
+//! for a folder under `target`, so that two variants never share a file:
 //!
 //! ```js
 //! import { initSync, … } from "moorline-wasm/moorline_client.js"; // wasm-bindgen's glue
 //! import bytes from "moorline-wasm/bytes.js"; // makes the module, a Uint8Array, when it is called
 //! ```
 //!
-//! A file of `js` that the crate imports (`#[wasm_bindgen(module = "/js/…")]`) is the same module to `js/index.js` and to
-//! the glue: what one of them leaves in it the other finds.
+//! A file of `js` that the crate imports (`#[wasm_bindgen(module = "/js/…")]`) is the same module to `js/index.js` and
+//! to the glue, so both see the same state in it.
 //!
 //! `VERSION` stands for the package's version, a string, in every file. The result is one file without an import: the
 //! module travels in it as text, so a bundler has nothing to resolve and a page nothing to fetch.
@@ -22,24 +22,25 @@
 //! `--features LIST` adds cargo features to `npm`, for variants that only tests want.
 
 mod cargo;
+mod failure;
+mod files;
 mod npm;
 mod package;
 mod run;
 mod text;
 
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::{env, fs};
-
+use failure::{Failure, say};
+use files::{emptied, entries, made, read, size, write};
+use package::BUNDLE;
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 use wasm_bindgen_cli_support::Bindgen;
 
-/// What went wrong and what to do about it, for the person who asked for the build.
-type Failure = String;
-
-/// What wasm-bindgen calls its two files: after the crate.
+/// wasm-bindgen names its two files after the crate.
 const GLUE_NAME: &str = "moorline_client";
-/// The one file of the package that runs.
-const BUNDLE: &str = "moorline-client.js";
 
 fn main() -> ExitCode {
     match Request::parse(env::args().skip(1)).and_then(|request| build(&request)) {
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the command line asks for.
+/// The build that the command line asks for.
 struct Request {
     features: String,
     out: PathBuf,
@@ -123,8 +124,8 @@ fn bind(compiled: &Path, folder: &Path) -> Result<PathBuf, Failure> {
     Ok(folder.join(format!("{GLUE_NAME}_bg.wasm")))
 }
 
-/// wasm-bindgen copies the files that the crate imports; each copy is replaced by the way to its original, so that
-/// there is one of it in the bundle.
+/// Replaces each copy that wasm-bindgen made of a file the crate imports by a re-export of the original, so that the
+/// bundle has the file once.
 fn reunite(client: &Path, generated: &Path) -> Result<(), Failure> {
     // One folder per crate that imports files; named after it, and there only if there are any.
     for copies in entries(&generated.join("snippets")) {
@@ -138,40 +139,4 @@ fn reunite(client: &Path, generated: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-}
-
-/// A folder of the build's own with nothing in it, whatever an earlier build left there.
-fn emptied(folder: &Path) -> Result<(), Failure> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)
-            .map_err(|error| format!("{} cannot be emptied: {error}.", folder.display()))?;
-    }
-    made(folder)
-}
-
-/// A folder that may hold what is not ours.
-fn made(folder: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}.", folder.display()))
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(file).map_err(|error| format!("{} cannot be read: {error}.", file.display()))
-}
-
-fn write(file: &Path, text: String) -> Result<(), Failure> {
-    fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}.", file.display()))
-}
-
-fn size(file: &Path) -> Result<u64, Failure> {
-    fs::metadata(file)
-        .map(|found| found.len())
-        .map_err(|error| format!("{} is missing: {error}.", file.display()))
-}
-
-fn say(what: &str) {
-    eprintln!("client: {what}");
 }

@@ -2,13 +2,16 @@
 //!
 //! Never a `wasm-opt` from the PATH: old ones, as Debian has, exit 0 and leave a module that no browser starts.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::SystemTime;
-
-use crate::run::{command, output, run};
-use crate::{Failure, say};
+use crate::{
+    failure::{Failure, say},
+    run::{command, output, run},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
 
 /// The folder of programs that npm installed.
 pub(crate) struct Tools {

@@ -1,12 +1,11 @@
 //! The package around the bundle: package.json, the types, and the two texts that npm shows.
 
-use std::fs;
-use std::path::Path;
-
+use crate::{cargo::Metadata, failure::Failure, files};
 use serde_json::Value;
+use std::{fs, path::Path};
 
-use crate::cargo::Metadata;
-use crate::{BUNDLE, Failure};
+/// The one file of the package that runs.
+pub(crate) const BUNDLE: &str = "moorline-client.js";
 
 const TYPES: &str = "index.d.ts";
 
@@ -14,7 +13,7 @@ pub(crate) fn write(client: &Path, out: &Path, meta: &Metadata) -> Result<(), Fa
     copy(&client.join("js").join(TYPES), &out.join(TYPES))?;
     copy(&client.join("README.md"), &out.join("README.md"))?;
     copy(&client.join("../LICENSE"), &out.join("LICENSE"))?;
-    crate::write(&out.join("package.json"), package_json(meta))
+    files::write(&out.join("package.json"), package_json(meta))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {

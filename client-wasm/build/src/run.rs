@@ -1,9 +1,10 @@
-//! Running a program to its end. What it says goes where ours goes, to stderr; only what was asked for is returned.
+//! Runs a program to its end. Its messages go to stderr, beside ours; only its output is returned.
 
-use std::ffi::OsStr;
-use std::process::{Command, Output, Stdio};
-
-use crate::Failure;
+use crate::failure::Failure;
+use std::{
+    ffi::OsStr,
+    process::{Command, Output, Stdio},
+};
 
 /// A program with its arguments.
 pub(crate) fn command(program: impl AsRef<OsStr>, args: &[&str]) -> Command {

@@ -1,15 +1,15 @@
 //! The module as text: how bytes travel in a JavaScript file, so that the file is small once it is compressed.
 //!
-//! Not base64: it cuts bytes into six bits, and what repeats in the module no longer repeats in the text. Here a byte is
-//! one character, or two if it is large (few are, in WebAssembly); compressed, that costs about what the module alone
-//! does, where base64 costs a quarter more. All of it is ASCII without quote and backslash, so that it means the same
-//! whatever the file is served as and whatever a bundler makes of it.
+//! Base64 would cut bytes into six bits, so that repetitions in the module no longer repeat in the text. Here a byte
+//! is one character, or two if it is large, as few are in WebAssembly. Compressed, the text is about as large as the
+//! module alone, where base64 is a quarter larger. The text is ASCII without quote and backslash, so neither the
+//! encoding a file is served in nor a bundler changes its meaning.
 
 /// The first character, for the byte 0. The 92 from here on are all that ASCII has after the double quote.
 const FIRST: u8 = b'#';
 /// This many stand for a byte. The two after them add 90 and 180 to the one that follows.
 const DIGITS: u8 = 90;
-/// What stands for the backslash, which is one of them.
+/// Stands for the backslash, which is one of the 92.
 const FOR_BACKSLASH: u8 = b'!';
 
 /// A JavaScript module whose default export makes the bytes, in an array of its own, at every call.
@@ -56,7 +56,7 @@ fn character(digit: u8) -> char {
 mod tests {
     use super::*;
 
-    /// What the JavaScript does.
+    /// The same decoding as the JavaScript's.
     fn bytes(text: &str) -> Vec<u8> {
         let (mut bytes, mut more) = (Vec::new(), 0);
         for code in text.bytes() {

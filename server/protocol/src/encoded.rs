@@ -20,7 +20,7 @@ pub struct Frame {
 
 impl Frame {
     /// Encodes a text packet: `write` appends the packet (its Engine.IO type included) to the buffer it is given.
-    /// What it appends must be UTF-8, which the callers guarantee by writing whole strings.
+    /// The appended bytes must be UTF-8; callers ensure it by writing whole strings.
     pub fn text(capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Frame {
         let mut buffer = Vec::with_capacity(HEADER_BYTES_MAX + capacity);
         buffer.resize(HEADER_BYTES_MAX, 0);
@@ -51,7 +51,7 @@ impl Frame {
         &self.bytes
     }
 
-    /// Whether it is an attachment and no text packet.
+    /// Whether the packet is binary (an attachment), not text.
     pub fn is_binary(&self) -> bool {
         self.bytes.first() == Some(&FINAL_BINARY)
     }
@@ -61,7 +61,7 @@ impl Frame {
         &self.bytes[usize::from(self.header_bytes)..]
     }
 
-    /// What it counts for in a queue, in bytes.
+    /// The size that queues count for this packet, in bytes.
     pub fn len_bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -87,7 +87,7 @@ fn header(length: usize) -> ([u8; HEADER_BYTES_MAX], u8) {
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the packet: it may hold a session id.
+        // The packet itself stays out of logs: it may hold a session id.
         write!(f, "Frame({} bytes)", self.as_packet().len())
     }
 }

@@ -1,6 +1,6 @@
-//! What the codec needs of JSON itself: strings and numbers, the members of one object, and how deeply a text nests.
+//! The parts of JSON that the codec needs: strings and numbers, the members of one object, the depth of a text.
 //!
-//! Never a whole reader: the inside of a message is for whoever has a JSON library, or is a browser.
+//! It is never a whole reader: servers read the inside of a message with a JSON library, browsers with their own.
 
 use alloc::{string::String, vec::Vec};
 
@@ -30,24 +30,28 @@ fn push_control(out: &mut Vec<u8>, byte: u8) {
 
 /// Appends `number` in decimal.
 pub fn push_number(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10).to_le_bytes()[0];
-        rest /= 10;
-        if rest == 0 {
-            break;
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends each item as `push` writes it, with `separator` between two.
+pub fn push_separated<T>(
+    out: &mut Vec<u8>,
+    separator: &[u8],
+    items: impl IntoIterator<Item = T>,
+    mut push: impl FnMut(&mut Vec<u8>, T),
+) {
+    for (at, item) in items.into_iter().enumerate() {
+        if at > 0 {
+            out.extend_from_slice(separator);
         }
+        push(out, item);
     }
-    out.extend_from_slice(&digits[at..]);
 }
 
 /// Whether arrays and objects in `text` nest at most `depth_max` deep. Counts brackets outside strings, so it is exact
 /// for valid JSON and never an overflow for anything else.
 pub fn nests_within(text: &str, depth_max: usize) -> bool {
-    // Nearly every text has fewer brackets than it may have levels, and counting them is far cheaper than following them.
+    // Counting brackets is far cheaper than following them, and nearly every text has fewer than the levels allowed.
     let brackets = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
     if brackets <= depth_max {
         return true;

@@ -1,6 +1,6 @@
 // Every version of the stock client that is promised, with every setting of its transports: a cell of the matrix each.
 //
-// Invariant: a client is never touched where its documentation does not lead; the network is what fails, not the client.
+// Invariant: stories use only the documented API of a client; the network fails, never the client.
 
 import { createRequire } from "node:module";
 import * as oldest from "socket.io-client-4.0";

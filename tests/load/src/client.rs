@@ -1,16 +1,20 @@
 //! One Socket.IO client on one non-blocking connection: handshake, heartbeat, packets.
 //!
-//! Owns the connection and what it has still to send. It never waits, and it measures nothing but the moment at which
+//! Owns the connection and the bytes not sent yet. It never waits, and it measures nothing but the moment at which
 //! bytes were read.
 //!
 //! Invariant: an idle client holds no buffer, so five thousand of them weigh little on the machine under test.
 
-use crate::clock;
-use crate::frame::{self, Parsed};
-use crate::outcome::Result;
+use crate::{
+    clock,
+    frame::{self, Parsed},
+    outcome::Result,
+};
 use mio::net::TcpStream;
-use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::{
+    io::{self, Read, Write},
+    net::SocketAddr,
+};
 
 const PING: &[u8] = b"2";
 const PONG: &[u8] = b"3";
@@ -39,7 +43,7 @@ enum Stage {
 /// A Socket.IO packet as it came in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival<'a> {
-    /// Which client of the fleet got it.
+    /// The client of the fleet that got it.
     pub(crate) client: usize,
     /// The text, its Engine.IO type included.
     pub(crate) packet: &'a [u8],

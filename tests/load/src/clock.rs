@@ -2,8 +2,7 @@
 //!
 //! The generator measures real time, so it may read a clock anywhere; this is the one place where it does.
 
-use std::sync::LazyLock;
-use std::time::Instant;
+use std::{sync::LazyLock, time::Instant};
 
 #[expect(clippy::disallowed_methods, reason = "this is the generator's clock")]
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -3,16 +3,13 @@
 //! Owns the clients and the poll they sleep in. Invariant: no client is ever lost in silence; a closed connection, a
 //! refused handshake or an unknown frame ends the run with a sentence.
 
-use crate::client::{Arrival, Client};
-use crate::clock;
-use crate::outcome::Result;
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
-use std::io::ErrorKind;
-use std::net::SocketAddr;
-use std::ops::Range;
-use std::os::fd::AsFd;
-use std::time::Duration;
+use crate::{
+    client::{Arrival, Client},
+    clock,
+    outcome::Result,
+};
+use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use std::{io::ErrorKind, net::SocketAddr, ops::Range, os::fd::AsFd, time::Duration};
 
 /// Few enough that neither server's accept queue overflows.
 const HANDSHAKES_AT_ONCE: usize = 64;
@@ -87,7 +84,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Queues a packet of a client until `flush`, so that what one turn caused goes out in one write.
+    /// Queues a packet of a client until `flush`, so that all packets of one turn go out in one write.
     pub(crate) fn queue(&mut self, client: usize, packet: &[u8]) {
         self.clients[client].push(packet);
         self.dirty.push(client);

@@ -1,7 +1,7 @@
 //! WebSocket frames as a client needs them: masked text out, whole unfragmented frames in.
 //!
-//! It never copies a payload it reads, and knows nothing of Socket.IO. What no server in this benchmark sends
-//! (fragments, masks, extensions) is an error, so that nothing is measured that was not understood.
+//! It never copies a payload it reads, and knows nothing of Socket.IO. Fragments, masks and extensions, which no server
+//! in this benchmark sends, are errors, so that nothing is measured that was not understood.
 
 use std::ops::Range;
 

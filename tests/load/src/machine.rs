@@ -1,8 +1,6 @@
-//! What a figure was measured on: without it, the figure says nothing.
+//! The machine and the versions a figure was measured on; without them the figure says nothing.
 
-use crate::options::Options;
-use crate::outcome::Result;
-use crate::process::output;
+use crate::{options::Options, outcome::Result, process::output};
 use std::{env, fs, thread};
 
 /// Cores, memory, kernel, and what is compared, one line each.

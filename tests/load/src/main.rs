@@ -1,10 +1,11 @@
 //! The benchmark: moorline and Socket.IO from npm, side by side in one run, driven by the same clients over loopback.
 //!
-//! It prints figures and their ratios. It fails when a message was lost, doubled or misdirected or a process died, since
-//! then nothing was measured; never because of a figure.
+//! It prints figures and their ratios. It fails when a message was lost, doubled or misdirected or a process died,
+//! since then nothing was measured; never because of a figure.
 
 mod client;
 mod clock;
+mod figures;
 mod fleet;
 mod frame;
 mod machine;
@@ -18,15 +19,13 @@ mod traffic;
 mod usage;
 
 use clap::Parser;
+use figures::{Figures, Span};
 use options::{Options, Plan};
 use outcome::Result;
-use report::Figures;
-use scenario::Span;
-use std::io::Write;
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 use subject::Subject;
 
-/// What the generator opens besides its connections: writers, pipes, and what a process has anyway.
+/// The files that the generator opens besides its connections: writers, pipes, and those of every process.
 const OTHER_FILES: u64 = 200;
 
 fn main() -> ExitCode {
@@ -86,7 +85,7 @@ fn measure(
     scenario::idle(subject, options, plan, figures)
 }
 
-/// What the labels of the table leave out.
+/// The conditions of the measurements, which the labels of the table leave out.
 fn conditions(plan: &Plan) -> String {
     format!(
         "{} rounds in turns, median (lowest–highest); {} s on schedule, {} s per closed loop\n\

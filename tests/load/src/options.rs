@@ -23,7 +23,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR", default_value = "tests/load/peer")]
     pub(crate) peer: PathBuf,
 
-    /// Which adapter of @socket.io/redis-adapter the peer uses between nodes
+    /// The adapter of @socket.io/redis-adapter that the peer uses between nodes
     #[arg(long, value_name = "NAME", default_value = "classic")]
     pub(crate) peer_adapter: Adapter,
 
@@ -59,13 +59,13 @@ pub(crate) struct Plan {
     pub(crate) room_rate: u64,
     /// Idle connections in the end.
     pub(crate) idle: usize,
-    /// Those before the first look, so that what a server builds once is not counted.
+    /// Idle connections before the first look, so that memory a server allocates once is not counted.
     pub(crate) idle_before: usize,
     /// How long each measurement on schedule lasts.
     pub(crate) measure_s: u64,
     /// How long each closed loop lasts, which sends far more in the same time.
     pub(crate) loop_s: u64,
-    /// How long the same traffic runs before, unmeasured: time for a compiler at run time.
+    /// How long the same traffic runs before, unmeasured, so that a just-in-time compiler is done.
     pub(crate) warm_up_s: u64,
 }
 

@@ -1,17 +1,18 @@
 //! The processes of a run: started, watched, asked, ended.
 //!
-//! It never ends a process it did not start. Invariant: whichever way the benchmark ends, what it started ends too: a
-//! `Process` that is dropped is killed and reaped, and the kernel does it when the benchmark itself was killed.
+//! It never ends a process it did not start. Invariant: every process it started ends with the benchmark: a `Process`
+//! that is dropped is killed and reaped, and the kernel does it when the benchmark itself was killed.
 
-use crate::clock;
-use crate::outcome::Result;
-use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
+use crate::{clock, outcome::Result};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 /// Below the range from which the system takes the near end of outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
@@ -24,7 +25,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program; what it writes to stderr is shown, what it writes to stdout answers `ask`.
+    /// Starts a program. Its stderr is shown; its stdout holds the answers to `ask`.
     pub(crate) fn start(name: &str, command: &[String], environment: &[(&str, &str)]) -> Result<Process> {
         let guard = ["setpriv", "--pdeathsig", "KILL", "--"].map(String::from);
         let guarded: Vec<&String> = guard.iter().filter(|_| has_setpriv()).chain(command).collect();
@@ -91,7 +92,7 @@ fn has_setpriv() -> bool {
     *FOUND
 }
 
-/// What a program prints when it runs to its end.
+/// Runs a program to its end and returns its output.
 pub(crate) fn output(program: &str, args: &[&str]) -> Result<String> {
     let output = Command::new(program)
         .args(args)
@@ -106,7 +107,7 @@ pub(crate) fn output(program: &str, args: &[&str]) -> Result<String> {
     }
 }
 
-/// A loopback address nobody listens on and that was not given out before.
+/// A loopback address that is free and was not given out before.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,37 +1,15 @@
-//! The figures of a run, and the table that shows them.
+//! The table that shows the figures of a run.
 //!
-//! Each figure is the median over the rounds, with the lowest and highest beside it. It judges nothing: no figure makes
-//! a run fail.
+//! Each figure is shown as the median over the rounds, with the lowest and highest beside it. It judges nothing: no
+//! figure makes a run fail.
 
-use crate::scenario::{Load, Span};
-use crate::subject::Subject;
+use crate::{
+    figures::{Figures, Key, Load, Span, Spread},
+    subject::Subject,
+};
 use std::fmt::Write;
 
-/// What a figure is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Key {
-    PacedCpu(Span),
-    PacedRedisCpu(Span),
-    ClosedCpu(Span, Load),
-    ClosedRedisCpu(Span, Load),
-    RoomCpu,
-    ConnectCpu,
-    IdleRss,
-    IdlePss,
-    BaseMemory,
-    P50(Span),
-    P99(Span),
-    P999(Span),
-    RoomP50,
-    RoomP99,
-    RoomP999,
-    ClosedRate(Span, Load),
-    ClosedBusy(Span, Load),
-    ClosedOwnBusy(Span, Load),
-    Lateness,
-}
-
-/// Which way a figure is better.
+/// The direction in which a figure is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Better {
     Less,
@@ -126,39 +104,6 @@ const SECTIONS: &[Section] = {
     ]
 };
 
-/// The figures of one subject, a value per round.
-#[derive(Debug, Default)]
-pub(crate) struct Figures {
-    values: Vec<(Key, f64)>,
-}
-
-impl Figures {
-    pub(crate) fn add(&mut self, key: Key, value: f64) {
-        self.values.push((key, value));
-    }
-
-    fn of(&self, key: Key) -> Option<Spread> {
-        Spread::of(self.values.iter().filter(|(at, _)| *at == key).map(|(_, value)| *value).collect())
-    }
-}
-
-/// Median, lowest and highest.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Option<Spread> {
-        values.sort_unstable_by(f64::total_cmp);
-        let (&min, &max) = (values.first()?, values.last()?);
-        let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
-        Some(Spread { median, min, max })
-    }
-}
-
 /// The table, in Markdown.
 pub(crate) fn table(moorline: &Figures, peer: &Figures) -> String {
     let names = Subject::BOTH.map(Subject::name);
@@ -225,13 +170,6 @@ mod tests {
     fn numbers_are_short_and_readable() {
         let shown = [0.123, 9.996, 12.34, 999.6, 1_234_567.0, -4096.0].map(number);
         assert_eq!(shown, ["0.12", "10.00", "12.3", "1,000", "1,234,567", "-4,096"]);
-    }
-
-    #[test]
-    fn the_median_of_an_even_count_lies_between() {
-        let spread = Spread { median: 2.5, min: 1.0, max: 9.0 };
-        assert_eq!(Spread::of(vec![9.0, 1.0, 3.0, 2.0]), Some(spread));
-        assert_eq!(Spread::of(Vec::new()), None);
     }
 
     #[test]

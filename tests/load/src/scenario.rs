@@ -1,30 +1,16 @@
-//! What is measured: messages between pairs, a room, idle connections. Each on fresh processes.
+//! The measurements: messages between pairs, a room, idle connections. Each runs on fresh processes.
 
-use crate::clock;
-use crate::fleet::{DEADLINE_NS, Fleet};
-use crate::options::{Options, Plan};
-use crate::outcome::Result;
-use crate::report::{Figures, Key};
-use crate::subject::{Cluster, Subject};
-use crate::traffic::{self, Delivered, Lane};
+use crate::{
+    clock,
+    figures::{Figures, Key, Load, Span},
+    fleet::{DEADLINE_NS, Fleet},
+    options::{Options, Plan},
+    outcome::Result,
+    subject::{Cluster, Subject},
+    traffic::{self, Delivered, Lane},
+};
 
 const ROOM: &str = "doc:bench";
-
-/// Where the two sides of each pair are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Span {
-    OneNode,
-    TwoNodes,
-}
-
-/// How many messages each pair keeps on their way in a closed loop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Load {
-    /// One: every message costs its own system calls.
-    Single,
-    /// Several, which arrive together.
-    Window,
-}
 
 /// Messages from one client to one other, on schedule and as fast as they arrive.
 pub(crate) fn pairs(
@@ -109,8 +95,8 @@ fn join_all(fleet: &mut Fleet) -> Result<()> {
     Ok(())
 }
 
-/// What connections cost that do nothing: the difference between some and many, so that what the first ones make a
-/// server load or compile is not counted.
+/// The cost of idle connections: the difference between some and many, so that memory for code that the first ones
+/// make a server load or compile is not counted.
 pub(crate) fn idle(subject: Subject, options: &Options, plan: &Plan, figures: &mut Figures) -> Result<()> {
     let mut cluster = subject.start_alone(options)?;
     figures.add(Key::BaseMemory, as_f64(cluster.memory(subject)?.rss_bytes));
@@ -132,7 +118,7 @@ pub(crate) fn idle(subject: Subject, options: &Options, plan: &Plan, figures: &m
     cluster.check_alive()
 }
 
-/// One measurement: what was delivered, and what it took.
+/// One measurement: the deliveries and their cost.
 struct Measured {
     delivered: Delivered,
     seconds: f64,

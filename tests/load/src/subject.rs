@@ -1,12 +1,14 @@
 //! The two servers under test, started the same way: one node alone, or two with a Redis of their own.
 
-use crate::options::{Adapter, Options};
-use crate::outcome::Result;
-use crate::process::{Process, answers_http, answers_redis, free_address};
-use crate::usage::{self, Memory};
+use crate::{
+    options::{Adapter, Options},
+    outcome::Result,
+    process::{Process, answers_http, answers_redis, free_address},
+    usage::{self, Memory},
+};
 use std::net::SocketAddr;
 
-/// Which server is measured.
+/// The server that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {
     Moorline,
@@ -98,7 +100,7 @@ pub(crate) struct Cpu {
 }
 
 impl Cluster {
-    /// Where clients of the first and of the last node connect; one and the same when there is one node.
+    /// The addresses of the first and of the last node; equal when there is one node.
     pub(crate) fn ends(&self) -> (SocketAddr, SocketAddr) {
         (self.nodes[0].address, self.nodes[self.nodes.len() - 1].address)
     }

@@ -1,4 +1,4 @@
-//! Messages between clients: who sends to whom, when, and the account of what arrived.
+//! Messages between clients: the schedule of sending and the account of every delivery.
 //!
 //! Two ways to send. On schedule: every message has a due time that does not wait for anything, and its latency counts
 //! from then, so a server that stalls cannot hide the messages that would have been sent meanwhile. In a closed loop:
@@ -6,39 +6,43 @@
 //!
 //! Invariant: every message is accounted for at every recipient, once and in its sender's order, or the run fails.
 
-use crate::client::Arrival;
-use crate::clock;
-use crate::fleet::{DEADLINE_NS, Fleet};
-use crate::frame;
-use crate::outcome::Result;
-use std::fs;
-use std::io::Write;
-use std::net::TcpStream;
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use crate::{
+    client::Arrival,
+    clock,
+    fleet::{DEADLINE_NS, Fleet},
+    frame,
+    outcome::Result,
+};
+use std::{
+    fs,
+    io::Write,
+    net::TcpStream,
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// The sender's schedule starts a little later than its thread.
 const LEAD_NS: u64 = 20_000_000;
-/// The argument of each message, in bytes: when it was due, who sent it, its number, and filling.
+/// The argument of each message, in bytes: due time, sender, number, and filling.
 pub(crate) const PAYLOAD_BYTES: usize = 64;
 const EVENT: &[u8] = b"42[\"m\",{\"from\":\"";
 const BEFORE_PAYLOAD: &[u8] = b"\"},\"";
 const AFTER_PAYLOAD: &[u8] = b"\"]";
 const PROBE: &[u8] = b"42[\"probe\"";
 
-/// One sender and whom its messages are for.
+/// One sender and the recipients of its messages.
 pub(crate) struct Lane {
     pub(crate) sender: usize,
     /// A socket id or a room.
     pub(crate) target: String,
-    /// Who gets the messages, the sender excepted.
+    /// The clients that get the messages, the sender excepted.
     pub(crate) recipients: Range<usize>,
 }
 
-/// What was sent and what came of it.
+/// The messages sent and delivered, and their latencies.
 #[derive(Debug, Default)]
 pub(crate) struct Delivered {
     pub(crate) deliveries: u64,

@@ -1,4 +1,4 @@
-//! What a process has used, as the kernel accounts for it.
+//! The CPU time and memory of a process, as the kernel accounts for them.
 //!
 //! CPU time comes from the scheduler's own account (`schedstat`, nanoseconds, user and system together), thread by
 //! thread; none of the processes measured ends a thread while it is. Memory comes from `smaps_rollup`.

@@ -5,6 +5,7 @@
 use crate::words::{
     args::Args,
     config::Limits,
+    json::push_item,
     numbers::RequestId,
     placeholder::{has_stray_placeholder, move_binary},
 };
@@ -79,11 +80,8 @@ impl Collector {
         }
         self.bytes = bytes;
         *gathered_bytes += answer_bytes;
-        if self.kept > 0 {
-            self.json.push(',');
-        }
         self.kept += 1;
-        self.json.push_str(&move_binary(json, attachments, &mut self.attachments));
+        push_item(&mut self.json, &move_binary(json, attachments, &mut self.attachments));
     }
 
     /// The responses, and how many acknowledgements came that are not among them.

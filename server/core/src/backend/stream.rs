@@ -2,7 +2,7 @@
 //!
 //! Owns their form: JSON with the client's arguments, binary data as base64 in place. It never appends one; moves do.
 
-use crate::words::{ids::SocketId, keys::NamespaceKey, placeholder::with_inline_binary};
+use crate::words::{ids::SocketId, json::push_item, keys::NamespaceKey, placeholder::with_inline_binary};
 use alloc::{format, string::String, vec::Vec};
 use moorline_protocol::{Frame, json};
 use serde_json::value::RawValue;
@@ -53,13 +53,10 @@ impl Entry<'_> {
 /// Arguments as JSON joined by commas, binary data in place.
 pub(crate) fn joined(args: &[&RawValue], attachments: &[Frame]) -> String {
     let mut out = String::new();
-    for (at, arg) in args.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
+    for arg in args {
         match attachments {
-            [] => out.push_str(arg.get()),
-            _ => out.push_str(&with_inline_binary(arg.get(), attachments)),
+            [] => push_item(&mut out, arg.get()),
+            _ => push_item(&mut out, &with_inline_binary(arg.get(), attachments)),
         }
     }
     out

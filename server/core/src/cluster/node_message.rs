@@ -103,14 +103,9 @@ fn push_body(out: &mut Vec<u8>, text: &[u8], attachments: &[Frame]) {
     }
 }
 
-fn push_list<T>(out: &mut Vec<u8>, items: &[T], mut push: impl FnMut(&mut Vec<u8>, &T)) {
+fn push_list<T>(out: &mut Vec<u8>, items: &[T], push: impl FnMut(&mut Vec<u8>, &T)) {
     out.push(b'[');
-    for (at, item) in items.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        push(out, item);
-    }
+    json::push_separated(out, b",", items, push);
     out.push(b']');
 }
 

@@ -6,6 +6,7 @@
 
 use crate::words::{
     event::Event,
+    json::push_item,
     placeholder::{has_fitting_placeholders, move_binary, placeholder},
 };
 use alloc::{format, string::String, string::ToString, vec::Vec};
@@ -84,10 +85,7 @@ impl Args {
     }
 
     fn push(mut self, json: &str) -> Args {
-        if !self.json.is_empty() {
-            self.json.push(',');
-        }
-        self.json.push_str(json);
+        push_item(&mut self.json, json);
         self
     }
 

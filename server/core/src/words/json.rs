@@ -1,6 +1,6 @@
-//! Reading the JSON that clients and backends write.
+//! JSON that clients and backends write, and lists of it.
 //!
-//! Owns strings and lists of strings; the parts of an event are read where packets are dispatched. It never writes.
+//! Owns strings and lists; the parts of an event are read where packets are dispatched.
 
 use alloc::{borrow::Cow, string::String, vec, vec::Vec};
 use serde_json::value::RawValue;
@@ -23,6 +23,14 @@ pub fn parse_targets(json: &str) -> Option<Vec<Cow<'_, str>>> {
         return texts.into_iter().map(|text| parse_string(text.get())).collect();
     }
     parse_string(json).map(|text| vec![text])
+}
+
+/// Appends an item to a list of JSON values joined by commas.
+pub(crate) fn push_item(list: &mut String, item: &str) {
+    if !list.is_empty() {
+        list.push(',');
+    }
+    list.push_str(item);
 }
 
 #[cfg(test)]

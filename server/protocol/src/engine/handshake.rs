@@ -25,12 +25,7 @@ impl Handshake<'_> {
             out.extend_from_slice(b"0{\"sid\":");
             json::push_string(out, self.sid);
             out.extend_from_slice(b",\"upgrades\":[");
-            for (at, upgrade) in self.upgrades.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                json::push_string(out, upgrade);
-            }
+            json::push_separated(out, b",", self.upgrades, |out, upgrade| json::push_string(out, upgrade));
             out.extend_from_slice(b"],\"pingInterval\":");
             json::push_number(out, self.ping_interval_ms);
             out.extend_from_slice(b",\"pingTimeout\":");

@@ -52,22 +52,22 @@ pub fn pong() -> Frame {
     Frame::text(1, |out| out.push(b'3'))
 }
 
-/// What a client sends first on a transport that it tests.
+/// The ping with which a client tests a transport.
 pub fn probe() -> Frame {
     Frame::text(6, |out| out.extend_from_slice(PROBE))
 }
 
-/// With this a client moves to the transport it tested.
+/// The client's move to the transport it tested.
 pub fn upgrade() -> Frame {
     Frame::text(1, |out| out.push(b'5'))
 }
 
-/// What ends a poll when there is nothing to say.
+/// The packet that ends a poll without content.
 pub fn noop() -> Frame {
     Frame::text(1, |out| out.push(b'6'))
 }
 
-/// The end of a session, said to a pending poll.
+/// The end of a session, as a pending poll receives it.
 pub fn close() -> Frame {
     Frame::text(1, |out| out.push(b'1'))
 }

@@ -5,14 +5,14 @@
 //! Invariant: a body is walked once from front to back, however many packets are taken at a time; what `encode` writes,
 //! [`Payload`] reads back.
 
-use crate::{DecodeError, Frame};
+use crate::{DecodeError, Frame, json};
 use alloc::{string::String, vec::Vec};
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 
-/// What stands between two packets. No packet holds it: JSON escapes control characters, base64 has none.
+/// The separator of two packets. No packet holds it: JSON escapes control characters, base64 has none.
 const SEPARATOR: char = '\x1e';
 /// The start of a binary packet, which has no type digit.
 const BINARY: char = 'b';
@@ -36,12 +36,12 @@ pub enum Part<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
     body: String,
-    /// Where the next packet starts; past the end once the last was taken.
+    /// The offset of the next packet; past the end once the last was taken.
     at: usize,
 }
 
 impl Payload {
-    /// A body as it came in. An empty one holds one empty packet, which the protocol does not know.
+    /// A body as it came in. An empty body yields one empty packet, which decoding refuses.
     pub fn new(body: String) -> Payload {
         Payload { body, at: 0 }
     }
@@ -64,22 +64,15 @@ impl Payload {
 /// Writes the packets of frames as one body.
 pub fn encode(frames: &[Frame]) -> Vec<u8> {
     let mut body = Vec::with_capacity(frames.iter().map(|frame| frame.as_packet().len() + 1).sum());
-    for (at, frame) in frames.iter().enumerate() {
-        if at > 0 {
-            push(&mut body, SEPARATOR);
-        }
+    json::push_separated(&mut body, SEPARATOR.encode_utf8(&mut [0; 4]).as_bytes(), frames, |body, frame| {
         if frame.is_binary() {
-            push(&mut body, BINARY);
+            body.extend_from_slice(BINARY.encode_utf8(&mut [0; 4]).as_bytes());
             body.extend_from_slice(STANDARD.encode(frame.as_packet()).as_bytes());
         } else {
             body.extend_from_slice(frame.as_packet());
         }
-    }
+    });
     body
-}
-
-fn push(body: &mut Vec<u8>, char: char) {
-    body.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
 #[cfg(test)]

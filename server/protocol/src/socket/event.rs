@@ -1,4 +1,4 @@
-//! Which names an event may have, and what a socket id looks like.
+//! The names that events must not have, and the form of a socket id.
 
 /// Names that clients and servers emit to themselves. A stock client that receives one as an event ends its connection
 /// with "parse error", so none may ever cross from one client to another.
