@@ -1,7 +1,7 @@
-//! What must hold between the tables of a node after every input.
+//! Invariants: conditions that hold between the tables of a node after every input.
 //!
-//! Owns the check. Debug builds make it after every input, less often on a node that holds much, and the simulated world
-//! asks for it after every step. It never changes anything.
+//! Owns the check. Debug builds make it after every input, less often on a node that holds much, and the simulated
+//! world asks for it after every step. It never changes anything.
 
 use crate::{
     deadlines::timers::TimerKind,
@@ -12,8 +12,8 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use moorline_protocol::TransportKind;
 
-/// How many entries a node may hold for each input between two checks: a check of everything after every input would make
-/// a debug build of a large node stand still.
+/// How many entries a node may hold for each input between two checks: a check of everything after every input would
+/// make a debug build of a large node stand still.
 const ENTRIES_PER_INPUT: usize = 64;
 
 /// Panics when tables disagree, a session has no owner, bytes do not add up, or a deadline is lost.
@@ -86,14 +86,14 @@ fn check_sockets(state: &State) {
     }
 }
 
-/// What one socket waits for.
+/// The waits of one socket.
 #[derive(Debug, Default, Clone, Copy)]
 struct Wait {
     acks: usize,
     gathered_bytes: usize,
 }
 
-/// What each socket waits for, as the tables of acknowledgements and of rooms hold it.
+/// The waits of each socket, as the tables of acknowledgements and of rooms hold them.
 fn waits(state: &State) -> BTreeMap<SocketId, Wait> {
     let mut waits = BTreeMap::<SocketId, Wait>::new();
     let joins = state.rooms.iter().flat_map(|(_, room)| room.waiting());

@@ -3,14 +3,14 @@
 //! Owns every truth of a running node: sessions, sockets, rooms, what is awaited from other nodes. It never does I/O,
 //! never reads a clock and never starts a thread; in `no_std` there is none to reach for.
 //!
-//! Start at [`Node`], whose documentation is the contract and a whole run loop, and at [`App`] for an application of your
-//! own; [`Relay`] is the built-in one.
+//! Start at [`Node`], whose documentation is the contract and a whole run loop, and at [`App`] for an application of
+//! your own; [`Relay`] is the built-in one.
 //!
 //! A tour of the folders, from what everybody may name to what names everybody:
 //!
 //! * `words`: plain types
-//! * `session`, `socket`, `acks`, `cluster`, `backend`, `deadlines`: tables that own their fields, and the moves that touch
-//!   several of them (`moves.rs`, one a folder)
+//! * `session`, `socket`, `acks`, `cluster`, `backend`, `deadlines`: tables that own their fields, and the moves that
+//!   touch several of them (`moves.rs`, one a folder)
 //! * `state.rs`: the tables together
 //! * `rights`, `app`: who may do what, the hooks of an application and the commands it gives
 //! * `node.rs`: the API

@@ -35,21 +35,21 @@ use moorline_protocol::{Frame, TransportKind};
 /// * **Time never goes back.** Each `now` is at least the one before it; any start will do.
 /// * **Outputs are done in order, and all of them, before the caller sleeps**: after every `handle` and
 ///   `handle_timeout`, call [`Node::poll_output`] until it gives `None`.
-/// * **[`Output::Flush`] obliges the caller to [`Node::pull`]** from that connection until `pull` returns false, as fast
-///   as the connection takes frames. While it returns true more frames wait, and no further `Flush` announces them. A held
-///   GET is answered with the frames of one `pull`.
+/// * **[`Output::Flush`] obliges the caller to [`Node::pull`]** from that connection until `pull` returns false, as
+///   fast as the connection takes frames. While it returns true more frames wait, and no further `Flush` announces
+///   them. A held GET is answered with the frames of one `pull`.
 /// * **[`Output::Answer`] answers the request** that the connection holds, once.
-/// * **[`Output::Close`]**: `pull` once more without a bound, send that, close, and say [`Input::Closed`]. Nothing comes
-///   for a connection after its `Closed`, and its [`ConnId`] must never be used again with the same generation.
+/// * **[`Output::Close`]**: `pull` once more without a bound, send that, close, and say [`Input::Closed`]. Nothing
+///   comes for a connection after its `Closed`, and its [`ConnId`] must never be used again with the same generation.
 /// * **A connection that goes away** is told by [`Input::Closed`] at once, also while outputs for it are still queued:
 ///   those may be skipped.
 /// * **[`Node::poll_timeout`]** says until when to sleep at most. Then call [`Node::handle_timeout`] until it returns
 ///   false; after that the next deadline lies in the future.
-/// * **The bus** (subscriptions, publications) exists only for a node with [`Config::cluster`]. [`BusEvent`] says what is
-///   to be told of it.
+/// * **The bus** (subscriptions, publications) exists only for a node with [`Config::cluster`]. [`BusEvent`] says
+///   what is to be told of it.
 ///
-/// In return no input blocks, fails or does unbounded work, and equal inputs at equal times, with equal entropy, give equal
-/// outputs byte for byte.
+/// In return no input blocks, fails or does unbounded work, and equal inputs at equal times, with equal entropy, give
+/// equal outputs byte for byte.
 ///
 /// # A run loop
 ///
@@ -237,8 +237,8 @@ impl<A: App> Node<A> {
         Gauges { sessions: sessions.len(), sockets: sockets.len(), rooms: rooms.len(), timers: timers.len() }
     }
 
-    /// Panics when the tables of this node disagree. Debug builds call it after every input, less often the more the node
-    /// holds; in release builds it does nothing.
+    /// Panics when the tables of this node disagree. Debug builds call it after every input, less often the more the
+    /// node holds; in release builds it does nothing.
     pub fn check_invariants(&self) {
         #[cfg(debug_assertions)]
         crate::invariants::check(&self.state);

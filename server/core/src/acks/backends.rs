@@ -1,10 +1,10 @@
 //! Acknowledgements that backends owe: answers to events that clients sent to them.
 //!
-//! Owns who waits for one. A client's acknowledgement waits here until a backend answers on the public channel. It never
-//! answers a client; moves do.
+//! Owns who waits for one. A client's acknowledgement waits here until a backend answers on the public channel. It
+//! never answers a client; moves do.
 //!
-//! Invariant: an acknowledgement waits until it is taken, once: by its answer, by the time, by the bus going away, or with
-//! its socket.
+//! Invariant: an acknowledgement waits until it is taken, once: by its answer, by the time, by the bus going away, or
+//! with its socket.
 
 use crate::words::{ids::SocketId, numbers::AckId, numbers::Ticket, pending_ack::PendingAck, time::Time};
 use alloc::{collections::BTreeMap, vec::Vec};

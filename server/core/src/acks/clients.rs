@@ -46,7 +46,8 @@ impl Request {
         &self.sockets
     }
 
-    /// Whether an acknowledgement of so many bytes is sent on whole; one beyond the limits of one message is only counted.
+    /// Whether an acknowledgement of so many bytes is sent on whole; one beyond the limits of one message is only
+    /// counted.
     pub(crate) fn admit(&mut self, bytes: usize, limits: &Limits) -> bool {
         let is_admitted =
             self.sent < limits.responses_max && self.sent_bytes + bytes <= limits.payload_bytes_max;

@@ -40,7 +40,7 @@ impl Collector {
         self.request
     }
 
-    /// What it holds, in bytes.
+    /// Its size, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -55,8 +55,8 @@ impl Collector {
         self.answered.saturating_add(self.left) >= expected
     }
 
-    /// Takes the first argument of an acknowledgement; empty JSON for one that is only counted. `gathered_bytes` is what
-    /// the asking socket has gathered so far, with this question and others.
+    /// Takes the first argument of an acknowledgement; empty JSON for one that is only counted. `gathered_bytes` is
+    /// what the asking socket has gathered so far, with this question and others.
     pub(crate) fn take(
         &mut self,
         json: &str,

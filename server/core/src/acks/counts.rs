@@ -1,11 +1,12 @@
 //! Counts: how many recipients a message has on all nodes, and what they acknowledge.
 //!
-//! Owns the open counts. Redis says how many subscribers got each publication, and each of them answers for each message
-//! it received, the sender's own node included. A count is complete when as many answers came as there were receivers;
-//! one that gathers acknowledgements also waits for those, as long as they can come. It never sends an outcome; moves do.
+//! Owns the open counts. Redis says how many subscribers got each publication, and each of them answers for each
+//! message it received, the sender's own node included. A count is complete when as many answers came as there were
+//! receivers; one that gathers acknowledgements also waits for those, as long as they can come. It never sends an
+//! outcome; moves do.
 //!
-//! Invariant: a count is open until it is removed, once: complete, by the time, by the bus going away, or with the socket
-//! that waits.
+//! Invariant: a count is open until it is removed, once: complete, by the time, by the bus going away, or with the
+//! socket that waits.
 
 use crate::{
     acks::collectors::Collector,

@@ -111,8 +111,8 @@ impl<'a> Context<'a> {
     /// Sends an encoded message to others in a namespace, on whichever node they are.
     ///
     /// # Errors
-    /// [`Code::BadTarget`] for a namespace that is not there; [`Code::TooMany`] at a limit; [`Code::NotMember`] when the
-    /// socket that waits for an answer is gone.
+    /// [`Code::BadTarget`] for a namespace that is not there; [`Code::TooMany`] at a limit; [`Code::NotMember`] when
+    /// the socket that waits for an answer is gone.
     pub fn send(&mut self, namespace: &str, outgoing: &Outgoing<'_>) -> Result<Sent, Code> {
         let namespace = self.state.namespaces.find(namespace).ok_or(Code::BadTarget)?;
         send(self.state, namespace, outgoing)
@@ -146,8 +146,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Puts an event onto the stream that backends read. If the client wants an answer, it comes from a backend, or as a
-    /// completion that says why none came.
+    /// Puts an event onto the stream that backends read. If the client wants an answer, it comes from a backend, or
+    /// as a completion that says why none came.
     ///
     /// # Errors
     /// [`Code::NoHandler`] without a backend, [`Code::BusDown`] without a way to it, [`Code::TooMany`] at a limit.

@@ -1,7 +1,7 @@
 //! An application as a node sees it: the hooks it is called on.
 //!
-//! Owns the trait. Hooks are synchronous and must return quickly: the node serves nobody else meanwhile. An outcome that
-//! takes other nodes comes later, as a [`Completion`].
+//! Owns the trait. Hooks are synchronous and must return quickly: the node serves nobody else meanwhile. An outcome
+//! that takes other nodes comes later, as a [`Completion`].
 
 use crate::{
     app::context::Context,

@@ -1,8 +1,8 @@
 //! The built-in application: clients join rooms and send each other events, with no code written.
 //!
-//! Owns the meaning of the events that start with `@`, and the answers to them. It is written against the public API, as
-//! an application of one's own would be; only the rule about who may send to whom is a module of its own. It holds no
-//! state: rooms and sockets are the node's.
+//! Owns the meaning of the events that start with `@`, and the answers to them. It is written against the public API,
+//! as an application of one's own would be; only the rule about who may send to whom is a module of its own. It holds
+//! no state: rooms and sockets are the node's.
 //!
 //! Invariant: a recipient learns the sender's id from the node, never from the sender.
 

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `event` | an event for everyone that `socketId` names |
 //! | `ack` | the acknowledgement that this client waits for under this number |
-//! | `event` and `ack` | an event whose recipients are to acknowledge; their answers come onto the stream with this number |
+//! | `event` and `ack` | an event to be acknowledged: the answers come onto the stream with this number |
 
 use crate::{
     rights::names::check_event_name,

@@ -1,6 +1,7 @@
 //! The bus as a node sees it: whether it can be used, and what is remembered of the messages on it.
 //!
-//! Owns the state of the links and the tables that belong to messages between nodes. It never publishes; that is a move.
+//! Owns the state of the links and the tables that belong to messages between nodes. It never publishes; that is a
+//! move.
 
 use crate::{
     cluster::{

@@ -2,8 +2,8 @@
 //!
 //! Owns what each event of the bus does. A message goes to the channel of the one node that owns a socket, or to the
 //! channel of a room. A node that receives one message on two channels delivers it once: the messages of one node are
-//! numbered and arrive in order, so a number not above the last one was received before. It never publishes again what it
-//! received.
+//! numbered and arrive in order, so a number not above the last one was received before. It never publishes again
+//! what it received.
 
 use crate::{
     acks::{
@@ -89,8 +89,8 @@ fn bus_message(state: &mut State, channel: &str, payload: &[u8]) {
     }
 }
 
-/// A message of another node, or our own coming back. Each subscriber sends one count per message received; the sender's
-/// node counts itself too.
+/// A message of another node, or our own coming back. Each subscriber sends one count per message received; the
+/// sender's node counts itself too.
 fn receive(state: &mut State, channel: &str, message: &node_message::Message<'_>) {
     let ticket = message.sequence.ticket();
     if message.origin == state.tag {
@@ -132,8 +132,8 @@ fn deliver_message(state: &mut State, message: &node_message::Message<'_>) -> u6
     count
 }
 
-/// Each node numbers its messages on each channel. A number that was skipped is a message lost on the way; a number that
-/// falls back is a sender that counts anew.
+/// Each node numbers its messages on each channel. A number that was skipped is a message lost on the way; a number
+/// that falls back is a sender that counts anew.
 fn note_gap(state: &mut State, channel: &str, message: &node_message::Message<'_>) {
     let is_direct = state.bus.own_channel.as_deref() == Some(channel);
     let last = if is_direct {

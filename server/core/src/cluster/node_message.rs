@@ -1,8 +1,8 @@
 //! Messages between nodes: one line of head, then the finished packet.
 //!
-//! Owns their form. The packet travels as the sender encoded it, so a receiving node wraps it into a frame and never builds
-//! it again. The head is a word and JSON, readable in `redis-cli`; the word is the version, so a future form can stand
-//! beside it. It never sends or receives anything.
+//! Owns their form. The packet travels as the sender encoded it, so a receiving node wraps it into a frame and never
+//! builds it again. The head is a word and JSON, readable in `redis-cli`; the word is the version, so a future form
+//! can stand beside it. It never sends or receives anything.
 //!
 //! Invariant: what one node writes, every node of the same version reads back; anything else is `None`, never a panic.
 
@@ -50,7 +50,7 @@ pub(crate) struct Message<'a> {
     pub(crate) sequence: Sequence,
     /// The origin's number for it on this channel, so that a gap shows.
     pub(crate) channel_sequence: ChannelSequence,
-    /// What the origin wants to be told of it, if anything.
+    /// The answer that the origin wants, if any.
     pub(crate) wants: Option<Wants>,
     pub(crate) namespace: String,
     pub(crate) targets: Vec<String>,

@@ -1,4 +1,4 @@
-//! Who may send to whom: the targets that a client of the relay may name.
+//! Rights to send: the targets that a client of the relay may name.
 //!
 //! Owns the rule. It never sends: the relay asks here first.
 //!
@@ -14,8 +14,8 @@ use alloc::{borrow::Cow, vec::Vec};
 /// `is_member` tells, unless the node is open.
 ///
 /// # Errors
-/// [`Code::BadTarget`] for no target and for one that is neither an id nor the name of a room; [`Code::TooMany`] for more
-/// than allowed; [`Code::NotMember`] for a room that the sender is not in.
+/// [`Code::BadTarget`] for no target and for one that is neither an id nor the name of a room; [`Code::TooMany`] for
+/// more than allowed; [`Code::NotMember`] for a room that the sender is not in.
 pub fn permitted_targets<'a>(
     texts: &'a [Cow<'a, str>],
     config: &Config,

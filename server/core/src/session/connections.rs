@@ -1,7 +1,7 @@
-//! What each connection carries.
+//! The table of connections: which session each of them carries.
 //!
-//! Owns the way from a connection, which belongs to the shell, to a session or to the last frames of one that has ended.
-//! It never owns a session.
+//! Owns the way from a connection, which belongs to the shell, to a session or to the last frames of one that has
+//! ended. It never owns a session.
 //!
 //! Invariant: a name whose generation is over leads nowhere.
 

@@ -35,7 +35,8 @@ impl Drain {
         Drain { ends: now + over, timer: None }
     }
 
-    /// The batch that is due at `now` on a node with so many sessions. Few sessions are closed one by one, many in steps.
+    /// The batch that is due at `now` on a node with so many sessions. Few sessions are closed one by one, many in
+    /// steps.
     pub(crate) fn batch(&self, now: Time, sessions: usize) -> Batch {
         let left = self.ends - now;
         let pause = (left / u32::try_from(sessions).unwrap_or(u32::MAX).max(1)).max(STEP);

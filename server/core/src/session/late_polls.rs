@@ -1,8 +1,8 @@
 //! Late polls: those that arrive after the end of their session.
 //!
-//! Owns the sessions whose client ended them while no poll was held. Such a client has a poll under way, as a rule; behind
-//! a balancer the two travel apart, and the end may arrive first. The poll that comes after it gets a noop, instead of an
-//! error that nobody made. It never brings a session back.
+//! Owns the sessions whose client ended them while no poll was held. Such a client has a poll under way, as a rule;
+//! behind a balancer the two travel apart, and the end may arrive first. The poll that comes after it gets a noop,
+//! instead of an error that nobody made. It never brings a session back.
 //!
 //! Invariant: one poll for each session, within a second, for so many sessions at most.
 

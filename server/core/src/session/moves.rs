@@ -1,7 +1,7 @@
 //! Moves of sessions: requests and connections that come and go, heartbeats, upgrades, draining.
 //!
-//! Owns what an HTTP request or a WebSocket does to a session. It marks sessions to be closed and never closes one; what a
-//! message holds is not its business.
+//! Owns what an HTTP request or a WebSocket does to a session. It marks sessions to be closed and never closes one;
+//! what a message holds is not its business.
 
 use crate::{
     deadlines::timers::TimerKind,
@@ -66,8 +66,8 @@ pub(crate) fn open(state: &mut State, conn: ConnId, kind: TransportKind, dialect
     }
 }
 
-/// Whether one more session may come. On a full node, the one whose client has been away longest makes room: otherwise a
-/// client that opens sessions and leaves them alone would keep everyone else out.
+/// Whether one more session may come. On a full node, the one whose client has been away longest makes room:
+/// otherwise a client that opens sessions and leaves them alone would keep everyone else out.
 fn make_room(state: &mut State) -> bool {
     if state.sessions.len() < state.config.sessions_max {
         return true;
@@ -338,9 +338,9 @@ pub(crate) fn start_drain(state: &mut State, over: Duration) {
 
 /// Closes the batch that is due and registers the next one.
 ///
-/// Only transports are closed, with a code that says "restart": a DISCONNECT packet would tell stock clients not to come
-/// back. A session between two polls is told at its next one: closed before, it would be unknown to that poll, which a
-/// balancer takes to another node.
+/// Only transports are closed, with a code that says "restart": a DISCONNECT packet would tell stock clients not to
+/// come back. A session between two polls is told at its next one: closed before, it would be unknown to that poll,
+/// which a balancer takes to another node.
 pub(crate) fn drain_due(state: &mut State) {
     let Some(mut drain) = state.drain.take() else { return };
     drain.timer = None;

@@ -19,8 +19,8 @@ use alloc::{boxed::Box, vec::Vec};
 use core::{ops::Index, ops::IndexMut, time::Duration};
 use moorline_protocol::Reason;
 
-/// How long a client may be without a poll before its session makes room for a newcomer's on a node that is full. A live
-/// one is without for a round trip.
+/// How long a client may be without a poll before its session makes room for a newcomer's on a node that is full. A
+/// live one is without for a round trip.
 const AWAY_MAX: Duration = Duration::from_secs(2);
 
 /// One session.

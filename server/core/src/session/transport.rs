@@ -1,13 +1,15 @@
-//! How a session's packets travel: by held polls and posts, or by one WebSocket, and the way from the first to the second.
+//! The transport of a session: held polls and posts, or one WebSocket, and the way from the first to the second.
 //!
 //! Owns the state machine of the transport. It never touches another table: the session's moves carry out what it says,
 //! and everything else in the core puts messages into an outbox and never asks how they travel.
 //!
-//! | state | GET | POST | WebSocket with its sid | `2probe` on it | `5` on it |
-//! |---|---|---|---|---|---|
-//! | polling | held, or answered from the outbox | taken packet by packet | becomes its probe | | |
-//! | polling, probed | the same; after a moment with nothing to say, a noop | the same | closed | `3probe`; a held poll gets a noop | websocket; a held poll gets a noop |
-//! | websocket | refused | refused; one that had begun is taken to its end | closed | | |
+//! | state | GET | POST | a WebSocket with its sid |
+//! |---|---|---|---|
+//! | polling | held, or answered from the outbox | taken packet by packet | becomes its probe |
+//! | polling, probed | the same; with nothing to say, a noop after a moment | the same | closed |
+//! | websocket | refused | refused; one that had begun is taken to its end | closed |
+//!
+//! On the probe, `2probe` is answered by `3probe` and `5` makes it the transport; either ends a held poll with a noop.
 //!
 //! A second GET or POST beside a first ends the session, and so does a GET whose connection goes away.
 //!

@@ -3,8 +3,8 @@
 //! Owns who a message is for and handing it to them: on this node at once, on others through the bus. It never reads a
 //! packet.
 //!
-//! Invariants: a socket receives a message once however many targets name it, and a sender never its own. Local delivery
-//! never waits for the bus. Sessions end here and nowhere else.
+//! Invariants: a socket receives a message once however many targets name it, and a sender never its own. Local
+//! delivery never waits for the bus. Sessions end here and nowhere else.
 
 use crate::{
     acks::{
@@ -355,9 +355,9 @@ pub(crate) fn deliver(state: &mut State, recipients: &mut Vec<SocketKey>, messag
     count
 }
 
-/// Delivers an event that its recipients are to acknowledge, encoded for each group of them. Returns how many there are
-/// and the id they were asked under, if there are any; `None` when too many acknowledgements are awaited already, and then
-/// nobody received it.
+/// Delivers an event that its recipients are to acknowledge, encoded for each group of them. Returns how many there
+/// are and the id they were asked under, if there are any; `None` when too many acknowledgements are awaited already,
+/// and then nobody received it.
 pub(crate) fn deliver_asking(
     state: &mut State,
     asker: Asker,

@@ -3,8 +3,8 @@
 //! Owns the rooms, their names and the joins that wait for a channel. A room exists while it has members, and a little
 //! longer while its channel lingers. It never subscribes and never answers a join; moves do.
 //!
-//! Invariant: a room is not due to go while its SUBSCRIBE is unanswered on a live bus, so UNSUBSCRIBE is never sent then,
-//! and a confirmation always belongs to the latest SUBSCRIBE.
+//! Invariant: a room is not due to go while its SUBSCRIBE is unanswered on a live bus, so UNSUBSCRIBE is never sent
+//! then, and a confirmation always belongs to the latest SUBSCRIBE.
 
 use crate::{
     cluster::subscriptions::Subscription,
@@ -136,8 +136,8 @@ impl Rooms {
         room.empty_since = None;
     }
 
-    /// Takes a socket out of a room; true when it was the last one. Leaving a room it is not in changes nothing, so that
-    /// it cannot make a channel linger longer.
+    /// Takes a socket out of a room; true when it was the last one. Leaving a room it is not in changes nothing, so
+    /// that it cannot make a channel linger longer.
     pub(crate) fn remove_member(&mut self, key: RoomKey, socket: SocketKey, now: Time) -> bool {
         let room = &mut self.table[key];
         let is_last = room.members.remove(&socket) && room.members.is_empty();

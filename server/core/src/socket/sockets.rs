@@ -2,8 +2,8 @@
 //!
 //! Owns the sockets, what each waits for, and which of them a delivery has reached. It never sends anything.
 //!
-//! Invariant: a socket is reached by its own key or by an id that is compared whole, so a place that is used again never
-//! answers to an old id.
+//! Invariant: a socket is reached by its own key or by an id that is compared whole, so a place that is used again
+//! never answers to an old id.
 
 use crate::words::{
     ids::{Entropy, NodeTag, SocketId},

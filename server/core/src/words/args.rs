@@ -73,9 +73,9 @@ impl Args {
         self.push(items.unwrap_or("null"))
     }
 
-    /// Arguments that the caller wrote: JSON joined by commas, with placeholders where `attachments` stand. The caller
-    /// vouches for them, since malformed ones would end the connection of every client that receives them; checked builds
-    /// panic over JSON that does not parse.
+    /// Arguments that the caller wrote: JSON joined by commas, with placeholders where `attachments` stand. The
+    /// caller vouches for them, since malformed ones would end the connection of every client that receives them;
+    /// checked builds panic over JSON that does not parse.
     pub fn from_parts(json: String, attachments: Vec<Frame>) -> Args {
         debug_assert!(
             serde_json::from_str::<Vec<&RawValue>>(&format!("[{json}]")).is_ok(),

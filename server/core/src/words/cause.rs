@@ -27,7 +27,8 @@ pub trait Cause: Copy + fmt::Debug + PartialEq + 'static {
     fn remedy(self) -> &'static str;
 }
 
-/// Declares a set of causes: an enum whose variants each have a label, a meaning (also their documentation) and a remedy.
+/// Declares a set of causes: an enum whose variants each have a label, a meaning (also their documentation) and a
+/// remedy.
 ///
 /// ```
 /// moorline_core::causes! {

@@ -46,7 +46,7 @@ pub enum Completion {
     },
 }
 
-/// What became of a join.
+/// The outcome of a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joined {
     /// The socket is in the room.

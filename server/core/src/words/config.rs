@@ -1,4 +1,4 @@
-//! What an operator may choose, and every limit of the product in one place with the reason for its default.
+//! The choices of an operator, and every limit of the product in one place with the reason for its default.
 //!
 //! Values arrive here already checked by whoever parsed them; nothing in this file reads an environment.
 
@@ -45,7 +45,7 @@ impl Default for Config {
 /// The names of a cluster's channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channels {
-    /// What the channels between nodes start with.
+    /// The start of every channel between nodes.
     pub prefix: String,
     /// The channel any backend may publish to.
     pub public: String,

@@ -1,4 +1,4 @@
-//! What an application is told: clients that come and go, and the events they send.
+//! News for an application: clients that come and go, and the events they send.
 //!
 //! Owns the plain types. When each is told is the dispatch of packets' and the end of an input's.
 

@@ -15,7 +15,7 @@ use moorline_protocol::socket::event::SOCKET_ID_CHARS;
 const SOCKET_ID_BYTES: usize = 15;
 const SECRET_BYTES: usize = 16;
 
-/// Where ids get their random bits: the operating system in a server, a seed in a test.
+/// The source of random bits for ids: the operating system in a server, a seed in a test.
 pub trait Entropy {
     /// Fills `bytes` with bits nobody can predict.
     fn fill(&mut self, bytes: &mut [u8]);

@@ -10,7 +10,8 @@ use moorline_protocol::{Reason, TransportKind};
 /// One thing that happened. Handling it never blocks, never fails and does bounded work.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
-    /// A client named no session: it gets a new one. It completed a WebSocket handshake, or its GET is held from now on.
+    /// A client named no session: it gets a new one. It completed a WebSocket handshake, or its GET is held from now
+    /// on.
     Open {
         /// The connection.
         conn: ConnId,

@@ -1,7 +1,7 @@
 //! Keys of a node's tables, and the table they lead into.
 //!
-//! Owns the rule that only a table makes a key: a key is opaque, so a number cannot be taken for one, nor the key of one
-//! table for that of another. It never says what a table holds.
+//! Owns the rule that only a table makes a key: a key is opaque, so a number cannot be taken for one, nor the key of
+//! one table for that of another. It never says what a table holds.
 //!
 //! Invariant: a key that a table gave out leads to its entry until that entry is removed.
 

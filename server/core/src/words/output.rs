@@ -1,6 +1,7 @@
 //! The things a node wants done.
 //!
-//! Owns the plain types, and which close code tells a client what a reason means. The shell turns them into system calls.
+//! Owns the plain types, and which close code tells a client what a reason means. The shell turns them into system
+//! calls.
 
 use crate::words::{conn::ConnId, numbers::Ticket};
 use alloc::{string::String, vec::Vec};
@@ -63,7 +64,7 @@ pub enum RequestError {
 /// A message for the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
-    /// Where it goes.
+    /// The channel or the stream it goes to.
     pub destination: Destination,
     /// The message.
     pub payload: Vec<u8>,
@@ -71,7 +72,7 @@ pub struct Publication {
     pub ticket: Option<Ticket>,
 }
 
-/// Where a publication goes.
+/// The destination of a publication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// To everyone who is subscribed to this channel now.

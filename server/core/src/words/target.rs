@@ -24,7 +24,7 @@ impl<'a> Target<'a> {
 /// An encoded message that goes out from this node.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
-    /// Who sends it and does not receive it; `None` for the application itself.
+    /// The socket that sends it and does not receive it; `None` for the application itself.
     pub sender: Option<SocketId>,
     /// Whom it is for.
     pub targets: &'a [Target<'a>],
@@ -32,7 +32,7 @@ pub struct Outgoing<'a> {
     pub message: Message,
     /// The parts it was encoded from, for servers that read another form; `None` if those are not to have it.
     pub source: Option<Source<'a>>,
-    /// What its sender is told, if anything.
+    /// The answer its sender gets, if any.
     pub receipt: Option<Receipt>,
 }
 
@@ -47,7 +47,7 @@ pub struct Source<'a> {
     pub args: &'a [&'a RawValue],
 }
 
-/// What the sender of a message is told, and under which acknowledgement.
+/// The answer that the sender of a message gets, and the acknowledgement it comes as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     /// The acknowledgement that waits for it.
@@ -72,7 +72,7 @@ pub struct Emit<'a> {
     pub namespace: &'a str,
     /// Whom it is for, on whichever node.
     pub targets: &'a [Target<'a>],
-    /// Who does not receive it, though a target names it.
+    /// A socket that does not receive it, though a target names it.
     pub except: Option<SocketId>,
     /// The event's name.
     pub event: &'a str,
@@ -87,7 +87,7 @@ impl<'a> Emit<'a> {
     }
 }
 
-/// What became of an [`Outgoing`] message.
+/// The fate of an [`Outgoing`] message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
     /// All recipients are known.
