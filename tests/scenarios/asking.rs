@@ -1,7 +1,7 @@
 //! `@ask`: a question to clients on any node, and their answers gathered for who asked.
 
 use crate::asking_world::{ACK_TIMEOUT, answer, asked, members};
-use moorline_core::{Code, Config};
+use moorline_core::{Code, Config, DropCause};
 use moorline_tests::sim::{Heard, World, ask};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn one_client_asks_another_on_its_node_and_on_another() {
         world.say(bob, &format!(r#"43{id}[{{"yes":[1]}},"only the first argument counts"]"#));
         world.settle();
         assert_eq!(world.answer(alice, ack).unwrap(), r#"{"expected":1,"responses":[{"yes":[1]}]}"#);
-        (0..nodes).for_each(|node| assert_eq!(world.drops(node, "unknown_ack"), 0));
+        (0..nodes).for_each(|node| assert_eq!(world.drops(node, DropCause::UnknownAck), 0));
     }
 }
 
@@ -228,7 +228,7 @@ fn questions_of_many_leave_nothing_behind() {
             assert_eq!(world.answer(client, ack).unwrap(), expected);
         }
     }
-    (0..3).for_each(|node| assert_eq!(world.drops(node, "unknown_ack"), 0));
+    (0..3).for_each(|node| assert_eq!(world.drops(node, DropCause::UnknownAck), 0));
     clients.into_iter().for_each(|client| world.leave(client));
     world.advance(Duration::from_secs(3));
     (0..3).for_each(|node| world.assert_empty(node));

@@ -1,7 +1,7 @@
 //! `@ask` at its limits: what one answer may hold, who may answer, and what lies and floods of answers change.
 
 use crate::asking_world::{ACK_TIMEOUT, answer, asked, members};
-use moorline_core::Config;
+use moorline_core::{Config, DropCause};
 use moorline_tests::sim::{Client, Heard, World, ask};
 
 /// Two answers are put together: that of somebody who lies about attachments, which is only counted, and an honest one,
@@ -149,7 +149,7 @@ fn only_who_was_asked_may_answer_and_only_once() {
     world.say(bob, &format!("43{id}[1]"));
     world.say(bob, &format!("43{id}[2]"));
     world.settle();
-    assert_eq!(world.drops(1, "unknown_ack"), 3);
+    assert_eq!(world.drops(1, DropCause::UnknownAck), 3);
     assert_eq!(world.answer(alice, ack), None, "carol is still waited for");
     answer(&mut world, carol, "3");
     world.settle();

@@ -1,6 +1,6 @@
 //! The public channel: what any backend publishes reaches the clients it names, validated whole.
 
-use moorline_core::Config;
+use moorline_core::{Config, DropCause};
 use moorline_tests::sim::World;
 
 fn with_admin(config: &mut Config) {
@@ -90,7 +90,7 @@ fn a_namespace_narrows_and_without_one_rooms_are_those_of_the_first() {
     assert_eq!(world.heard(client), [r#"42["e"]"#, r#"42/admin,["e"]"#], "each in its own namespace");
     publish(&mut world, &format!(r#"{{"socketId":"{root}","event":"e","namespace":"/nowhere"}}"#));
     assert_eq!(world.heard(client), Vec::<String>::new());
-    assert_eq!(world.drops(1, "unknown_namespace"), 1);
+    assert_eq!(world.drops(1, DropCause::UnknownNamespace), 1);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn what_could_break_a_client_is_counted_and_reaches_nobody() {
     let long = "x".repeat(129);
     let huge = "x".repeat(10_000);
     let many = format!("[{}\"{id}\"]", format!("\"{id}\",").repeat(64));
-    let malformed = "malformed_backend_message";
+    let malformed = DropCause::MalformedBackendMessage;
     for (message, cause) in [
         (String::new(), malformed),
         ("not JSON".into(), malformed),
@@ -124,11 +124,14 @@ fn what_could_break_a_client_is_counted_and_reaches_nobody() {
         (r#"{"socketId":7,"event":"e"}"#.into(), malformed),
         (format!(r#"{{"socketId":["{id}",7],"event":"e"}}"#), malformed),
         (format!(r#"{{"socketId":{many},"event":"e"}}"#), malformed),
-        (format!(r#"{{"socketId":"{id}","event":"connect"}}"#), "bad_backend_event"),
-        (format!(r#"{{"socketId":"{id}","event":"\u0064isconnect"}}"#), "bad_backend_event"),
-        (format!(r#"{{"socketId":"{id}","event":"@to"}}"#), "bad_backend_event"),
-        (format!(r#"{{"socketId":"{id}","event":"{long}"}}"#), "bad_backend_event"),
-        (format!(r#"{{"socketId":"{id}","event":"e","response":"{huge}"}}"#), "oversized_backend_message"),
+        (format!(r#"{{"socketId":"{id}","event":"connect"}}"#), DropCause::BadBackendEvent),
+        (format!(r#"{{"socketId":"{id}","event":"\u0064isconnect"}}"#), DropCause::BadBackendEvent),
+        (format!(r#"{{"socketId":"{id}","event":"@to"}}"#), DropCause::BadBackendEvent),
+        (format!(r#"{{"socketId":"{id}","event":"{long}"}}"#), DropCause::BadBackendEvent),
+        (
+            format!(r#"{{"socketId":"{id}","event":"e","response":"{huge}"}}"#),
+            DropCause::OversizedBackendMessage,
+        ),
     ] {
         let before = world.drops(1, cause);
         publish(&mut world, &message);
@@ -173,10 +176,10 @@ fn parcels_nobody_wrote_are_counted_and_ignored() {
             world.publish(channel, payload);
         }
     }
-    assert_eq!(world.drops(0, "malformed_parcel"), 18);
+    assert_eq!(world.drops(0, DropCause::MalformedNodeMessage), 18);
     assert_eq!(world.heard(client), Vec::<String>::new());
     world.publish(&channel, b"to1 [\"00000001\",1,1,false,\"/nowhere\",[\"r\"],[]]\n2[\"e\"]");
-    assert_eq!(world.drops(0, "unknown_namespace"), 1);
+    assert_eq!(world.drops(0, DropCause::UnknownNamespace), 1);
     world.publish(&channel, b"to1 [\"00000001\",2,2,false,\"/\",[\"r\"],[]]\n2[\"e\"]");
     assert_eq!(world.heard(client), [r#"42["e"]"#], "a good one from a node of another make");
 }

@@ -1,7 +1,7 @@
 //! A backend asks clients: their answers come onto the stream, each once, and who does not answer is named.
 
 use crate::backend_world::{client, cluster, entry, publish, stream, with_backend};
-use moorline_core::Code;
+use moorline_core::{Code, DropCause};
 use moorline_tests::sim::{Client, Heard, World};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn a_backend_asks_and_the_answer_comes_onto_the_stream() {
         assert_eq!(stream(&mut world), [entry("ack", &id, "null", args, number)]);
         world.say(client, &format!("43{asked}{answer}"));
     }
-    assert_eq!(world.drops(0, "unknown_ack"), 3, "a second answer to the same");
+    assert_eq!(world.drops(0, DropCause::UnknownAck), 3, "a second answer to the same");
     world.advance(Duration::from_secs(20));
     assert_eq!(stream(&mut world), Vec::<String>::new(), "no timeout follows an answer");
 }
@@ -57,9 +57,9 @@ fn malformed_numbers_ask_nobody() {
     let (client, id) = client(&mut world, 0);
     for ack in ["-1", "1.5", "1e3", "\"1\"", "true", "[]", "18446744073709551616"] {
         for event in ["", r#","event":"q""#] {
-            let before = world.drops(0, "malformed_backend_message");
+            let before = world.drops(0, DropCause::MalformedBackendMessage);
             publish(&mut world, &format!(r#"{{"socketId":"{id}"{event},"ack":{ack}}}"#));
-            assert_eq!(world.drops(0, "malformed_backend_message"), before + 1, "{ack}{event}");
+            assert_eq!(world.drops(0, DropCause::MalformedBackendMessage), before + 1, "{ack}{event}");
         }
     }
     publish(&mut world, &format!(r#"{{"socketId":"{id}","event":"q","ack":null}}"#));
@@ -91,7 +91,7 @@ fn everyone_in_a_room_is_asked_and_who_does_not_answer_is_named() {
     let a = entry("ack", &clients[0].1, "null", r#"[{"error":"timeout"}]"#, "5");
     assert_eq!(stream(&mut world), [a], "who left was told to have left");
     world.say(clients[0].0, &format!("43{}[]", asked[0]));
-    assert_eq!(world.drops(0, "unknown_ack"), 1, "too late");
+    assert_eq!(world.drops(0, DropCause::UnknownAck), 1, "too late");
     assert_eq!(stream(&mut world), Vec::<String>::new());
 }
 
@@ -108,7 +108,7 @@ fn a_question_in_several_namespaces_is_answered_in_each() {
     assert_eq!(heard, [format!(r#"42{asked}["q"]"#), format!(r#"42/admin,{asked}["q"]"#)]);
     world.say(client, &format!("43/admin,{asked}[1]"));
     world.say(client, &format!("43/admin,{asked}[2]"));
-    assert_eq!(world.drops(0, "unknown_ack"), 1, "one answer for each socket");
+    assert_eq!(world.drops(0, DropCause::UnknownAck), 1, "one answer for each socket");
     world.say(client, &format!("43{asked}[3]"));
     assert_eq!(
         stream(&mut world),
@@ -133,7 +133,7 @@ fn a_strangers_answer_is_counted_and_changes_nothing() {
     for other in [asked + 1, asked + (1 << 32), 0, (1 << 53) - 1] {
         world.say(client, &format!("43{other}[\"forged\"]"));
     }
-    assert_eq!((world.drops(0, "unknown_ack"), world.drops(1, "unknown_ack")), (5, 1));
+    assert_eq!((world.drops(0, DropCause::UnknownAck), world.drops(1, DropCause::UnknownAck)), (5, 1));
     assert_eq!(stream(&mut world), Vec::<String>::new());
     world.say(client, &format!("43{asked}[\"true\"]"));
     assert_eq!(stream(&mut world), [entry("ack", &id, "null", r#"["true"]"#, "5")]);
@@ -174,7 +174,7 @@ fn an_answer_while_the_link_is_away_is_counted_as_lost() {
     world.link_down(0);
     world.say(client, &format!("43{}[1]", asked[0]));
     world.advance(Duration::from_secs(20));
-    assert_eq!(world.drops(0, "backend_lost"), 2, "the answer, and the report of the missing one");
+    assert_eq!(world.drops(0, DropCause::BackendLost), 2, "the answer, and the report of the missing one");
     assert!(world.is_open(client));
     world.leave(client);
     world.assert_empty(0);
@@ -220,7 +220,7 @@ fn a_question_too_many_is_answered_so_for_everyone_it_would_have_reached() {
     publish(&mut world, &format!(r#"{{"socketId":[{}],"event":"q","ack":5}}"#, ids.join(",")));
     let refused = |(_, id): &(_, String)| entry("ack", id, "null", r#"[{"error":"too_many"}]"#, "5");
     assert_eq!(stream(&mut world), clients.iter().map(refused).collect::<Vec<_>>());
-    assert_eq!((world.heard(clients[0].0), world.drops(0, "too_many_asks")), (Vec::new(), 1));
+    assert_eq!((world.heard(clients[0].0), world.drops(0, DropCause::TooManyAsks)), (Vec::new(), 1));
     publish(&mut world, &format!(r#"{{"socketId":{},"event":"q","ack":6}}"#, ids[0]));
     assert_eq!(world.heard(clients[0].0).len(), 1, "a question to one still has its place");
 }

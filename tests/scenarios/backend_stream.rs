@@ -1,7 +1,7 @@
 //! Backends read what clients do from a stream, answer them, and ask them in turn.
 
 use crate::backend_world::{client, cluster, entry, publish, stream, with_backend};
-use moorline_core::Code;
+use moorline_core::{Code, DropCause};
 use moorline_tests::sim::{Client, Heard, World};
 use std::time::Duration;
 
@@ -255,9 +255,9 @@ fn an_event_of_a_backend_may_be_binary() {
         format!(r#"[{hole},{{"$binary":"Cg=="}}]"#),
         format!(r#"[{}{{"$binary":""}}]"#, r#"{"$binary":""},"#.repeat(10)),
     ] {
-        let before = world.drops(0, "malformed_backend_message");
+        let before = world.drops(0, DropCause::MalformedBackendMessage);
         publish(&mut world, &format!(r#"{{"socketId":"r","event":"e","args":{args}}}"#));
-        assert_eq!(world.drops(0, "malformed_backend_message"), before + 1, "{args}");
+        assert_eq!(world.drops(0, DropCause::MalformedBackendMessage), before + 1, "{args}");
         assert_eq!(world.heard_all(one), [], "{args}");
     }
     for args in [hole, r#"{"$binary":"Cg==","x":1}"#, r#""$binary""#, r#"["$binary"]"#] {
@@ -278,7 +278,7 @@ fn no_answer_in_time_says_so_and_a_late_one_is_counted() {
     assert_eq!(world.stats(0).refusals.get(Code::Timeout), 1);
     answer(&mut world, &id, ack, r#""response":1"#);
     assert_eq!(world.heard(client), Vec::<String>::new());
-    assert_eq!(world.drops(0, "unknown_backend_ack"), 1);
+    assert_eq!(world.drops(0, DropCause::UnknownBackendAck), 1);
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn a_second_answer_is_counted() {
     publish(&mut world, &format!(r#"{{"socketId":["{id}","{id}"],"ack":{ack},"response":1}}"#));
     answer(&mut world, &id, ack, r#""response":2"#);
     assert_eq!(world.heard(client), [format!("43{ack}[1]")]);
-    assert_eq!(world.drops(0, "unknown_backend_ack"), 2);
+    assert_eq!(world.drops(0, DropCause::UnknownBackendAck), 2);
     world.advance(Duration::from_secs(20));
     assert_eq!(world.heard(client), Vec::<String>::new(), "and no timeout follows");
 }
@@ -311,7 +311,10 @@ fn only_the_socket_that_asked_is_answered() {
     for client in [asker, near, far] {
         assert_eq!(world.heard(client), Vec::<String>::new());
     }
-    assert_eq!((world.drops(0, "unknown_backend_ack"), world.drops(1, "unknown_backend_ack")), (2, 1));
+    assert_eq!(
+        (world.drops(0, DropCause::UnknownBackendAck), world.drops(1, DropCause::UnknownBackendAck)),
+        (2, 1)
+    );
     answer(&mut world, &asker_id, ack, r#""response":1"#);
     assert_eq!(world.answer(asker, ack).unwrap(), "1");
 }
@@ -330,7 +333,7 @@ fn the_link_going_away_ends_every_wait_at_once() {
     let third = world.request(client, r#"["e"]"#);
     assert_eq!(world.answer(client, third).unwrap(), BUS_DOWN);
     world.emit(client, r#"["e"]"#);
-    assert_eq!(world.drops(0, "backend_lost"), 2, "with and without an answer wanted");
+    assert_eq!(world.drops(0, DropCause::BackendLost), 2, "with and without an answer wanted");
     world.link_up(0);
     world.settle();
     world.redis().take_stream();
@@ -360,7 +363,7 @@ fn connects_and_disconnects_without_a_link_are_counted() {
     world.link_down(0);
     let client = world.client(0);
     world.leave(client);
-    assert_eq!(world.drops(0, "backend_lost"), 2);
+    assert_eq!(world.drops(0, DropCause::BackendLost), 2);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A packet with attachments arrives whole, exact and in one piece, or its sender's session ends.
 
-use moorline_core::Config;
+use moorline_core::{Config, DropCause};
 use moorline_protocol::Reason;
 use moorline_tests::sim::{Client, Heard, Seeded, World, heard_from, to, to_binary};
 use std::time::Duration;
@@ -40,11 +40,11 @@ fn relayed(from: &str, args: &str, attachments: &[&[u8]]) -> Vec<Heard> {
     std::iter::once(Heard::Text(packet)).chain(attachments).collect()
 }
 
-/// A client that was closed for breaking the protocol, counted as `kind`; nobody else was.
-fn assert_closed(world: &mut World, client: Client, bystander: Client, kind: &str, why: &str) {
+/// A client that was closed for breaking the protocol, counted as `cause`; nobody else was.
+fn assert_closed(world: &mut World, client: Client, bystander: Client, cause: DropCause, why: &str) {
     let ending = world.ending(client).unwrap_or_else(|| panic!("{why:.80} closes"));
     assert_eq!((ending.reason, ending.code), (Reason::ParseError, 1002), "{why:.80}");
-    assert_eq!(world.drops(0, kind), 1, "{why:.80}");
+    assert_eq!(world.drops(0, cause), 1, "{why:.80}");
     assert_eq!(world.heard_all(client), [], "nothing is said to it");
     assert!(world.is_open(bystander));
     assert_eq!(world.heard_all(bystander), [], "{why:.80} reaches nobody");
@@ -166,14 +166,14 @@ fn ten_attachments_are_the_most() {
     let (client, bystander) = (world.client(0), world.client(0));
     let (bob, bob_id) = world.client_with_id(0);
     world.say(client, &to_binary(11, &bob_id, &format!("\"e\",{}", placeholders(11))));
-    assert_closed(&mut world, client, bystander, "too_many_attachments", "eleven");
+    assert_closed(&mut world, client, bystander, DropCause::TooManyAttachments, "eleven");
     assert_eq!(world.heard_all(bob), []);
     let mut world = World::alone_with(1, |config| config.limits.attachments_max = 2);
     let (client, bystander) = (world.client(0), world.client(0));
     world.say_all(client, &format!(r#"452-["e",{}]"#, placeholders(2)), &[b"1", b"2"]);
     assert!(world.is_open(client));
     world.say(client, r#"453-["e"]"#);
-    assert_closed(&mut world, client, bystander, "too_many_attachments", "three of two");
+    assert_closed(&mut world, client, bystander, DropCause::TooManyAttachments, "three of two");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_packet_where_an_attachment_is_due_closes() {
         let (_, bob_id) = world.client_with_id(0);
         world.say_all(client, &to_binary(2, &bob_id, &format!("\"e\",{}", placeholders(2))), &[b"1"]);
         world.say(client, text);
-        assert_closed(&mut world, client, bystander, "missing_attachment", text);
+        assert_closed(&mut world, client, bystander, DropCause::MissingAttachment, text);
     }
 }
 
@@ -193,7 +193,7 @@ fn an_attachment_where_a_packet_is_due_closes() {
     let mut world = World::alone();
     let (client, bystander) = (world.client(0), world.client(0));
     world.say_all(client, r#"451-["e",{"_placeholder":true,"num":0}]"#, &[b"1", b""]);
-    assert_closed(&mut world, client, bystander, "unexpected_binary", "one more than announced");
+    assert_closed(&mut world, client, bystander, DropCause::UnexpectedBinary, "one more than announced");
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_placeholder_that_points_at_nothing_closes_its_sender() {
             world.say(client, &packet);
             assert!(world.is_open(client), "judged when it is whole");
             world.say_binary(client, b"x");
-            assert_closed(&mut world, client, bystander, "bad_placeholder", &packet);
+            assert_closed(&mut world, client, bystander, DropCause::BadPlaceholder, &packet);
         }
     }
 }
@@ -295,7 +295,7 @@ fn a_placeholder_is_no_target_room_or_event_name() {
         assert_eq!(world.heard(alice), [format!(r#"433[{{"error":"{code}"}}]"#)], "{items}");
     }
     world.say_all(alice, &format!("451-[{hole}]"), &[b"x"]);
-    assert_eq!(world.drops(0, "bad_event_name"), 1);
+    assert_eq!(world.drops(0, DropCause::BadEventName), 1);
     assert!(!world.is_open(alice));
 }
 
@@ -317,7 +317,7 @@ fn a_packet_and_its_attachments_together_stay_below_the_limit() {
     assert!(world.is_open(alice), "still within");
     world.say_binary(alice, &[2; 6]);
     world.settle();
-    assert_closed(&mut world, alice, bystander, "attachments_too_big", "a byte over");
+    assert_closed(&mut world, alice, bystander, DropCause::AttachmentsTooBig, "a byte over");
     assert_eq!(world.heard_all(bob), []);
 }
 
@@ -341,23 +341,23 @@ fn a_binary_answer_nobody_asked_for_is_counted_and_ignored() {
     let client = world.client(0);
     world.say_all(client, r#"461-7[{"_placeholder":true,"num":0}]"#, &[b"x"]);
     assert!(world.is_open(client));
-    assert_eq!(world.drops(0, "unknown_ack"), 1);
+    assert_eq!(world.drops(0, DropCause::UnknownAck), 1);
     world.say(client, "460-7[]");
-    assert_eq!(world.drops(0, "unknown_ack"), 2);
+    assert_eq!(world.drops(0, DropCause::UnknownAck), 2);
 }
 
 #[test]
 fn json_is_checked_when_the_packet_is_whole() {
     let deep = format!(r#"451-["e",{}{}]"#, "[".repeat(64), "]".repeat(64));
-    for (packet, kind) in [
-        (r#"451-["connect",1]"#, "reserved_event"),
-        ("451-[]", "bad_event_name"),
-        (deep.as_str(), "deep_json"),
+    for (packet, cause) in [
+        (r#"451-["connect",1]"#, DropCause::ReservedEvent),
+        ("451-[]", DropCause::BadEventName),
+        (deep.as_str(), DropCause::DeepJson),
     ] {
         let mut world = World::alone();
         let (client, bystander) = (world.client(0), world.client(0));
         world.say_all(client, packet, &[b"x"]);
-        assert_closed(&mut world, client, bystander, kind, packet);
+        assert_closed(&mut world, client, bystander, cause, packet);
     }
     let mut world = World::alone();
     let client = world.client(0);
@@ -377,7 +377,7 @@ fn a_binary_packet_to_a_namespace_that_was_not_joined_closes_at_once() {
     let mut world = World::alone_with(1, |config| config.namespaces.push("/admin".into()));
     let (client, bystander) = (world.client(0), world.client(0));
     world.say(client, r#"451-/admin,["e",1]"#);
-    assert_closed(&mut world, client, bystander, "not_connected", "no attachment is waited for");
+    assert_closed(&mut world, client, bystander, DropCause::NotConnected, "no attachment is waited for");
     let early = world.open(0);
     world.say(early, r#"451-["e",1]"#);
     assert!(!world.is_open(early));
@@ -431,7 +431,7 @@ fn half_a_packet_is_not_kept_for_ever() {
     assert!(world.is_open(client));
     world.advance(Duration::from_micros(1));
     assert_eq!(world.ending(client).map(|ending| ending.reason), Some(Reason::ParseError));
-    assert_eq!(world.drops(0, "late_attachment"), 1);
+    assert_eq!(world.drops(0, DropCause::LateAttachment), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Redis goes and comes back: local traffic goes on, what cannot be done is said at once, everything heals.
 
-use moorline_core::Code;
+use moorline_core::{Code, DropCause};
 use moorline_tests::sim::{World, heard_from, to};
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn remote_sends_fail_at_once_with_the_local_count() {
     }
     world.emit(alice, &to("\"r\"", r#""e""#));
     assert_eq!(world.stats(0).refusals.get(Code::BusDown), 4);
-    assert_eq!(world.drops(0, "bus_down"), 4);
+    assert_eq!(world.drops(0, DropCause::BusDown), 4);
     world.settle();
     assert_eq!(world.heard(far), Vec::<String>::new());
 }
@@ -115,7 +115,7 @@ fn counts_that_are_open_when_it_goes_are_told_at_once() {
     world.settle();
     world.advance(Duration::from_secs(11));
     assert_eq!(world.heard(alice), Vec::<String>::new(), "answered once");
-    assert_eq!(world.drops(0, "bus_lost"), 1);
+    assert_eq!(world.drops(0, DropCause::BusLost), 1);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn counts_that_wait_for_a_node_are_told_at_once_too() {
     assert_eq!(world.answer(alice, ack), None, "published, not answered");
     world.link_down(0);
     assert_eq!(world.answer(alice, ack).unwrap(), r#"{"error":"bus_down","expected":0}"#);
-    assert_eq!(world.drops(0, "bus_lost"), 0);
+    assert_eq!(world.drops(0, DropCause::BusLost), 0);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_lost_publication_is_told_and_counted() {
     assert_eq!(world.ask(alice, &items), r#"{"error":"bus_down","expected":0}"#);
     world.emit(alice, &items);
     world.settle();
-    assert_eq!(world.drops(0, "bus_lost"), 2);
+    assert_eq!(world.drops(0, DropCause::BusLost), 2);
     world.redis().lose_publications(0, false);
     assert_eq!(world.ask(alice, &items), r#"{"expected":1}"#);
     assert_eq!(world.heard(bob).len(), 1, "what was lost is not sent again");

@@ -1,6 +1,6 @@
 //! Placeholders and look-alikes meant to hurt: what a small packet may become, and what others may take it for.
 
-use moorline_core::Config;
+use moorline_core::{Config, DropCause};
 use moorline_protocol::json;
 use moorline_tests::sim::{Client, Heard, World, stock, to_binary};
 
@@ -29,7 +29,7 @@ fn an_attachment_pointed_at_twice_closes_so_that_no_small_packet_becomes_a_huge_
     let holes = vec![HOLE; 1_000].join(",");
     world.say_all(client, &format!(r#"451-["e",[{holes}]]"#), &[&[7; 100_000]]);
     assert!(!world.is_open(client));
-    assert_eq!(world.drops(0, "bad_placeholder"), 1);
+    assert_eq!(world.drops(0, DropCause::BadPlaceholder), 1);
     let bytes: usize = stream(&mut world).iter().map(String::len).sum();
     assert!(bytes < 1_000, "the disconnect and nothing else: {bytes} bytes");
     let (bystander, _) = world.client_with_id(0);

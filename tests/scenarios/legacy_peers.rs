@@ -1,6 +1,6 @@
 //! Servers of the old design in the same cluster: what goes out to them on the public channel, and what never does.
 
-use moorline_core::Config;
+use moorline_core::{Config, DropCause};
 use moorline_tests::sim::{Client, World, heard_from, to, to_binary};
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ fn the_sender_is_told_that_nobody_it_knows_of_was_reached() {
     let alice = world.client(0);
     assert_eq!(world.ask(alice, &to(&quoted(OLD[0]), r#""e""#)), r#"{"expected":0}"#);
     assert_eq!(public(&mut world).len(), 1);
-    assert_eq!(world.drops(0, "unknown_target"), 1);
+    assert_eq!(world.drops(0, DropCause::UnknownTarget), 1);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_sender_may_send_ten_in_a_second() {
         emit(&mut world, alice, OLD[0], ",1");
     }
     assert_eq!(public(&mut world).len(), 10);
-    assert_eq!(world.drops(0, "legacy_rate"), 15);
+    assert_eq!(world.drops(0, DropCause::LegacyRate), 15);
     emit(&mut world, carol, OLD[0], ",1");
     assert_eq!(public(&mut world).len(), 1, "another sender has its own");
     assert!(world.now() - start < Duration::from_millis(500));
@@ -174,7 +174,7 @@ fn the_targets_of_one_message_count_each() {
     let ids: Vec<String> = (0..64).map(|number| format!("\"0ldServerSocket-{number:04}\"")).collect();
     world.emit(alice, &to(&format!("[{}]", ids.join(",")), r#""e""#));
     assert_eq!(public(&mut world).len(), 10);
-    assert_eq!(world.drops(0, "legacy_rate"), 54);
+    assert_eq!(world.drops(0, DropCause::LegacyRate), 54);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_message_that_was_lost_does_not_go_out() {
     emit(&mut world, alice, OLD[0], ",2");
     let published = public(&mut world);
     assert!(published.len() == 1 && published[0].contains(":2,"), "{published:?}");
-    assert_eq!(world.drops(0, "bus_lost"), 1);
+    assert_eq!(world.drops(0, DropCause::BusLost), 1);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn attachments_cannot_go_out_and_are_counted() {
     let (alice, alice_id) = world.client_with_id(0);
     world.say_all(alice, &to_binary(1, OLD[0], r#""e",{"_placeholder":true,"num":0}"#), &[b"x"]);
     assert_eq!(public(&mut world), Vec::<String>::new());
-    assert_eq!(world.drops(0, "legacy_binary"), 1);
+    assert_eq!(world.drops(0, DropCause::LegacyBinary), 1);
     emit(&mut world, alice, OLD[0], ",1");
     assert_eq!(public(&mut world), [old_form(OLD[0], &alice_id, "1", "1")], "the next without goes out");
 }
@@ -335,7 +335,7 @@ fn one_message_stays_within_the_bound_on_what_it_may_put_on_the_bus() {
     let big = format!("\"{}\"", "x".repeat(900_000));
     world.emit(alice, &to(&format!("[{}]", ids.join(",")), &format!("\"e\",{big}")));
     assert_eq!(public(&mut world).len(), 2, "the argument is in it twice");
-    assert_eq!(world.drops(0, "legacy_size"), 8);
+    assert_eq!(world.drops(0, DropCause::LegacySize), 8);
 }
 
 #[test]
@@ -348,6 +348,6 @@ fn what_cannot_wait_for_redis_is_counted() {
     for _ in 0..5_000 {
         emit(&mut world, alice, OLD[0], ",1");
     }
-    let (out, dropped) = (public(&mut world).len() as u64, world.drops(0, "legacy_busy"));
+    let (out, dropped) = (public(&mut world).len() as u64, world.drops(0, DropCause::LegacyBusy));
     assert!(dropped > 0 && out + dropped == 5_000, "{out} went out, {dropped} counted");
 }

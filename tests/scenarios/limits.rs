@@ -1,6 +1,6 @@
 //! Each limit: the last thing allowed, the first refused, and what the refusal costs.
 
-use moorline_core::{Code, Config};
+use moorline_core::{Code, Config, DropCause};
 use moorline_tests::sim::{World, to};
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ fn depth_of_json() {
     let client = world.open(0);
     world.say(client, &format!("40{}", objects(65)));
     assert!(!world.is_open(client), "the auth payload is held to it, too");
-    assert_eq!(world.drops(0, "deep_json"), 3);
+    assert_eq!(world.drops(0, DropCause::DeepJson), 3);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn length_of_a_namespace() {
     world.say(allowed, &format!("40/{},", "x".repeat(127)));
     world.say(refused, &format!("40/{},", "x".repeat(128)));
     assert!(world.is_open(allowed) && !world.is_open(refused));
-    assert_eq!(world.drops(0, "long_namespace"), 1);
+    assert_eq!(world.drops(0, DropCause::LongNamespace), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A session that polls: GETs that are held, POSTs that are taken, and the ways it ends.
 
-use moorline_core::{RequestError, TransportKind};
+use moorline_core::{DropCause, RequestError, TransportKind};
 use moorline_protocol::Reason;
 use moorline_tests::sim::{Desk, Outcome};
 use std::time::Duration;
@@ -110,7 +110,7 @@ fn a_second_poll_ends_the_session() {
     assert_eq!(desk.get(&sid), REFUSED);
     assert_eq!(desk.outcome(first), packets(&["1"]));
     assert_eq!(desk.get(&sid), UNKNOWN);
-    assert_eq!(desk.drops("second_poll"), 1);
+    assert_eq!(desk.drops(DropCause::SecondPoll), 1);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_second_post_ends_the_session() {
     assert_eq!(desk.post(&sid, "3"), REFUSED);
     assert_eq!((desk.outcome(first), desk.outcome(poll)), (REFUSED, packets(&["1"])));
     assert!(!desk.is_alive(&sid));
-    assert_eq!(desk.drops("second_post"), 1);
+    assert_eq!(desk.drops(DropCause::SecondPost), 1);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn who_polls_too_rarely_is_closed_when_its_outbox_is_full() {
         desk.say(bob, &format!(r#"42["@to","{id}","e","{text}"]"#));
     }
     assert_eq!(desk.get(&sid), UNKNOWN);
-    assert_eq!(desk.drops("slow_consumer"), 1);
+    assert_eq!(desk.drops(DropCause::SlowConsumer), 1);
     assert_eq!(desk.outcome(bob), None, "the sender goes on");
 }
 
@@ -299,7 +299,7 @@ fn a_full_node_refuses_newcomers_until_somebody_has_been_away() {
     desk.advance(Duration::from_micros(1));
     assert!(matches!(desk.try_open_polling(), Some(Outcome::Packets(_))));
     assert_eq!(desk.get(&sids[2]), UNKNOWN, "who was away longest made room");
-    assert_eq!((desk.outcome(held), desk.drops("session_evicted")), (None, 1));
+    assert_eq!((desk.outcome(held), desk.drops(DropCause::SessionEvicted)), (None, 1));
     assert!(desk.is_alive(&sids[0]) && desk.is_alive(&sids[1]));
     desk.connect_websocket();
 }

@@ -2,7 +2,7 @@
 //!
 //! Whatever they do, every request is answered exactly once, and in the end nothing of them is left.
 
-use moorline_core::Config;
+use moorline_core::{Config, DropCause};
 use moorline_tests::sim::{Conn, Desk, Seeded};
 use std::time::Duration;
 
@@ -153,7 +153,9 @@ fn every_request_is_answered_once_and_nothing_is_left() {
         let left = desk.node().gauges();
         assert_eq!((left.sessions, left.sockets, left.rooms, left.timers), (0, 0, 0, 0), "seed {seed}");
         upgrades += desk.node().stats().upgrades;
-        second += desk.drops("second_poll") + desk.drops("second_post") + desk.drops("second_websocket");
+        second += desk.drops(DropCause::SecondPoll)
+            + desk.drops(DropCause::SecondPost)
+            + desk.drops(DropCause::SecondWebsocket);
     }
     assert!(upgrades > 400 && second > 400, "the seeds came around: {upgrades} upgrades, {second} overlaps");
 }

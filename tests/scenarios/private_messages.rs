@@ -1,6 +1,6 @@
 //! `@to` a socket id: who hears it, what they hear, and what the sender is told.
 
-use moorline_core::Code;
+use moorline_core::{Code, DropCause};
 use moorline_tests::sim::{World, heard_from, to};
 
 fn quoted(text: &str) -> String {
@@ -101,7 +101,7 @@ fn ids_that_no_socket_answers_to_add_nothing() {
     for id in [near_id.as_str(), &far_id, "AAAAAAAAAAAAAAAAAAAA", "--------------------"] {
         assert_eq!(world.ask(alice, &to(&quoted(id), r#""e""#)), r#"{"expected":0}"#, "{id}");
     }
-    let unknown = (world.drops(0, "unknown_target"), world.drops(1, "unknown_target"));
+    let unknown = (world.drops(0, DropCause::UnknownTarget), world.drops(1, DropCause::UnknownTarget));
     assert_eq!(unknown, (3, 1), "each is counted where it was found out");
 }
 
@@ -110,7 +110,7 @@ fn a_node_that_is_alone_counts_every_id_it_does_not_have() {
     let mut world = World::alone();
     let alice = world.client(0);
     assert_eq!(world.ask(alice, &to(&quoted("AAAAAAAAAAAAAAAAAAAA"), r#""e""#)), r#"{"expected":0}"#);
-    assert_eq!(world.drops(0, "unknown_target"), 1);
+    assert_eq!(world.drops(0, DropCause::UnknownTarget), 1);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn an_empty_room_is_no_unknown_target() {
     let mut world = World::cluster_with(1, 2, |config| config.is_open = true);
     let alice = world.client(0);
     assert_eq!(world.ask(alice, &to(&quoted("nobody here"), r#""e""#)), r#"{"expected":0}"#);
-    assert_eq!(world.drops(0, "unknown_target"), 0);
+    assert_eq!(world.drops(0, DropCause::UnknownTarget), 0);
 }
 
 #[test]

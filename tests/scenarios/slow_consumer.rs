@@ -1,6 +1,6 @@
 //! A client that does not read costs a bounded amount of memory and then its connection, and nobody else anything.
 
-use moorline_core::Config;
+use moorline_core::{Config, DropCause};
 use moorline_protocol::Reason;
 use moorline_tests::sim::{World, heard_from, to};
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn a_full_outbox_closes_its_own_session_during_a_broadcast() {
     for (node, client) in [(0, slow), (1, slow_far)] {
         let ending = world.ending(client).unwrap();
         assert_eq!((ending.reason, ending.code), (Reason::SlowConsumer, 1013));
-        assert_eq!(world.drops(node, "slow_consumer"), 1);
+        assert_eq!(world.drops(node, DropCause::SlowConsumer), 1);
         assert_eq!(world.stats(node).sessions_closed.get(Reason::SlowConsumer), 1);
     }
     for client in [near, far] {
@@ -117,7 +117,7 @@ fn a_session_that_missed_a_frame_gets_no_later_one() {
     publish(&mut world, &format!("\"{short}\""), 8_000);
     publish(&mut world, &format!(r#"["{long}","{short}"]"#), 1_970);
     assert_eq!(world.ending(client).unwrap().reason, Reason::SlowConsumer);
-    assert_eq!(world.drops(0, "slow_consumer"), 1);
+    assert_eq!(world.drops(0, DropCause::SlowConsumer), 1);
     world.read_again(client);
     assert_eq!(world.heard(client).len(), 1, "the shorter one would have fitted");
 }

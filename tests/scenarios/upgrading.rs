@@ -1,6 +1,6 @@
 //! From polling to a WebSocket: tested first, then moved, with nothing lost, doubled or reordered on the way.
 
-use moorline_core::{RequestError, TransportKind};
+use moorline_core::{DropCause, RequestError, TransportKind};
 use moorline_tests::sim::{Conn, Desk, Outcome, Seeded};
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ fn a_second_websocket_is_closed_and_harms_nobody() {
     desk.heard(first);
     desk.say(first, r#"421["@whoami"]"#);
     assert_eq!(desk.heard(first).len(), 1);
-    assert_eq!(desk.drops("second_websocket"), 2);
+    assert_eq!(desk.drops(DropCause::SecondWebsocket), 2);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_client_that_never_moves_stays_on_polling() {
     assert_eq!(desk.outcome(socket), None);
     desk.advance(Duration::from_micros(1));
     assert_eq!(desk.outcome(socket), Some(Outcome::Closed(1008)));
-    assert_eq!(desk.drops("upgrade_timeout"), 1);
+    assert_eq!(desk.drops(DropCause::UpgradeTimeout), 1);
     desk.say(socket, "5");
     assert_eq!(desk.transport(&sid), Some(TransportKind::Polling));
     assert_eq!(desk.post(&sid, r#"421["@whoami"]"#), Some(Outcome::Taken));
@@ -146,7 +146,7 @@ fn a_probe_that_says_something_else_or_goes_away_leaves_the_session_alone() {
         assert_eq!(desk.outcome(socket), Some(Outcome::Closed(1002)), "{text:?}");
         assert_eq!(desk.outcome(poll), None, "{text:?}");
         assert!(desk.is_alive(&sid), "{text:?}");
-        assert_eq!(desk.drops("bad_probe"), 1);
+        assert_eq!(desk.drops(DropCause::BadProbe), 1);
     }
     let mut desk = desk();
     let (sid, _) = desk.connect_polling();
@@ -158,7 +158,7 @@ fn a_probe_that_says_something_else_or_goes_away_leaves_the_session_alone() {
     desk.drop_connection(gone);
     assert!(desk.is_alive(&sid));
     desk.advance(Duration::from_secs(20));
-    assert_eq!(desk.drops("upgrade_timeout"), 0);
+    assert_eq!(desk.drops(DropCause::UpgradeTimeout), 0);
 }
 
 #[test]

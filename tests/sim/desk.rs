@@ -6,15 +6,17 @@
 
 use super::{client::unframe, entropy::Seeded};
 use moorline_core::{
-    Config, ConnId, Dialect, Input, Node, Output, Relay, RequestAnswer, RequestError, Time, TransportKind,
-    close_code,
+    Config, ConnId, Dialect, DropCause, Input, Node, Output, Relay, RequestAnswer, RequestError, Time,
+    TransportKind, close_code,
 };
 use moorline_protocol::{
     Reason,
     engine::{Part, Payload, payload},
 };
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// A node, its connections and a clock.
 pub struct Desk {
@@ -228,8 +230,8 @@ impl Desk {
     }
 
     /// How often something was dropped for this cause.
-    pub fn drops(&self, cause: &str) -> u64 {
-        self.node.stats().drops.get(super::drop_cause(cause))
+    pub fn drops(&self, cause: DropCause) -> u64 {
+        self.node.stats().drops.get(cause)
     }
 
     /// Lets time pass, and whatever becomes due in it happen.

@@ -15,17 +15,9 @@ pub mod stock;
 mod text;
 mod world;
 
-use moorline_core::{Cause, DropCause};
-
 pub use client::{Client, Ending, Heard};
 pub use desk::{Conn, Desk, Outcome};
 pub use entropy::Seeded;
 pub use redis::{Published, Redis};
 pub use text::{ask, heard_from, to, to_binary};
 pub use world::World;
-
-/// The cause with this label.
-fn drop_cause(label: &str) -> DropCause {
-    let found = DropCause::ALL.iter().find(|cause| cause.as_str() == label);
-    *found.unwrap_or_else(|| panic!("{label} is no cause"))
-}

@@ -6,10 +6,14 @@ use super::{
     redis::Redis,
 };
 use moorline_core::{
-    BusEvent, Channels, Config, ConnId, Dialect, Gauges, Input, Node, Relay, Stats, Time, TransportKind,
+    BusEvent, Channels, Config, ConnId, Dialect, DropCause, Gauges, Input, Node, Relay, Stats, Time,
+    TransportKind,
 };
 use moorline_protocol::Reason;
-use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 const MICROSECOND: Duration = Duration::from_micros(1);
 /// Deadlines handled in one call; small, so that the way over the budget is travelled often.
@@ -290,8 +294,8 @@ impl World {
     }
 
     /// How often a node dropped something for this cause.
-    pub fn drops(&self, node: usize, cause: &str) -> u64 {
-        self.stats(node).drops.get(super::drop_cause(cause))
+    pub fn drops(&self, node: usize, cause: DropCause) -> u64 {
+        self.stats(node).drops.get(cause)
     }
 
     /// Asserts that nothing is left of clients and rooms on a node.
