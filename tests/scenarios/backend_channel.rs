@@ -18,8 +18,8 @@ fn a_message_to_an_id_reaches_it_on_whichever_node_as_it_was_sent() {
         let (client, id) = world.client_with_id(node);
         let bystander = world.client(node);
         publish(&mut world, &format!(r#"{{"socketId":"{id}","event":"news","response":{{"a":[1, 2]}}}}"#));
-        assert_eq!(world.heard(client), [r#"42["news",{"a":[1, 2]}]"#]);
-        assert_eq!(world.heard(bystander), Vec::<String>::new());
+        assert_eq!(world.received(client), [r#"42["news",{"a":[1, 2]}]"#]);
+        assert_eq!(world.received(bystander), Vec::<String>::new());
         assert_eq!(world.stats(node).deliveries_remote, 1);
     }
 }
@@ -28,7 +28,7 @@ fn a_message_to_an_id_reaches_it_on_whichever_node_as_it_was_sent() {
 fn arguments_come_from_response_or_args() {
     let mut world = World::cluster(1);
     let (client, id) = world.client_with_id(0);
-    for (fields, heard) in [
+    for (fields, received) in [
         ("", r#"42["e"]"#),
         (r#","response":null"#, r#"42["e",null]"#),
         (r#","response":[1,2]"#, r#"42["e",[1,2]]"#),
@@ -38,7 +38,7 @@ fn arguments_come_from_response_or_args() {
         (r#","unknown":true"#, r#"42["e"]"#),
     ] {
         publish(&mut world, &format!(r#"{{"socketId":"{id}","event":"e"{fields}}}"#));
-        assert_eq!(world.heard(client), [heard], "{fields}");
+        assert_eq!(world.received(client), [received], "{fields}");
     }
 }
 
@@ -58,9 +58,9 @@ fn targets_are_rooms_ids_or_an_array_of_them_and_each_socket_is_served_once() {
         format!(r#"["{two_id}","{one_id}","nobody here"]"#),
     ] {
         publish(&mut world, &format!(r#"{{"socketId":{targets},"event":"e"}}"#));
-        assert_eq!((world.heard(one).len(), world.heard(two).len()), (1, 1), "{targets}");
+        assert_eq!((world.received(one).len(), world.received(two).len()), (1, 1), "{targets}");
     }
-    assert_eq!(world.heard(outsider), Vec::<String>::new());
+    assert_eq!(world.received(outsider), Vec::<String>::new());
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn a_namespace_narrows_and_without_one_rooms_are_those_of_the_first() {
         world.say(client, &format!(r#"{head}["@join","r"]"#));
     }
     world.settle();
-    world.heard(client);
-    for (target, namespace, heard) in [
+    world.received(client);
+    for (target, namespace, received) in [
         ("r", "", vec![r#"42["e"]"#]),
         ("r", r#","namespace":"/""#, vec![r#"42["e"]"#]),
         ("r", r#","namespace":"/admin""#, vec![r#"42/admin,["e"]"#]),
@@ -84,12 +84,12 @@ fn a_namespace_narrows_and_without_one_rooms_are_those_of_the_first() {
         (&root, r#","namespace":"/admin""#, vec![]),
     ] {
         publish(&mut world, &format!(r#"{{"socketId":"{target}","event":"e"{namespace}}}"#));
-        assert_eq!(world.heard(client), heard, "{target} {namespace}");
+        assert_eq!(world.received(client), received, "{target} {namespace}");
     }
     publish(&mut world, &format!(r#"{{"socketId":["{root}","{admin}"],"event":"e"}}"#));
-    assert_eq!(world.heard(client), [r#"42["e"]"#, r#"42/admin,["e"]"#], "each in its own namespace");
+    assert_eq!(world.received(client), [r#"42["e"]"#, r#"42/admin,["e"]"#], "each in its own namespace");
     publish(&mut world, &format!(r#"{{"socketId":"{root}","event":"e","namespace":"/nowhere"}}"#));
-    assert_eq!(world.heard(client), Vec::<String>::new());
+    assert_eq!(world.received(client), Vec::<String>::new());
     assert_eq!(world.drops(1, DropCause::UnknownNamespace), 1);
 }
 
@@ -136,16 +136,16 @@ fn what_could_break_a_client_is_counted_and_reaches_nobody() {
         let before = world.drops(1, cause);
         publish(&mut world, &message);
         assert_eq!(world.drops(1, cause), before + 1, "{message:.80}");
-        assert_eq!(world.heard(client), Vec::<String>::new(), "{message:.80}");
+        assert_eq!(world.received(client), Vec::<String>::new(), "{message:.80}");
     }
     world.publish("socket", b"{\"socketId\":\"\xff\",\"event\":\"e\"}");
     assert_eq!(world.drops(1, malformed), 22);
     publish(&mut world, &format!(r#"{{"socketId":"{id}","event":"e"}}"#));
-    assert_eq!(world.heard(client), [r#"42["e"]"#], "and the next good one arrives");
+    assert_eq!(world.received(client), [r#"42["e"]"#], "and the next good one arrives");
 }
 
 #[test]
-fn nothing_heard_there_is_published_again() {
+fn nothing_received_there_is_published_again() {
     let mut world = World::cluster(2);
     let client = world.client(0);
     world.join(client, "r");
@@ -155,7 +155,7 @@ fn nothing_heard_there_is_published_again() {
 }
 
 #[test]
-fn parcels_nobody_wrote_are_counted_and_ignored() {
+fn node_messages_nobody_wrote_are_counted_and_ignored() {
     let mut world = World::cluster(2);
     let client = world.client(0);
     world.join(client, "r");
@@ -177,9 +177,9 @@ fn parcels_nobody_wrote_are_counted_and_ignored() {
         }
     }
     assert_eq!(world.drops(0, DropCause::MalformedNodeMessage), 18);
-    assert_eq!(world.heard(client), Vec::<String>::new());
+    assert_eq!(world.received(client), Vec::<String>::new());
     world.publish(&channel, b"to1 [\"00000001\",1,1,false,\"/nowhere\",[\"r\"],[]]\n2[\"e\"]");
     assert_eq!(world.drops(0, DropCause::UnknownNamespace), 1);
     world.publish(&channel, b"to1 [\"00000001\",2,2,false,\"/\",[\"r\"],[]]\n2[\"e\"]");
-    assert_eq!(world.heard(client), [r#"42["e"]"#], "a good one from a node of another make");
+    assert_eq!(world.received(client), [r#"42["e"]"#], "a good one from a node of another make");
 }

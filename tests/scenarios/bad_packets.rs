@@ -16,7 +16,7 @@ fn assert_closes(world: &mut World, bystander: Client, text: &str, cause: DropCa
     world.say(client, text);
     let ending = world.ending(client).unwrap_or_else(|| panic!("{text:.60} closes"));
     assert_eq!((ending.reason, ending.code), (Reason::ParseError, 1002), "{text:.60}");
-    assert_eq!(world.heard(client), Vec::<String>::new(), "nothing is said to it");
+    assert_eq!(world.received(client), Vec::<String>::new(), "nothing is said to it");
     assert_eq!(world.drops(0, cause), before + 1, "{text:.60} is counted as {cause:?}");
     assert!(world.is_open(bystander));
 }
@@ -120,7 +120,7 @@ fn a_close_packet_ends_the_session_in_order() {
 }
 
 #[test]
-fn answers_nobody_asked_for_are_counted_and_ignored() {
+fn acks_nobody_asked_for_are_counted_and_ignored() {
     let mut world = World::alone();
     let client = world.client(0);
     world.say(client, r#"437["x"]"#);
@@ -137,7 +137,7 @@ fn what_comes_after_the_end_is_ignored() {
     world.say(client, r#"42["@whoami"]"#);
     world.leave(client);
     assert!(world.is_open(other) && world.is_open(successor), "its slot belongs to somebody else");
-    assert_eq!(world.heard(successor), Vec::<String>::new());
+    assert_eq!(world.received(successor), Vec::<String>::new());
 }
 
 /// Texts near the grammar: pieces of real packets in any order.
@@ -199,7 +199,7 @@ proptest! {
             }
         }
         prop_assert!(world.is_open(bystander));
-        prop_assert_eq!(world.heard(bystander), Vec::<String>::new());
+        prop_assert_eq!(world.received(bystander), Vec::<String>::new());
         world.join(bystander, "still");
         if world.is_open(client) {
             world.leave(client);

@@ -2,7 +2,7 @@
 
 use moorline_core::{Config, DropCause};
 use moorline_protocol::Reason;
-use moorline_tests::sim::{Client, Heard, Seeded, World, heard_from, to, to_binary};
+use moorline_tests::sim::{Client, Received, Seeded, World, event_from, to, to_binary};
 use std::time::Duration;
 
 /// Contents that tempt a codec: nothing, line ends, what looks like a packet, every byte, each length class.
@@ -32,12 +32,12 @@ fn placeholders(attachments: usize) -> String {
     (0..attachments).rev().map(placeholder).collect::<Vec<_>>().join(",")
 }
 
-/// What a recipient in `/` hears when `from` relays the event `e` with attachments.
-fn relayed(from: &str, args: &str, attachments: &[&[u8]]) -> Vec<Heard> {
+/// What a recipient in `/` receives when `from` relays the event `e` with attachments.
+fn relayed(from: &str, args: &str, attachments: &[&[u8]]) -> Vec<Received> {
     let count = attachments.len();
     let packet = format!(r#"45{count}-["e",{{"from":"{from}"}},{args}]"#);
-    let attachments = attachments.iter().map(|bytes| Heard::Binary(bytes.to_vec()));
-    std::iter::once(Heard::Text(packet)).chain(attachments).collect()
+    let attachments = attachments.iter().map(|bytes| Received::Binary(bytes.to_vec()));
+    std::iter::once(Received::Text(packet)).chain(attachments).collect()
 }
 
 /// A client that was closed for breaking the protocol, counted as `cause`; nobody else was.
@@ -45,9 +45,9 @@ fn assert_closed(world: &mut World, client: Client, bystander: Client, cause: Dr
     let ending = world.ending(client).unwrap_or_else(|| panic!("{why:.80} closes"));
     assert_eq!((ending.reason, ending.code), (Reason::ParseError, 1002), "{why:.80}");
     assert_eq!(world.drops(0, cause), 1, "{why:.80}");
-    assert_eq!(world.heard_all(client), [], "nothing is said to it");
+    assert_eq!(world.received_all(client), [], "nothing is said to it");
     assert!(world.is_open(bystander));
-    assert_eq!(world.heard_all(bystander), [], "{why:.80} reaches nobody");
+    assert_eq!(world.received_all(bystander), [], "{why:.80} reaches nobody");
 }
 
 #[test]
@@ -62,15 +62,15 @@ fn one_to_ten_attachments_arrive_exactly_near_and_far() {
             let args = placeholders(count);
             world.say_all(alice, &to_binary(count, &bob_id, &format!("\"e\",{args}")), &attachments);
             world.settle();
-            assert_eq!(world.heard_all(bob), relayed(&alice_id, &args, &attachments), "{count} to {node}");
+            assert_eq!(world.received_all(bob), relayed(&alice_id, &args, &attachments), "{count} to {node}");
         }
-        assert_eq!(world.heard_all(alice), []);
+        assert_eq!(world.received_all(alice), []);
         assert!(world.stats(0).drops.is_empty() && world.stats(node).drops.is_empty());
     }
 }
 
 #[test]
-fn a_room_on_two_nodes_hears_it_once_each_and_the_sender_learns_how_many() {
+fn a_room_on_two_nodes_receives_it_once_each_and_the_sender_learns_how_many() {
     let mut world = World::cluster(3);
     let (alice, alice_id) = world.client_with_id(0);
     let near = world.client(0);
@@ -81,10 +81,10 @@ fn a_room_on_two_nodes_hears_it_once_each_and_the_sender_learns_how_many() {
     }
     world.say_all(alice, r#"451-7["@to",["r","s"],"e",[{"_placeholder":true,"num":0}]]"#, &[b"\n"]);
     world.settle();
-    assert_eq!(world.heard(alice), [r#"437[{"expected":4}]"#]);
+    assert_eq!(world.received(alice), [r#"437[{"expected":4}]"#]);
     for client in [near].into_iter().chain(far) {
         let expected = relayed(&alice_id, r#"[{"_placeholder":true,"num":0}]"#, &[b"\n"]);
-        assert_eq!(world.heard_all(client), expected);
+        assert_eq!(world.received_all(client), expected);
     }
 }
 
@@ -100,8 +100,8 @@ fn a_namespace_keeps_its_binary_events() {
     );
     world.settle();
     let packet = format!(r#"451-/admin,["e",{{"from":"{alice_id}"}},{{"_placeholder":true,"num":0}}]"#);
-    let heard = world.heard_all(bob);
-    assert_eq!(heard[heard.len() - 2..], [Heard::Text(packet), Heard::Binary(b"x".to_vec())]);
+    let received = world.received_all(bob);
+    assert_eq!(received[received.len() - 2..], [Received::Text(packet), Received::Binary(b"x".to_vec())]);
 }
 
 /// Senders on two nodes speak at the same time, frame by frame, to one recipient who reads in small pieces.
@@ -134,15 +134,15 @@ fn nothing_comes_between_a_packet_and_its_attachments() {
             }
         }
         world.settle();
-        assert_whole(world.heard_all(bob), &senders, &sent);
+        assert_whole(world.received_all(bob), &senders, &sent);
     }
 }
 
 /// Every packet is followed by its own attachments in order, and each sender's packets are in the order sent.
-fn assert_whole(heard: Vec<Heard>, senders: &[(Client, String)], sent: &[usize]) {
+fn assert_whole(received: Vec<Received>, senders: &[(Client, String)], sent: &[usize]) {
     let mut next = vec![0; senders.len()];
-    let mut heard = heard.into_iter();
-    while let Some(packet) = heard.next() {
+    let mut received = received.into_iter();
+    while let Some(packet) = received.next() {
         let packet = packet.into_text();
         let at = senders.iter().position(|(_, id)| packet.contains(&format!(r#"{{"from":"{id}"}}"#)));
         let at = at.expect("a known sender");
@@ -153,7 +153,10 @@ fn assert_whole(heard: Vec<Heard>, senders: &[(Client, String)], sent: &[usize])
         let head = if count == 0 { "42[".into() } else { format!("45{count}-[") };
         assert!(packet.starts_with(&head), "{packet}");
         for attachment in 0..count {
-            assert_eq!(heard.next(), Some(Heard::Binary(format!("{at} {number} {attachment}").into_bytes())));
+            assert_eq!(
+                received.next(),
+                Some(Received::Binary(format!("{at} {number} {attachment}").into_bytes()))
+            );
         }
     }
     // The last packet of a sender may still miss attachments.
@@ -167,7 +170,7 @@ fn ten_attachments_are_the_most() {
     let (bob, bob_id) = world.client_with_id(0);
     world.say(client, &to_binary(11, &bob_id, &format!("\"e\",{}", placeholders(11))));
     assert_closed(&mut world, client, bystander, DropCause::TooManyAttachments, "eleven");
-    assert_eq!(world.heard_all(bob), []);
+    assert_eq!(world.received_all(bob), []);
     let mut world = World::alone_with(1, |config| config.limits.attachments_max = 2);
     let (client, bystander) = (world.client(0), world.client(0));
     world.say_all(client, &format!(r#"452-["e",{}]"#, placeholders(2)), &[b"1", b"2"]);
@@ -207,7 +210,7 @@ fn heartbeats_go_on_while_attachments_are_due() {
     world.say_binary(alice, b"1");
     world.advance(Duration::from_secs(60));
     world.say_binary(alice, b"2");
-    assert_eq!(world.heard_all(bob), relayed(&alice_id, &placeholders(2), &[b"1", b"2"]));
+    assert_eq!(world.received_all(bob), relayed(&alice_id, &placeholders(2), &[b"1", b"2"]));
 }
 
 #[test]
@@ -266,7 +269,7 @@ fn what_only_looks_like_a_placeholder_passes_untouched() {
         let args = format!(r#"{{"num":0,"_placeholder":true}},{arg}"#);
         world.say_all(alice, &to_binary(1, &bob_id, &format!("\"e\",{args}")), &[b"x"]);
         world.settle();
-        assert_eq!(world.heard_all(bob), relayed(&alice_id, &args, &[b"x"]), "{arg}");
+        assert_eq!(world.received_all(bob), relayed(&alice_id, &args, &[b"x"]), "{arg}");
     }
 }
 
@@ -276,7 +279,7 @@ fn an_attachment_nothing_points_at_still_arrives() {
     let (alice, alice_id) = world.client_with_id(0);
     let (bob, bob_id) = world.client_with_id(0);
     world.say_all(alice, &to_binary(2, &bob_id, "\"e\",null"), &[b"1", b"2"]);
-    assert_eq!(world.heard_all(bob), relayed(&alice_id, "null", &[b"1", b"2"]));
+    assert_eq!(world.received_all(bob), relayed(&alice_id, "null", &[b"1", b"2"]));
 }
 
 #[test]
@@ -292,7 +295,7 @@ fn a_placeholder_is_no_target_room_or_event_name() {
         (format!(r#"["@leave",{hole}]"#), "bad_room"),
     ] {
         world.say_all(alice, &format!("451-3{items}"), &[b"x"]);
-        assert_eq!(world.heard(alice), [format!(r#"433[{{"error":"{code}"}}]"#)], "{items}");
+        assert_eq!(world.received(alice), [format!(r#"433[{{"error":"{code}"}}]"#)], "{items}");
     }
     world.say_all(alice, &format!("451-[{hole}]"), &[b"x"]);
     assert_eq!(world.drops(0, DropCause::BadEventName), 1);
@@ -312,13 +315,13 @@ fn a_packet_and_its_attachments_together_stay_below_the_limit() {
     let (most, over) = (vec![7; room - 10], vec![7; room - 9]);
     world.say_all(alice, &packet, &[&[1; 4], &most, &[2; 6]]);
     world.settle();
-    assert_eq!(world.heard_all(bob), relayed(&alice_id, "1", &[&[1; 4], &most, &[2; 6]]));
+    assert_eq!(world.received_all(bob), relayed(&alice_id, "1", &[&[1; 4], &most, &[2; 6]]));
     world.say_all(alice, &packet, &[&[1; 4], &over]);
     assert!(world.is_open(alice), "still within");
     world.say_binary(alice, &[2; 6]);
     world.settle();
     assert_closed(&mut world, alice, bystander, DropCause::AttachmentsTooBig, "a byte over");
-    assert_eq!(world.heard_all(bob), []);
+    assert_eq!(world.received_all(bob), []);
 }
 
 #[test]
@@ -329,14 +332,14 @@ fn no_attachments_announced_is_an_ordinary_event() {
     world.say(alice, &format!(r#"450-["@to","{bob_id}","e",1]"#));
     world.say(alice, r#"450-5["e"]"#);
     world.settle();
-    assert_eq!(world.heard(bob), [heard_from(&alice_id, "e", "1")], "announced as text: nothing follows");
-    assert_eq!(world.heard(alice), [r#"435[{"error":"no_handler"}]"#]);
+    assert_eq!(world.received(bob), [event_from(&alice_id, "e", "1")], "announced as text: nothing follows");
+    assert_eq!(world.received(alice), [r#"435[{"error":"no_handler"}]"#]);
     world.say_binary(alice, b"");
     assert!(!world.is_open(alice), "an attachment that nobody announced");
 }
 
 #[test]
-fn a_binary_answer_nobody_asked_for_is_counted_and_ignored() {
+fn a_binary_ack_nobody_asked_for_is_counted_and_ignored() {
     let mut world = World::alone();
     let client = world.client(0);
     world.say_all(client, r#"461-7[{"_placeholder":true,"num":0}]"#, &[b"x"]);
@@ -401,7 +404,7 @@ fn a_session_that_ends_in_the_middle_leaves_nothing() {
     let successor = world.client(0);
     world.say_binary(successor, b"2");
     assert!(!world.is_open(successor), "the slot's next tenant has no packet to complete");
-    assert_eq!(world.heard_all(bob), []);
+    assert_eq!(world.received_all(bob), []);
     world.leave(bob);
     world.assert_empty(1);
 }
@@ -417,9 +420,9 @@ fn a_slow_reader_misses_whole_messages_only() {
     }
     assert_eq!(world.ending(bob.0).unwrap().reason, Reason::SlowConsumer);
     world.read_again(bob.0);
-    let heard = world.heard_all(bob.0);
-    assert_eq!(heard.len(), 6, "two messages of three frames, and no piece of the third");
-    assert_eq!(heard[5], Heard::Binary(vec![2; 1_000]));
+    let received = world.received_all(bob.0);
+    assert_eq!(received.len(), 6, "two messages of three frames, and no piece of the third");
+    assert_eq!(received[5], Received::Binary(vec![2; 1_000]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Redis goes and comes back: local traffic goes on, what cannot be done is said at once, everything heals.
 
 use moorline_core::{Code, DropCause};
-use moorline_tests::sim::{World, heard_from, to};
+use moorline_tests::sim::{World, event_from, to};
 use std::time::Duration;
 
 const LOCAL: &str = r#"{"ok":true,"local":true}"#;
@@ -15,7 +15,7 @@ fn before_redis_was_ever_reached_a_node_serves_its_own() {
         assert_eq!(world.ask(client, r#"["@join","r"]"#), LOCAL);
     }
     assert_eq!(world.ask(alice, &to("\"r\"", r#""e""#)), r#"{"error":"bus_down","expected":1}"#);
-    assert_eq!(world.heard(bob).len(), 1);
+    assert_eq!(world.received(bob).len(), 1);
     world.link_up(0);
     world.settle();
     assert!(world.node(0).is_ready());
@@ -39,14 +39,14 @@ fn remote_sends_fail_at_once_with_the_local_count() {
         (format!("\"{near_id}\""), r#"{"expected":1}"#, 1),
     ] {
         let ack = world.request(alice, &to(&targets, r#""e""#));
-        assert_eq!(world.answer(alice, ack).unwrap(), answer, "at once");
-        assert_eq!(world.heard(near), vec![heard_from(&alice_id, "e", ""); local]);
+        assert_eq!(world.take_ack(alice, ack).unwrap(), answer, "at once");
+        assert_eq!(world.received(near), vec![event_from(&alice_id, "e", ""); local]);
     }
     world.emit(alice, &to("\"r\"", r#""e""#));
     assert_eq!(world.stats(0).refusals.get(Code::BusDown), 4);
     assert_eq!(world.drops(0, DropCause::BusDown), 4);
     world.settle();
-    assert_eq!(world.heard(far), Vec::<String>::new());
+    assert_eq!(world.received(far), Vec::<String>::new());
 }
 
 #[test]
@@ -60,14 +60,14 @@ fn joins_while_it_is_away_say_local_and_are_whole_when_it_is_back() {
         assert_eq!(world.ask(client, r#"["@join","r"]"#), LOCAL);
     }
     world.emit(alice, &to("\"r\"", r#""e",1"#));
-    assert_eq!(world.heard(near), [heard_from(&alice_id, "e", "1")]);
+    assert_eq!(world.received(near), [event_from(&alice_id, "e", "1")]);
     world.link_up(0);
     world.settle();
     assert_eq!(world.ask(alice, &to("\"r\"", r#""e",2"#)), r#"{"expected":2}"#);
     assert_eq!(world.ask(far, &to("\"r\"", r#""e",3"#)), r#"{"expected":2}"#);
     let late = world.client(0);
     let ack = world.request(late, r#"["@join","r"]"#);
-    assert_eq!(world.answer(late, ack).unwrap(), r#"{"ok":true}"#, "confirmed meanwhile");
+    assert_eq!(world.take_ack(late, ack).unwrap(), r#"{"ok":true}"#, "confirmed meanwhile");
 }
 
 #[test]
@@ -95,10 +95,10 @@ fn joins_that_wait_when_it_goes_are_told_local_at_once() {
     let acks = [alice, bob].map(|client| world.request(client, r#"["@join","r"]"#));
     world.settle();
     world.link_down(0);
-    assert_eq!(world.answer(alice, acks[0]).unwrap(), LOCAL);
-    assert_eq!(world.answer(bob, acks[1]).unwrap(), LOCAL);
+    assert_eq!(world.take_ack(alice, acks[0]).unwrap(), LOCAL);
+    assert_eq!(world.take_ack(bob, acks[1]).unwrap(), LOCAL);
     world.advance(Duration::from_secs(30));
-    assert_eq!(world.heard(alice), Vec::<String>::new(), "answered once");
+    assert_eq!(world.received(alice), Vec::<String>::new(), "acknowledged once");
 }
 
 #[test]
@@ -108,13 +108,13 @@ fn counts_that_are_open_when_it_goes_are_told_at_once() {
     let (_, near_id) = world.client_with_id(0);
     let (_, far_id) = world.client_with_id(1);
     let ack = world.request(alice, &to(&format!(r#"["{far_id}","{near_id}"]"#), r#""e""#));
-    assert_eq!(world.answer(alice, ack), None);
+    assert_eq!(world.take_ack(alice, ack), None);
     world.link_down(0);
-    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"error":"bus_down","expected":1}"#);
+    assert_eq!(world.take_ack(alice, ack).unwrap(), r#"{"error":"bus_down","expected":1}"#);
     world.link_up(0);
     world.settle();
     world.advance(Duration::from_secs(11));
-    assert_eq!(world.heard(alice), Vec::<String>::new(), "answered once");
+    assert_eq!(world.received(alice), Vec::<String>::new(), "acknowledged once");
     assert_eq!(world.drops(0, DropCause::BusLost), 1);
 }
 
@@ -126,9 +126,9 @@ fn counts_that_wait_for_a_node_are_told_at_once_too() {
     world.freeze(1);
     let ack = world.request(alice, &to(&format!("\"{far_id}\""), r#""e""#));
     world.settle();
-    assert_eq!(world.answer(alice, ack), None, "published, not answered");
+    assert_eq!(world.take_ack(alice, ack), None, "published, not acknowledged");
     world.link_down(0);
-    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"error":"bus_down","expected":0}"#);
+    assert_eq!(world.take_ack(alice, ack).unwrap(), r#"{"error":"bus_down","expected":0}"#);
     assert_eq!(world.drops(0, DropCause::BusLost), 0);
 }
 
@@ -145,7 +145,7 @@ fn a_lost_publication_is_told_and_counted() {
     assert_eq!(world.drops(0, DropCause::BusLost), 2);
     world.redis().lose_publications(0, false);
     assert_eq!(world.ask(alice, &items), r#"{"expected":1}"#);
-    assert_eq!(world.heard(bob).len(), 1, "what was lost is not sent again");
+    assert_eq!(world.received(bob).len(), 1, "what was lost is not sent again");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn every_subscription_is_restored() {
     for (number, client) in clients.iter().enumerate() {
         world.join(alice, &format!("r{number}"));
         assert_eq!(world.ask(alice, &to(&format!("\"r{number}\""), r#""e""#)), r#"{"expected":1}"#);
-        assert_eq!(world.heard(*client).len(), 1);
+        assert_eq!(world.received(*client).len(), 1);
     }
 }
 
@@ -199,7 +199,7 @@ fn a_room_left_before_its_confirmation_goes_when_the_link_does() {
     world.emit(client, r#"["@join","r"]"#);
     world.emit(client, r#"["@leave","r"]"#);
     world.advance(Duration::from_secs(5));
-    assert_eq!(world.node(0).gauges().rooms, 1, "its SUBSCRIBE is not answered");
+    assert_eq!(world.node(0).gauges().rooms, 1, "its SUBSCRIBE is not confirmed");
     world.link_down(0);
     world.advance(Duration::from_micros(1));
     assert_eq!(world.node(0).gauges().rooms, 0);
@@ -246,7 +246,7 @@ fn the_other_node_s_trouble_is_not_ours() {
     let (bob, bob_id) = world.client_with_id(1);
     world.link_down(1);
     assert_eq!(world.ask(alice, &to(&format!("\"{bob_id}\""), r#""e""#)), r#"{"expected":0}"#);
-    assert_eq!(world.heard(bob), Vec::<String>::new());
+    assert_eq!(world.received(bob), Vec::<String>::new());
     world.link_up(1);
     world.settle();
     assert_eq!(world.ask(alice, &to(&format!("\"{bob_id}\""), r#""e""#)), r#"{"expected":1}"#);

@@ -204,7 +204,7 @@ impl Tab {
         for (channel, carrier) in self.carriers.clone() {
             let queue = self.down.entry(channel).or_default();
             let (Carrier::WebSocket(conn) | Carrier::Request(conn)) = carrier;
-            queue.extend(desk.heard(conn).iter().map(|text| message(channel, text)));
+            queue.extend(desk.received(conn).iter().map(|text| message(channel, text)));
             if let Some(outcome) = desk.outcome(conn) {
                 queue.push_back(end(channel, outcome));
                 self.carriers.remove(&channel);

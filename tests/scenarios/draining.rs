@@ -11,7 +11,7 @@ fn endings(world: &mut World, clients: &[Client]) -> Vec<Time> {
         .map(|&client| {
             let ending = world.ending(client).expect("it was closed");
             assert_eq!((ending.reason, ending.code), (Reason::ServerShuttingDown, 1012));
-            assert!(world.heard(client).iter().all(|packet| !packet.starts_with("41")), "no DISCONNECT");
+            assert!(world.received(client).iter().all(|packet| !packet.starts_with("41")), "no DISCONNECT");
             ending.at
         })
         .collect();
@@ -115,7 +115,7 @@ fn who_is_not_closed_yet_is_served() {
     for &client in &open[..3] {
         assert_eq!(world.ask(client, &to(&format!("\"{far_id}\""), r#""e""#)), r#"{"expected":1}"#);
     }
-    assert_eq!(world.heard(far).len(), 3);
+    assert_eq!(world.received(far).len(), 3);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn what_was_said_before_the_close_still_arrives() {
     world.drain(0, Duration::ZERO);
     assert_eq!(world.ending(bob).unwrap().code, 1012);
     world.read_again(bob);
-    assert_eq!(world.heard(bob), [moorline_tests::sim::heard_from(&alice_id, "last", "1")]);
+    assert_eq!(world.received(bob), [moorline_tests::sim::event_from(&alice_id, "last", "1")]);
 }
 
 #[test]

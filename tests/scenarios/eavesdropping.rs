@@ -1,18 +1,18 @@
 //! Nobody receives what is sent to another's id, however they try.
 
 use moorline_core::SocketId;
-use moorline_tests::sim::{Client, Seeded, World, heard_from, to};
+use moorline_tests::sim::{Client, Seeded, World, event_from, to};
 
 const HINT: &str = "room names of exactly 20 URL-safe characters are reserved for socket ids: put a prefix before yours, such as doc:";
 
-/// Bob's friend sends him a word; Bob hears it, the attacker does not.
+/// Bob's friend sends him a word; Bob receives it, the attacker does not.
 fn assert_private(world: &mut World, bob: (Client, &str), attacker: Client) {
     let (friend, friend_id) = world.client_with_id(0);
-    world.heard(attacker);
-    world.heard(bob.0);
+    world.received(attacker);
+    world.received(bob.0);
     assert_eq!(world.ask(friend, &to(&format!("\"{}\"", bob.1), r#""secret""#)), r#"{"expected":1}"#);
-    assert_eq!(world.heard(bob.0), [heard_from(&friend_id, "secret", "")]);
-    assert_eq!(world.heard(attacker), Vec::<String>::new());
+    assert_eq!(world.received(bob.0), [event_from(&friend_id, "secret", "")]);
+    assert_eq!(world.received(attacker), Vec::<String>::new());
     world.leave(friend);
 }
 
@@ -71,7 +71,7 @@ fn rooms_that_start_with_an_at_sign_cannot_be_joined() {
 }
 
 #[test]
-fn another_namespace_hears_nothing() {
+fn another_namespace_receives_nothing() {
     let mut world = World::cluster_with(1, 2, |config| config.namespaces.push("/admin".into()));
     let (bob, bob_id) = world.client_with_id(1);
     world.join(bob, "r");
@@ -79,16 +79,16 @@ fn another_namespace_hears_nothing() {
     world.connect(attacker, "/admin");
     world.say(attacker, r#"42/admin,1["@join","r"]"#);
     world.settle();
-    assert_eq!(world.heard(attacker).pop().unwrap(), r#"43/admin,1[{"ok":true}]"#);
+    assert_eq!(world.received(attacker).pop().unwrap(), r#"43/admin,1[{"ok":true}]"#);
     assert_private(&mut world, (bob, &bob_id), attacker);
     let friend = world.client(0);
     world.join(friend, "r");
     assert_eq!(world.ask(friend, &to("\"r\"", r#""e""#)), r#"{"expected":1}"#);
-    assert_eq!(world.heard(attacker), Vec::<String>::new());
+    assert_eq!(world.received(attacker), Vec::<String>::new());
 }
 
 #[test]
-fn the_next_tenant_of_a_slot_hears_nothing_of_the_last() {
+fn the_next_tenant_of_a_slot_receives_nothing_of_the_last() {
     let mut world = World::cluster(2);
     let (bob, bob_id) = world.client_with_id(1);
     world.leave(bob);
@@ -99,7 +99,7 @@ fn the_next_tenant_of_a_slot_hears_nothing_of_the_last() {
         let friend = world.client(node);
         assert_eq!(world.ask(friend, &to(&format!("\"{bob_id}\""), r#""e""#)), r#"{"expected":0}"#);
     }
-    assert_eq!(world.heard(attacker), Vec::<String>::new());
+    assert_eq!(world.received(attacker), Vec::<String>::new());
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_guessed_id_reaches_nobody() {
             assert_eq!(answer, r#"{"expected":0}"#, "{guess}");
         }
     }
-    assert_eq!(world.heard(bob), Vec::<String>::new());
+    assert_eq!(world.received(bob), Vec::<String>::new());
 }
 
 #[test]
@@ -128,18 +128,19 @@ fn a_forged_sender_stands_behind_the_true_one() {
     let (attacker, attacker_id) = world.client_with_id(0);
     let forged = format!(r#"{{"from":"{bob_id}"}}"#);
     world.ask(attacker, &to(&format!("\"{bob_id}\""), &format!(r#""e",{forged}"#)));
-    assert_eq!(world.heard(bob), [heard_from(&attacker_id, "e", &forged)]);
+    assert_eq!(world.received(bob), [event_from(&attacker_id, "e", &forged)]);
 }
 
 #[test]
 fn a_room_of_others_needs_membership_unless_the_node_is_open() {
-    for (is_open, answer, heard) in [(false, r#"{"error":"not_member"}"#, 0), (true, r#"{"expected":1}"#, 1)]
+    for (is_open, answer, received) in
+        [(false, r#"{"error":"not_member"}"#, 0), (true, r#"{"expected":1}"#, 1)]
     {
         let mut world = World::cluster_with(1, 2, |config| config.is_open = is_open);
         let (stranger, member) = (world.client(0), world.client(1));
         world.join(member, "r");
         assert_eq!(world.ask(stranger, &to("\"r\"", r#""e""#)), answer);
-        assert_eq!(world.heard(member).len(), heard);
+        assert_eq!(world.received(member).len(), received);
         world.join(stranger, "r");
         assert_eq!(world.ask(stranger, &to("\"r\"", r#""e""#)), r#"{"expected":1}"#);
         assert_eq!(world.ask(stranger, r#"["@leave","r"]"#), r#"{"ok":true}"#);

@@ -50,7 +50,7 @@ fn a_refused_join_subscribes_to_nothing() {
 }
 
 #[test]
-fn answers_one_socket_waits_for() {
+fn acks_one_socket_waits_for() {
     let mut world = World::cluster_with(1, 2, |config| config.limits.pending_acks_max = 2);
     let (alice, near) = (world.client(0), world.client(0));
     let (bob, bob_id) = world.client_with_id(1);
@@ -59,32 +59,32 @@ fn answers_one_socket_waits_for() {
     let waiting = [0, 1].map(|_| world.request(alice, &items));
     for items in [items.as_str(), r#"["@join","r"]"#] {
         let ack = world.request(alice, items);
-        assert_eq!(world.answer(alice, ack).unwrap(), TOO_MANY, "{items}");
+        assert_eq!(world.take_ack(alice, ack).unwrap(), TOO_MANY, "{items}");
     }
     assert!(world.ask(alice, r#"["@whoami"]"#).starts_with(r#"{"id""#), "what needs no waiting goes on");
     let ack = world.request(near, &items);
-    assert_eq!(world.answer(near, ack), None, "another socket has its own");
+    assert_eq!(world.take_ack(near, ack), None, "another socket has its own");
     world.advance(Duration::from_secs(10));
     for ack in waiting {
-        assert_eq!(world.answer(alice, ack).unwrap(), r#"{"error":"timeout","expected":0}"#);
+        assert_eq!(world.take_ack(alice, ack).unwrap(), r#"{"error":"timeout","expected":0}"#);
     }
     world.join(alice, "r");
     assert!(world.is_open(bob));
 }
 
 #[test]
-fn joins_count_among_the_answers_waited_for() {
+fn joins_count_among_the_acks_waited_for() {
     let mut world = World::cluster_with(1, 1, |config| config.limits.pending_acks_max = 2);
     let alice = world.client(0);
     world.redis().hold_subscriptions(0);
     let waiting = ["a", "b"].map(|room| world.request(alice, &format!(r#"["@join","{room}"]"#)));
     let ack = world.request(alice, r#"["@join","c"]"#);
-    assert_eq!(world.answer(alice, ack).unwrap(), TOO_MANY);
+    assert_eq!(world.take_ack(alice, ack).unwrap(), TOO_MANY);
     assert_eq!(world.node(0).gauges().rooms, 2);
     let now = world.now();
     world.redis().release_subscriptions(now, 0);
     world.settle();
-    assert!(waiting.iter().all(|&ack| world.answer(alice, ack).unwrap() == r#"{"ok":true}"#));
+    assert!(waiting.iter().all(|&ack| world.take_ack(alice, ack).unwrap() == r#"{"ok":true}"#));
     for room in ["c", "d", "e", "f"] {
         world.join(alice, room);
     }
@@ -98,7 +98,7 @@ fn targets_of_one_message() {
     let targets = |count: usize| format!("[{}]", vec![format!("\"{bob_id}\""); count].join(","));
     assert_eq!(world.ask(alice, &to(&targets(64), r#""e""#)), r#"{"expected":1}"#);
     assert_eq!(world.ask(alice, &to(&targets(65), r#""e""#)), TOO_MANY);
-    assert_eq!(world.heard(bob).len(), 1);
+    assert_eq!(world.received(bob).len(), 1);
 }
 
 #[test]
@@ -110,14 +110,14 @@ fn depth_of_json() {
     for args in [nested(63), objects(63), format!("\"{}\"", "[".repeat(100)), r#""\"[[""#.to_string()] {
         let items = to(&format!("\"{}\"", bob.1), &format!(r#""e",{args}"#));
         assert_eq!(world.ask(alice, &items), r#"{"expected":1}"#);
-        assert_eq!(world.heard(bob.0).len(), 1);
+        assert_eq!(world.received(bob.0).len(), 1);
     }
     for args in [nested(64), objects(64)] {
         let client = world.client(0);
         world.emit(client, &to(&format!("\"{}\"", bob.1), &format!(r#""e",{args}"#)));
         assert!(!world.is_open(client));
     }
-    assert_eq!(world.heard(bob.0).len(), 0);
+    assert_eq!(world.received(bob.0).len(), 0);
     let client = world.open(0);
     world.say(client, &format!("40{}", objects(65)));
     assert!(!world.is_open(client), "the auth payload is held to it, too");

@@ -38,8 +38,8 @@ fn what_came_between_two_polls_is_one_answer_in_order() {
     }
     desk.say(bob, &format!(r#"451-["@to","{id}","n",{{"_placeholder":true,"num":0}}]"#));
     desk.say_binary(bob, &[1, 2, 3, 4]);
-    let Some(Outcome::Packets(heard)) = desk.get(&sid) else { panic!("nothing came") };
-    let ends: Vec<&str> = heard.iter().map(|packet| packet.rsplit("},").next().unwrap()).collect();
+    let Some(Outcome::Packets(received)) = desk.get(&sid) else { panic!("nothing came") };
+    let ends: Vec<&str> = received.iter().map(|packet| packet.rsplit("},").next().unwrap()).collect();
     assert_eq!(
         ends,
         ["1]", "2]", "3]", r#"{"_placeholder":true,"num":0}]"#, "bAQIDBA=="],
@@ -78,7 +78,7 @@ fn packets_of_a_post_are_taken_in_order_before_it_is_answered() {
     assert_eq!(desk.post(&sid, &body), Some(Outcome::Taken));
     let from = format!(r#"{{"from":"{id}"}}"#);
     assert_eq!(
-        desk.heard(bob),
+        desk.received(bob),
         [
             format!(r#"42["a",{from}]"#),
             format!(r#"451-["b",{from},{{"_placeholder":true,"num":0}}]"#),
@@ -97,9 +97,9 @@ fn a_packet_and_its_attachments_may_come_in_two_posts() {
     let packet = format!("452-[\"@to\",\"{bob_id}\",\"b\",{{\"_placeholder\":true,\"num\":1}}]");
     assert_eq!(desk.post(&sid, &packet), Some(Outcome::Taken));
     assert_eq!(desk.post(&sid, "bAQ=="), Some(Outcome::Taken));
-    assert_eq!(desk.heard(bob), Vec::<String>::new());
+    assert_eq!(desk.received(bob), Vec::<String>::new());
     assert_eq!(desk.post(&sid, "bAg=="), Some(Outcome::Taken));
-    assert_eq!(desk.heard(bob).len(), 3);
+    assert_eq!(desk.received(bob).len(), 3);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn packets_behind_the_end_are_for_nobody() {
     let (bob, bob_id) = desk.connect_websocket();
     let body = format!("1\x1e42[\"@to\",\"{bob_id}\",\"late\"]");
     assert_eq!(desk.post(&sid, &body), Some(Outcome::Taken));
-    assert_eq!(desk.heard(bob), Vec::<String>::new());
+    assert_eq!(desk.received(bob), Vec::<String>::new());
 }
 
 #[test]
@@ -208,8 +208,8 @@ fn what_was_still_to_say_comes_before_the_end() {
     let (sid, _) = desk.connect_polling();
     let poll = desk.poll(&sid);
     assert_eq!(desk.post(&sid, "421[\"@whoami\"]\x1eabc"), REFUSED);
-    let Some(Outcome::Packets(heard)) = desk.outcome(poll) else { panic!("no answer") };
-    assert!(heard[0].starts_with("431["), "{heard:?}");
+    let Some(Outcome::Packets(received)) = desk.outcome(poll) else { panic!("no answer") };
+    assert!(received[0].starts_with("431["), "{received:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use moorline_core::Config;
 use moorline_tests::sim::{
-    Client, Heard, Seeded, World,
+    Client, Received, Seeded, World,
     stock::{self, Json, Understood},
 };
 use std::time::Duration;
@@ -347,10 +347,10 @@ impl Street {
         (client, id)
     }
 
-    /// What the victim heard, as its client understands it. Whatever it does not understand ends the test.
+    /// What the victim received, as its client understands it. Whatever it does not understand ends the test.
     fn understand(&mut self, case: &str) -> Vec<Understood> {
-        let heard: Vec<Heard> = self.world.heard_all(self.victim);
-        let understood = stock::understand(&heard).unwrap_or_else(|error| panic!("{case}: {error}"));
+        let received: Vec<Received> = self.world.received_all(self.victim);
+        let understood = stock::understand(&received).unwrap_or_else(|error| panic!("{case}: {error}"));
         assert!(self.world.is_open(self.victim), "{case}");
         self.understood.0 += understood.len();
         self.understood.1 += understood.iter().filter(|packet| packet.attachments > 0).count();
@@ -398,7 +398,7 @@ fn a_client_harms_nobody(seed: u64, nodes: usize, cases: usize) {
             assert_eq!((packet.kind, packet.namespace.as_str()), ('2', "/"), "{case}");
             assert!(packet.ack.is_none_or(|id| id < 1 << 31), "only a question wants an answer: {case}");
         }
-        street.world.heard_all(attacker);
+        street.world.received_all(attacker);
     }
     street.assert_not_in_vain(cases);
     street.world.advance(Duration::from_secs(120));
@@ -442,7 +442,7 @@ fn no_bytes_on_the_public_channel_harm_a_client() {
         }
         if author.one_in(500) {
             street.world.advance(Duration::from_secs(11));
-            street.world.heard_all(street.victim);
+            street.world.received_all(street.victim);
         }
     }
     street.assert_not_in_vain(CASES);

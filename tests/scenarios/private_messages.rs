@@ -1,7 +1,7 @@
-//! `@to` a socket id: who hears it, what they hear, and what the sender is told.
+//! `@to` a socket id: who receives it, what they receive, and what the sender is told.
 
 use moorline_core::{Code, DropCause};
-use moorline_tests::sim::{World, heard_from, to};
+use moorline_tests::sim::{World, event_from, to};
 
 fn quoted(text: &str) -> String {
     format!("\"{text}\"")
@@ -15,8 +15,8 @@ fn a_message_reaches_the_id_with_the_sender_first() {
         let (bob, bob_id) = world.client_with_id(nodes - 1);
         let answer = world.ask(alice, &to(&quoted(&bob_id), r#""hi",1,{"a":[null]},"é""#));
         assert_eq!(answer, r#"{"expected":1}"#);
-        assert_eq!(world.heard(bob), [heard_from(&alice_id, "hi", r#"1,{"a":[null]},"é""#)]);
-        assert_eq!(world.heard(alice), Vec::<String>::new());
+        assert_eq!(world.received(bob), [event_from(&alice_id, "hi", r#"1,{"a":[null]},"é""#)]);
+        assert_eq!(world.received(alice), Vec::<String>::new());
     }
 }
 
@@ -26,7 +26,7 @@ fn a_message_without_arguments_carries_the_sender_alone() {
     let (alice, alice_id) = world.client_with_id(0);
     let (bob, bob_id) = world.client_with_id(0);
     world.emit(alice, &to(&quoted(&bob_id), r#""hi""#));
-    assert_eq!(world.heard(bob), [heard_from(&alice_id, "hi", "")]);
+    assert_eq!(world.received(bob), [event_from(&alice_id, "hi", "")]);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn recipients_see_no_ack_id_and_a_sender_that_wants_none_costs_no_count() {
     assert!(!published[0].is_ticketed);
     assert_eq!(world.ask(alice, &to(&both, r#""e""#)), r#"{"expected":2}"#);
     for client in [near, far] {
-        assert_eq!(world.heard(client), vec![heard_from(&alice_id, "e", ""); 2]);
+        assert_eq!(world.received(client), vec![event_from(&alice_id, "e", ""); 2]);
     }
 }
 
@@ -63,12 +63,12 @@ fn a_message_to_an_id_goes_to_its_node_alone() {
 }
 
 #[test]
-fn the_sender_never_hears_itself() {
+fn the_sender_never_receives_itself() {
     let mut world = World::cluster(2);
     let (alice, id) = world.client_with_id(0);
     world.join(alice, "r");
     assert_eq!(world.ask(alice, &to(&format!(r#"["{id}","r"]"#), r#""e""#)), r#"{"expected":0}"#);
-    assert_eq!(world.heard(alice), Vec::<String>::new());
+    assert_eq!(world.received(alice), Vec::<String>::new());
 }
 
 #[test]
@@ -85,9 +85,9 @@ fn a_socket_is_served_once_however_many_targets_name_it() {
     let targets = format!(r#"["one","{far_id}","two","{near_id}","{far_id}","one","{alice_id}"]"#);
     assert_eq!(world.ask(alice, &to(&targets, r#""e",7"#)), r#"{"expected":3}"#);
     for client in [near, far, third] {
-        assert_eq!(world.heard(client), [heard_from(&alice_id, "e", "7")]);
+        assert_eq!(world.received(client), [event_from(&alice_id, "e", "7")]);
     }
-    assert_eq!(world.heard(alice), Vec::<String>::new());
+    assert_eq!(world.received(alice), Vec::<String>::new());
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn an_id_works_in_its_own_namespace_only() {
         let alice_admin = world.connect(alice, "/admin");
         world.say(alice, &format!(r#"42/admin,["@to","{admin_id}","e"]"#));
         world.settle();
-        assert_eq!(world.heard(bob), [format!(r#"42/admin,["e",{{"from":"{alice_admin}"}}]"#)]);
+        assert_eq!(world.received(bob), [format!(r#"42/admin,["e",{{"from":"{alice_admin}"}}]"#)]);
     }
 }
 
@@ -156,8 +156,8 @@ fn a_message_arrives_in_the_order_sent_to_ids_and_rooms_alike() {
             }
         }
         world.settle();
-        let heard: Vec<usize> = world.heard(bob).iter().map(|packet| last_number(packet)).collect();
-        assert_eq!(heard, (0..400).collect::<Vec<_>>(), "seed {seed}");
+        let received: Vec<usize> = world.received(bob).iter().map(|packet| last_number(packet)).collect();
+        assert_eq!(received, (0..400).collect::<Vec<_>>(), "seed {seed}");
     }
 }
 
@@ -176,8 +176,8 @@ fn order_of_ten_thousand_messages_holds_across_nodes() {
         }
         world.settle();
     }
-    let heard: Vec<usize> = world.heard(bob).iter().map(|packet| last_number(packet)).collect();
-    assert_eq!(heard, (0..10_000).collect::<Vec<_>>());
+    let received: Vec<usize> = world.received(bob).iter().map(|packet| last_number(packet)).collect();
+    assert_eq!(received, (0..10_000).collect::<Vec<_>>());
 }
 
 #[test]
@@ -221,9 +221,9 @@ fn refusals_name_their_reason_and_deliver_nothing() {
         assert_eq!(world.stats(0).refusals.get(code), before + 2, "{items} counts without an ack, too");
     }
     world.settle();
-    assert_eq!(world.heard(bob), Vec::<String>::new());
+    assert_eq!(world.received(bob), Vec::<String>::new());
     assert!(world.is_open(alice) && world.is_open(bob));
-    assert_eq!(world.heard(alice), Vec::<String>::new(), "no refusal without an ack id");
+    assert_eq!(world.received(alice), Vec::<String>::new(), "no refusal without an ack id");
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn the_longest_names_are_allowed() {
     world.join(alice, &room);
     world.join(bob, &room);
     assert_eq!(world.ask(alice, &to(&quoted(&room), &quoted(&event))), r#"{"expected":1}"#);
-    assert_eq!(world.heard(bob), [heard_from(&alice_id, &event, "")]);
+    assert_eq!(world.received(bob), [event_from(&alice_id, &event, "")]);
     assert_eq!(world.ask(alice, &format!(r#"["@join","{room}x"]"#)), r#"{"error":"bad_room"}"#);
 }
 
@@ -246,7 +246,7 @@ fn odd_but_valid_json_passes_untouched() {
     let (bob, bob_id) = world.client_with_id(1);
     let args = "{ \"a\" :\n[ 1 ,\t2.50e+3 ] },\"\\u0041\\n\\\"\",-0,123456789012345678901234567890,{\"_placeholder\":true,\"num\":0}";
     assert_eq!(world.ask(alice, &to(&quoted(&bob_id), &format!("\"e\",{args}"))), r#"{"expected":1}"#);
-    assert_eq!(world.heard(bob), [heard_from(&alice_id, "e", args)]);
+    assert_eq!(world.received(bob), [event_from(&alice_id, "e", args)]);
 }
 
 #[test]

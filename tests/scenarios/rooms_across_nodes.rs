@@ -1,7 +1,7 @@
-//! Rooms: who hears them on which node, and how long a node listens to their channels.
+//! Rooms: who receives them on which node, and how long a node listens to their channels.
 
 use moorline_core::Config;
-use moorline_tests::sim::{World, heard_from, to};
+use moorline_tests::sim::{World, event_from, to};
 use std::time::Duration;
 
 const LINGER: Duration = Duration::from_secs(2);
@@ -30,14 +30,14 @@ fn a_message_reaches_every_member_on_every_node_once() {
     members.iter().for_each(|&member| world.join(member, "r"));
     assert_eq!(world.ask(alice, &to("\"r\"", r#""e",1"#)), r#"{"expected":5}"#);
     for member in members {
-        assert_eq!(world.heard(member), [heard_from(&alice_id, "e", "1")]);
+        assert_eq!(world.received(member), [event_from(&alice_id, "e", "1")]);
     }
-    assert_eq!(world.heard(outsider), Vec::<String>::new());
-    assert_eq!(world.heard(alice), Vec::<String>::new(), "the echo of its own message is not delivered");
+    assert_eq!(world.received(outsider), Vec::<String>::new());
+    assert_eq!(world.received(alice), Vec::<String>::new(), "the echo of its own message is not delivered");
 }
 
 #[test]
-fn who_left_hears_nothing_and_who_stayed_hears_all() {
+fn who_left_receives_nothing_and_who_stayed_receives_all() {
     let mut world = World::cluster(2);
     let (alice, stays, leaves) = (world.client(0), world.client(1), world.client(1));
     for client in [alice, stays, leaves] {
@@ -46,7 +46,7 @@ fn who_left_hears_nothing_and_who_stayed_hears_all() {
     assert_eq!(world.ask(leaves, r#"["@leave","r"]"#), r#"{"ok":true}"#);
     assert_eq!(world.ask(leaves, r#"["@leave","r"]"#), r#"{"ok":true}"#, "leaving twice is no error");
     assert_eq!(world.ask(alice, &to("\"r\"", r#""e""#)), r#"{"expected":1}"#);
-    assert_eq!((world.heard(stays).len(), world.heard(leaves).len()), (1, 0));
+    assert_eq!((world.received(stays).len(), world.received(leaves).len()), (1, 0));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn joining_twice_is_no_error_and_delivers_once() {
     world.join(bob, "r");
     world.join(bob, "r");
     assert_eq!(world.ask(alice, &to("\"r\"", r#""e""#)), r#"{"expected":1}"#);
-    assert_eq!(world.heard(bob).len(), 1);
+    assert_eq!(world.received(bob).len(), 1);
     world.ask(bob, r#"["@leave","r"]"#);
     assert_eq!(world.ask(alice, &to("\"r\"", r#""e""#)), r#"{"expected":0}"#, "one @leave undoes both");
 }
@@ -113,7 +113,7 @@ fn coming_back_within_the_linger_costs_no_subscription() {
 }
 
 #[test]
-fn join_is_answered_when_the_subscription_is_confirmed_and_not_before() {
+fn join_is_acknowledged_when_the_subscription_is_confirmed_and_not_before() {
     let mut world = World::cluster(2);
     let (alice, bob) = (world.client(0), world.client(1));
     world.join(alice, "r");
@@ -121,13 +121,13 @@ fn join_is_answered_when_the_subscription_is_confirmed_and_not_before() {
     let ack = world.request(bob, r#"["@join","r"]"#);
     world.settle();
     world.advance(Duration::from_secs(5));
-    assert_eq!(world.answer(bob, ack), None);
+    assert_eq!(world.take_ack(bob, ack), None);
     let now = world.now();
     world.redis().release_subscriptions(now, 1);
     world.settle();
-    assert_eq!(world.answer(bob, ack).unwrap(), r#"{"ok":true}"#);
+    assert_eq!(world.take_ack(bob, ack).unwrap(), r#"{"ok":true}"#);
     assert_eq!(world.ask(alice, &to("\"r\"", r#""e""#)), r#"{"expected":1}"#, "nothing sent after is missed");
-    assert_eq!(world.heard(bob).len(), 1);
+    assert_eq!(world.received(bob).len(), 1);
 }
 
 #[test]
@@ -139,29 +139,29 @@ fn members_on_one_node_reach_each_other_before_the_confirmation() {
         world.emit(client, r#"["@join","r"]"#);
     }
     world.emit(alice, &to("\"r\"", r#""e""#));
-    assert_eq!(world.heard(bob).len(), 1);
+    assert_eq!(world.received(bob).len(), 1);
 }
 
 #[test]
-fn a_second_member_is_answered_at_once() {
+fn a_second_member_is_acknowledged_at_once() {
     let mut world = World::cluster(1);
     let (alice, bob) = (world.client(0), world.client(0));
     world.join(alice, "r");
     let ack = world.request(bob, r#"["@join","r"]"#);
-    assert_eq!(world.answer(bob, ack).unwrap(), r#"{"ok":true}"#, "without waiting for the bus");
+    assert_eq!(world.take_ack(bob, ack).unwrap(), r#"{"ok":true}"#, "without waiting for the bus");
 }
 
 #[test]
-fn an_unconfirmed_join_is_answered_at_the_ack_timeout_and_heals_later() {
+fn an_unconfirmed_join_is_acknowledged_at_the_ack_timeout_and_heals_later() {
     let mut world = World::cluster(2);
     let (alice, bob) = (world.client(0), world.client(1));
     world.join(alice, "r");
     world.redis().hold_subscriptions(1);
     let ack = world.request(bob, r#"["@join","r"]"#);
     world.advance(Duration::from_secs(10) - MICROSECOND);
-    assert_eq!(world.answer(bob, ack), None);
+    assert_eq!(world.take_ack(bob, ack), None);
     world.advance(MICROSECOND);
-    assert_eq!(world.answer(bob, ack).unwrap(), r#"{"error":"timeout"}"#);
+    assert_eq!(world.take_ack(bob, ack).unwrap(), r#"{"error":"timeout"}"#);
     let now = world.now();
     world.redis().release_subscriptions(now, 1);
     world.settle();
@@ -176,10 +176,10 @@ fn leaving_before_the_confirmation_unsubscribes_after_it() {
     let ack = world.request(client, r#"["@join","r"]"#);
     assert_eq!(world.ask(client, r#"["@leave","r"]"#), r#"{"ok":true}"#);
     world.advance(LINGER * 3);
-    assert_eq!(world.answer(client, ack), None, "the linger is not the join's time");
+    assert_eq!(world.take_ack(client, ack), None, "the linger is not the join's time");
     world.advance(ACK_TIMEOUT);
     assert_eq!(
-        world.answer(client, ack).as_deref(),
+        world.take_ack(client, ack).as_deref(),
         Some(r#"{"error":"timeout"}"#),
         "nobody is left waiting"
     );
@@ -203,7 +203,7 @@ fn a_thousand_rooms_joined_and_left_leave_nothing_behind() {
         }
         world.settle();
         assert_eq!(
-            world.heard(client).iter().filter(|packet| packet.contains(r#"{"ok":true}"#)).count(),
+            world.received(client).iter().filter(|packet| packet.contains(r#"{"ok":true}"#)).count(),
             250
         );
     }
@@ -247,7 +247,7 @@ fn odd_room_names_cross_nodes() {
         world.join(alice, room);
         world.join(bob, room);
         assert_eq!(world.ask(alice, &to(&format!("\"{room}\""), r#""e""#)), r#"{"expected":1}"#, "{room}");
-        assert_eq!(world.heard(bob).len(), 1);
+        assert_eq!(world.received(bob).len(), 1);
     }
 }
 
@@ -287,8 +287,8 @@ fn each_join_waits_its_own_ack_timeout() {
     world.advance(Duration::from_secs(9));
     let second = world.request(two, r#"["@join","r"]"#);
     world.advance(Duration::from_secs(1));
-    assert_eq!(world.answer(one, first).as_deref(), Some(r#"{"error":"timeout"}"#));
-    assert_eq!(world.answer(two, second), None, "it has waited for one second");
+    assert_eq!(world.take_ack(one, first).as_deref(), Some(r#"{"error":"timeout"}"#));
+    assert_eq!(world.take_ack(two, second), None, "it has waited for one second");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A link to Redis that is open and carries nothing is noticed, given up, and what was lost meanwhile is counted.
 
-use moorline_tests::sim::{World, heard_from, to};
+use moorline_tests::sim::{World, event_from, to};
 use std::time::Duration;
 
 const NOTICED_WITHIN: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ fn messages_lost_on_a_mute_link_are_counted_exactly_and_later_ones_arrive() {
     let (bob, bob_id) = world.client_with_id(1);
     world.join(alice, "r");
     world.join(bob, "r");
-    world.heard(bob);
+    world.received(bob);
     for target in [format!("\"{bob_id}\""), "\"r\"".into()] {
         world.emit(alice, &to(&target, r#""heard",1"#));
     }
@@ -63,7 +63,7 @@ fn messages_lost_on_a_mute_link_are_counted_exactly_and_later_ones_arrive() {
     assert_eq!(world.stats(1).bus_missed, 4);
     assert_eq!(world.stats(0).bus_missed, 0);
     let expected = [("heard", "1"), ("heard", "1"), ("later", "2"), ("later", "2")];
-    assert_eq!(world.heard(bob), expected.map(|(name, number)| heard_from(&alice_id, name, number)));
+    assert_eq!(world.received(bob), expected.map(|(name, number)| event_from(&alice_id, name, number)));
 }
 
 #[test]

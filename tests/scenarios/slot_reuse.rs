@@ -84,14 +84,14 @@ impl Shadow {
         assert_eq!(answer, format!(r#"{{"expected":{}}}"#, usize::from(expected.is_some())));
         if let Some(recipient) = expected {
             let text = format!(r#"42["for",{{"from":"{sender_id}"}},"{target}",{}]"#, self.sent);
-            assert_eq!(self.world.heard(recipient), [text]);
+            assert_eq!(self.world.received(recipient), [text]);
         }
     }
 
     /// Whatever was for somebody was taken off when it was sent: nothing may be left anywhere.
     fn check_silence(&mut self) {
         for client in self.alive.values() {
-            assert_eq!(self.world.heard(*client), Vec::<String>::new(), "something for somebody else");
+            assert_eq!(self.world.received(*client), Vec::<String>::new(), "something for somebody else");
         }
     }
 

@@ -20,15 +20,15 @@ fn a_probe_is_answered_and_a_held_poll_ends_with_a_noop() {
     let (sid, id) = desk.connect_polling();
     let poll = desk.poll(&sid);
     let socket = desk.upgrade(&sid);
-    assert_eq!((desk.heard(socket), desk.outcome(poll)), (Vec::<String>::new(), None));
+    assert_eq!((desk.received(socket), desk.outcome(poll)), (Vec::<String>::new(), None));
     desk.say(socket, "2probe");
-    assert_eq!(desk.heard(socket), ["3probe"]);
+    assert_eq!(desk.received(socket), ["3probe"]);
     assert_eq!(desk.outcome(poll), noop());
     assert_eq!(desk.transport(&sid), Some(TransportKind::Polling));
     desk.say(socket, "5");
     assert_eq!(desk.transport(&sid), Some(TransportKind::WebSocket));
     desk.say(socket, r#"421["@whoami"]"#);
-    assert_eq!(desk.heard(socket), [format!(r#"431[{{"id":"{id}","node":"s1","user":null}}]"#)]);
+    assert_eq!(desk.received(socket), [format!(r#"431[{{"id":"{id}","node":"s1","user":null}}]"#)]);
     assert_eq!(desk.node().stats().upgrades, 1);
 }
 
@@ -48,7 +48,9 @@ fn a_poll_during_the_upgrade_gets_a_noop_after_a_moment_or_what_there_is() {
     }
     let poll = desk.poll(&sid);
     desk.say(bob, &format!(r#"42["@to","{id}","e"]"#));
-    assert!(matches!(desk.outcome(poll), Some(Outcome::Packets(heard)) if heard[0].starts_with("42[\"e\"")));
+    assert!(
+        matches!(desk.outcome(poll), Some(Outcome::Packets(received)) if received[0].starts_with("42[\"e\""))
+    );
     let poll = desk.poll(&sid);
     desk.say(socket, "5");
     assert_eq!(desk.outcome(poll), noop(), "the move ends it");
@@ -68,8 +70,8 @@ fn what_waits_when_the_client_moves_comes_on_the_websocket_in_order() {
     }
     desk.say(socket, "5");
     desk.say(bob, &format!(r#"42["@to","{id}","n",3]"#));
-    let heard = desk.heard(socket);
-    let ends: Vec<&str> = heard.iter().map(|text| text.rsplit(',').next().unwrap()).collect();
+    let received = desk.received(socket);
+    let ends: Vec<&str> = received.iter().map(|text| text.rsplit(',').next().unwrap()).collect();
     assert_eq!(ends, ["3probe", "0]", "1]", "2]", "3]"]);
 }
 
@@ -86,9 +88,9 @@ fn a_second_websocket_is_closed_and_harms_nobody() {
     desk.say(first, "5");
     let third = desk.upgrade(&sid);
     assert_eq!(desk.outcome(third), Some(Outcome::Closed(1000)));
-    desk.heard(first);
+    desk.received(first);
     desk.say(first, r#"421["@whoami"]"#);
-    assert_eq!(desk.heard(first).len(), 1);
+    assert_eq!(desk.received(first).len(), 1);
     assert_eq!(desk.drops(DropCause::SecondWebsocket), 2);
 }
 
@@ -186,7 +188,7 @@ fn a_post_that_had_begun_is_taken_to_its_end() {
     desk.say_body(post, &format!(r#"42["@to","{bob_id}","n",1]"#));
     assert_eq!(desk.outcome(post), Some(Outcome::Taken));
     desk.say(socket, &format!(r#"42["@to","{bob_id}","n",2]"#));
-    assert_eq!(desk.heard(bob).len(), 3);
+    assert_eq!(desk.received(bob).len(), 3);
 }
 
 #[test]
@@ -213,10 +215,10 @@ fn a_heartbeat_crosses_the_move() {
     desk.say(socket, "2probe");
     desk.say(socket, "5");
     desk.advance(Duration::from_secs(16));
-    assert_eq!(desk.heard(socket), ["3probe", "2"]);
+    assert_eq!(desk.received(socket), ["3probe", "2"]);
     desk.say(socket, "3");
     desk.advance(Duration::from_secs(25));
-    assert_eq!(desk.heard(socket), ["2"]);
+    assert_eq!(desk.received(socket), ["2"]);
     desk.advance(Duration::from_secs(20));
     assert_eq!(desk.outcome(socket), Some(Outcome::Closed(1008)));
 }
@@ -263,7 +265,7 @@ impl Mover {
         }
         if let Some(socket) = self.socket {
             assert_eq!(desk.outcome(socket), None);
-            self.got.extend(desk.heard(socket));
+            self.got.extend(desk.received(socket));
         }
     }
 }

@@ -12,28 +12,28 @@ pub struct Client(pub(super) usize);
 
 /// One message that a client was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum Received {
     /// A packet.
     Text(String),
     /// An attachment of the packet before it.
     Binary(Vec<u8>),
 }
 
-impl Heard {
+impl Received {
     /// The packet; an attachment is a failure.
     pub fn into_text(self) -> String {
         match self {
-            Heard::Text(text) => text,
-            Heard::Binary(bytes) => panic!("{} bytes where a packet was due", bytes.len()),
+            Received::Text(text) => text,
+            Received::Binary(bytes) => panic!("{} bytes where a packet was due", bytes.len()),
         }
     }
 }
 
-impl std::fmt::Display for Heard {
+impl std::fmt::Display for Received {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Heard::Text(text) => f.write_str(text),
-            Heard::Binary(bytes) => write!(f, "b{bytes:?}"),
+            Received::Text(text) => f.write_str(text),
+            Received::Binary(bytes) => write!(f, "b{bytes:?}"),
         }
     }
 }
@@ -54,7 +54,7 @@ pub(super) struct Record {
     pub(super) node: usize,
     pub(super) conn: ConnId,
     /// Everything it was sent but heartbeats.
-    pub(super) heard: Vec<Heard>,
+    pub(super) received: Vec<Received>,
     pub(super) pings: Vec<Time>,
     pub(super) ending: Option<Ending>,
     pub(super) is_gone: bool,
@@ -68,7 +68,7 @@ impl Record {
         Record {
             node,
             conn,
-            heard: Vec::new(),
+            received: Vec::new(),
             pings: Vec::new(),
             ending: None,
             is_gone: false,
@@ -85,8 +85,8 @@ impl Record {
     /// Takes one frame; returns whether it is a heartbeat to answer.
     pub(super) fn take(&mut self, now: Time, frame: &[u8]) -> bool {
         let packet = unframe(frame);
-        if packet != Heard::Text("2".into()) {
-            self.heard.push(packet);
+        if packet != Received::Text("2".into()) {
+            self.received.push(packet);
             return false;
         }
         self.pings.push(now);
@@ -95,7 +95,7 @@ impl Record {
 }
 
 /// Reads one unmasked, final frame, of text or binary.
-pub(super) fn unframe(frame: &[u8]) -> Heard {
+pub(super) fn unframe(frame: &[u8]) -> Received {
     let (length, start) = match frame[1] {
         126 => (usize::from(u16::from_be_bytes([frame[2], frame[3]])), 4),
         127 => {
@@ -107,8 +107,8 @@ pub(super) fn unframe(frame: &[u8]) -> Heard {
     assert_eq!(frame.len(), start + length, "the header names the length");
     let payload = frame[start..].to_vec();
     match frame[0] {
-        0x81 => Heard::Text(String::from_utf8(payload).expect("a text frame is UTF-8")),
-        0x82 => Heard::Binary(payload),
+        0x81 => Received::Text(String::from_utf8(payload).expect("a text frame is UTF-8")),
+        0x82 => Received::Binary(payload),
         first => panic!("{first:#x} starts no final frame of text or binary"),
     }
 }

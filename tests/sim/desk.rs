@@ -36,7 +36,7 @@ pub struct Conn(ConnId);
 #[derive(Debug, Default)]
 struct Connection {
     is_websocket: bool,
-    heard: Vec<String>,
+    received: Vec<String>,
     outcome: Option<Outcome>,
 }
 
@@ -126,8 +126,8 @@ impl Desk {
     pub fn connect_websocket(&mut self) -> (Conn, String) {
         let conn = self.open_websocket();
         self.say(conn, "40");
-        let heard = self.heard(conn);
-        (conn, socket_id(&heard[1]))
+        let received = self.received(conn);
+        (conn, socket_id(&received[1]))
     }
 
     /// A GET of a session, which may be held.
@@ -209,9 +209,9 @@ impl Desk {
     }
 
     /// What came on a WebSocket since the last look; binary messages start with `b`.
-    pub fn heard(&mut self, conn: Conn) -> Vec<String> {
+    pub fn received(&mut self, conn: Conn) -> Vec<String> {
         let connection = self.connections.get_mut(&conn.0).expect("a connection");
-        std::mem::take(&mut connection.heard)
+        std::mem::take(&mut connection.received)
     }
 
     /// Whether a session lives.
@@ -263,7 +263,7 @@ impl Desk {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Flush(conn) => _ = self.dirty.insert(conn),
-                Output::Answer { conn, answer: RequestAnswer::Probed } => self.hear(conn, "3probe".into()),
+                Output::Answer { conn, answer: RequestAnswer::Probed } => self.receive(conn, "3probe".into()),
                 Output::Answer { conn, answer: RequestAnswer::Taken } => self.end(conn, Outcome::Taken),
                 Output::Answer { conn, answer: RequestAnswer::Noop } => {
                     self.end(conn, Outcome::packets(&["6"]))
@@ -290,7 +290,7 @@ impl Desk {
         while self.node.pull(conn, 1 << 16, &mut frames) {}
         if self.connections[&conn].is_websocket {
             for frame in &frames {
-                self.hear(conn, unframe(frame.as_websocket()).to_string());
+                self.receive(conn, unframe(frame.as_websocket()).to_string());
             }
         } else if !frames.is_empty() {
             self.end(conn, Outcome::Packets(split(&payload::encode(&frames))));
@@ -310,10 +310,10 @@ impl Desk {
         self.node.handle(self.now, Input::Closed { conn, reason });
     }
 
-    fn hear(&mut self, conn: ConnId, text: String) {
+    fn receive(&mut self, conn: ConnId, text: String) {
         let connection = self.connections.get_mut(&conn).expect("a connection");
         assert_eq!(connection.outcome, None, "{text} comes after the end");
-        connection.heard.push(text);
+        connection.received.push(text);
     }
 
     fn end(&mut self, conn: ConnId, outcome: Outcome) {

@@ -15,9 +15,9 @@ pub mod stock;
 mod text;
 mod world;
 
-pub use client::{Client, Ending, Heard};
+pub use client::{Client, Ending, Received};
 pub use desk::{Conn, Desk, Outcome};
 pub use entropy::Seeded;
 pub use redis::{Published, Redis};
-pub use text::{ask, heard_from, to, to_binary};
+pub use text::{ask, event_from, to, to_binary};
 pub use world::World;

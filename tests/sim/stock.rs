@@ -3,7 +3,7 @@
 //! The reference is the decoder of `socket.io-parser` with JavaScript's `JSON.parse`: of two equal keys the last counts,
 //! lone surrogates and numbers of any size are fine. Where clients in other languages demand more, so does this.
 
-use super::client::Heard;
+use super::client::Received;
 use std::collections::BTreeMap;
 
 /// The deepest a packet may nest, so that no client's parser runs out of stack.
@@ -43,14 +43,14 @@ pub struct Understood {
 ///
 /// # Errors
 /// What would end the client's connection, in words.
-pub fn understand(heard: &[Heard]) -> Result<Vec<Understood>, String> {
+pub fn understand(received: &[Received]) -> Result<Vec<Understood>, String> {
     let mut understood = Vec::new();
-    let mut rest = heard.iter();
+    let mut rest = received.iter();
     while let Some(next) = rest.next() {
-        let Heard::Text(text) = next else { return Err("binary data, but no packet waits for it".into()) };
+        let Received::Text(text) = next else { return Err("binary data, but no packet waits for it".into()) };
         let packet = read_packet(text)?;
         for _ in 0..packet.attachments {
-            if !matches!(rest.next(), Some(Heard::Binary(_))) {
+            if !matches!(rest.next(), Some(Received::Binary(_))) {
                 return Err(format!("{text:.200} misses an attachment"));
             }
         }
@@ -282,8 +282,8 @@ fn is_number(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn text(packet: &str) -> Heard {
-        Heard::Text(packet.into())
+    fn text(packet: &str) -> Received {
+        Received::Text(packet.into())
     }
 
     #[test]
@@ -318,8 +318,8 @@ mod tests {
             assert!(understand(&[text(packet)]).is_err(), "{packet:.60}");
         }
         let hole = "451-[\"e\",{\"_placeholder\":true,\"num\":1}]";
-        assert!(understand(&[text(hole), Heard::Binary(Vec::new())]).is_err());
-        assert!(understand(&[Heard::Binary(Vec::new())]).is_err());
+        assert!(understand(&[text(hole), Received::Binary(Vec::new())]).is_err());
+        assert!(understand(&[Received::Binary(Vec::new())]).is_err());
         assert!(understand(&[text("451-[\"e\"]"), text("42[\"e\"]")]).is_err());
     }
 
@@ -334,7 +334,8 @@ mod tests {
             understand(&[text(packet)]).unwrap();
         }
         let packets =
-            understand(&[text(r#"461-3[{"num":0,"_placeholder":true}]"#), Heard::Binary(vec![1])]).unwrap();
+            understand(&[text(r#"461-3[{"num":0,"_placeholder":true}]"#), Received::Binary(vec![1])])
+                .unwrap();
         assert_eq!((packets[0].kind, packets[0].ack, packets[0].attachments), ('3', Some(3), 1));
     }
 }

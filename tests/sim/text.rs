@@ -15,8 +15,8 @@ pub fn to_binary(attachments: usize, target: &str, rest: &str) -> String {
     format!(r#"45{attachments}-["@to","{target}",{rest}]"#)
 }
 
-/// What a recipient in `/` hears when the socket `from` sent the event `name` with `args`, JSON joined by commas.
-pub fn heard_from(from: &str, name: &str, args: &str) -> String {
+/// What a recipient in `/` receives when the socket `from` sent the event `name` with `args`, JSON joined by commas.
+pub fn event_from(from: &str, name: &str, args: &str) -> String {
     let comma = if args.is_empty() { "" } else { "," };
     format!(r#"42["{name}",{{"from":"{from}"}}{comma}{args}]"#)
 }

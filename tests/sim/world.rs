@@ -1,7 +1,7 @@
 //! The world itself: who there is, what time it is, and what happens next.
 
 use super::{
-    client::{Client, Ending, Heard, Record},
+    client::{Client, Ending, Received, Record},
     entropy::Seeded,
     redis::Redis,
 };
@@ -132,7 +132,7 @@ impl World {
         client
     }
 
-    /// A client opens a connection and joins `/`. What it heard so far is forgotten.
+    /// A client opens a connection and joins `/`. What it received so far is forgotten.
     pub fn client(&mut self, node: usize) -> Client {
         self.client_with_id(node).0
     }
@@ -141,7 +141,7 @@ impl World {
     pub fn client_with_id(&mut self, node: usize) -> (Client, String) {
         let client = self.open(node);
         let id = self.connect(client, "/");
-        self.clients[client.0].heard.clear();
+        self.clients[client.0].received.clear();
         (client, id)
     }
 
@@ -149,7 +149,7 @@ impl World {
     pub fn connect(&mut self, client: Client, namespace: &str) -> String {
         let head = if namespace == "/" { String::from("40") } else { format!("40{namespace},") };
         self.say(client, &head);
-        let answer = self.clients[client.0].heard.pop().expect("an answer to CONNECT").into_text();
+        let answer = self.clients[client.0].received.pop().expect("an answer to CONNECT").into_text();
         let id = answer.strip_prefix(&head).and_then(|rest| rest.strip_prefix(r#"{"sid":""#));
         id.and_then(|rest| rest.strip_suffix(r#""}"#)).expect("an id and nothing else").into()
     }
@@ -189,22 +189,23 @@ impl World {
     }
 
     /// The answer with this number, without its brackets, if it has come.
-    pub fn answer(&mut self, client: Client, ack: u64) -> Option<String> {
-        let heard = &mut self.clients[client.0].heard;
+    pub fn take_ack(&mut self, client: Client, ack: u64) -> Option<String> {
+        let received = &mut self.clients[client.0].received;
         let head = format!("43{ack}[");
-        let is_it = |heard: &Heard| matches!(heard, Heard::Text(packet) if packet.starts_with(&head));
-        let at = heard.iter().position(is_it)?;
-        heard.remove(at).into_text()[head.len()..].strip_suffix(']').map(String::from)
+        let is_it =
+            |received: &Received| matches!(received, Received::Text(packet) if packet.starts_with(&head));
+        let at = received.iter().position(is_it)?;
+        received.remove(at).into_text()[head.len()..].strip_suffix(']').map(String::from)
     }
 
     /// A client sends an event in `/`, and the bus settles; returns the answer.
     pub fn ask(&mut self, client: Client, items: &str) -> String {
         let ack = self.request(client, items);
-        if let Some(answer) = self.answer(client, ack) {
+        if let Some(answer) = self.take_ack(client, ack) {
             return answer;
         }
         self.settle();
-        self.answer(client, ack).unwrap_or_else(|| panic!("no answer to {items}"))
+        self.take_ack(client, ack).unwrap_or_else(|| panic!("no answer to {items}"))
     }
 
     /// A client joins a room and is told that all is well.
@@ -249,13 +250,13 @@ impl World {
     // What a story looks at.
 
     /// What a client was sent since the last call, heartbeats left out; an attachment among it is a failure.
-    pub fn heard(&mut self, client: Client) -> Vec<String> {
-        self.heard_all(client).into_iter().map(Heard::into_text).collect()
+    pub fn received(&mut self, client: Client) -> Vec<String> {
+        self.received_all(client).into_iter().map(Received::into_text).collect()
     }
 
     /// The same with attachments.
-    pub fn heard_all(&mut self, client: Client) -> Vec<Heard> {
-        std::mem::take(&mut self.clients[client.0].heard)
+    pub fn received_all(&mut self, client: Client) -> Vec<Received> {
+        std::mem::take(&mut self.clients[client.0].received)
     }
 
     /// When a client was sent heartbeats.
