@@ -6,18 +6,24 @@
 //!
 //! Invariant: the same seed and the same calls give the same run.
 
+mod calls;
 mod client;
-mod desk;
+mod conn;
+mod driver;
 mod entropy;
+mod network;
+mod node_slot;
 mod redis;
-mod shell;
+mod requests;
+mod seeds;
 pub mod stock;
 mod text;
 mod world;
 
-pub use client::{Client, Ending, Received};
-pub use desk::{Conn, Desk, Outcome};
+pub use client::{Client, Ending, Received, Travel};
+pub use conn::{Conn, Outcome};
 pub use entropy::Seeded;
 pub use redis::{Published, Redis};
+pub use seeds::for_each_seed;
 pub use text::{ask, event_from, to, to_binary};
 pub use world::World;

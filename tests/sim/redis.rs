@@ -213,6 +213,11 @@ impl Redis {
         }
     }
 
+    /// How many channels a node wants, its own two among them.
+    pub(super) fn wanted(&self, node: usize) -> usize {
+        self.links[node].wanted.len()
+    }
+
     /// The channels a node is subscribed to, as Redis sees it.
     pub fn subscriptions(&self, node: usize) -> Vec<String> {
         let is_subscribed =
