@@ -2,7 +2,7 @@
 
 use crate::client_tab::Tab;
 use moorline_client_core::TransportKind::{self, Polling, WebSocket};
-use moorline_tests::sim::{Seeded, World};
+use moorline_tests::sim::{Seeded, Seeds, World};
 use std::time::Duration;
 
 const STEP: Duration = Duration::from_millis(20);
@@ -157,7 +157,9 @@ fn a_node_that_died_is_asked_for_once_and_what_was_sent_meanwhile_arrives() {
 #[test]
 fn nothing_is_lost_doubled_or_reordered_while_no_connection_breaks() {
     let mut moves = 0;
-    for seed in 0..300 {
+    let seeds = Seeds::of("client::nothing_is_lost", 300);
+    let is_one = seeds.is_one();
+    for seed in seeds {
         let (mut world, mut random) =
             (World::alone_with(seed, |config| config.limits.ping_jitter = false), Seeded::new(!seed));
         let all = [&[WebSocket][..], &[Polling], &[Polling, WebSocket], &[Polling, WebSocket]];
@@ -183,7 +185,7 @@ fn nothing_is_lost_doubled_or_reordered_while_no_connection_breaks() {
         assert!(tabs.iter().all(|tab| tab.closed.is_empty() && tab.asked.len() == 1), "seed {seed}");
         moves += tabs.iter().map(|tab| tab.moves).sum::<usize>();
     }
-    assert!(moves > 200, "{moves} moves");
+    assert!(is_one || moves > 200, "{moves} moves");
 }
 
 fn event(id: &str, number: usize, has_attachment: bool) -> (String, Vec<Vec<u8>>) {

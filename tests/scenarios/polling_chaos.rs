@@ -3,7 +3,7 @@
 //! Whatever they do, every request is answered exactly once, and in the end nothing of them is left.
 
 use moorline_core::{Config, DropCause};
-use moorline_tests::sim::{Conn, Seeded, World};
+use moorline_tests::sim::{Conn, Seeded, Seeds, World};
 use std::time::Duration;
 
 const STEPS: usize = 400;
@@ -138,7 +138,9 @@ impl Crowd {
 #[test]
 fn every_request_is_answered_once_and_nothing_is_left() {
     let (mut upgrades, mut second) = (0, 0);
-    for seed in 0..400 {
+    let seeds = Seeds::of("polling_chaos::", 400);
+    let is_one = seeds.is_one();
+    for seed in seeds {
         let mut crowd = Crowd::new(seed);
         for _ in 0..STEPS {
             crowd.step();
@@ -157,5 +159,6 @@ fn every_request_is_answered_once_and_nothing_is_left() {
             + world.drops(0, DropCause::SecondPost)
             + world.drops(0, DropCause::SecondWebsocket);
     }
-    assert!(upgrades > 400 && second > 400, "the seeds came around: {upgrades} upgrades, {second} overlaps");
+    let is_enough = upgrades > 400 && second > 400;
+    assert!(is_one || is_enough, "the seeds came around: {upgrades} upgrades, {second} overlaps");
 }

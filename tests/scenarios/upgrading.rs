@@ -1,7 +1,7 @@
 //! From polling to a WebSocket: tested first, then moved, with nothing lost, doubled or reordered on the way.
 
 use moorline_core::{DropCause, RequestError, TransportKind};
-use moorline_tests::sim::{Conn, Outcome, Seeded, World};
+use moorline_tests::sim::{Conn, Outcome, Seeded, Seeds, World};
 use std::time::Duration;
 
 const REFUSED: Option<Outcome> = Some(Outcome::Refused(RequestError::BadRequest));
@@ -272,7 +272,7 @@ impl Mover {
 
 #[test]
 fn nothing_is_lost_doubled_or_reordered_whenever_the_client_moves() {
-    for seed in 0..2_000 {
+    for seed in Seeds::of("upgrading::nothing_is_lost", 2_000) {
         let mut random = Seeded::new(seed);
         let mut world = World::alone_with(seed, |config| config.limits.ping_jitter = false);
         let (sid, id) = world.connect_polling(0);

@@ -170,7 +170,7 @@ impl World {
         {
             self.pull_websocket(node, websocket);
             if let Some(ending) = ending {
-                self.end(websocket, Outcome::Closed(close_code(ending.reason)));
+                self.end(websocket, &Outcome::Closed(close_code(ending.reason)));
                 self.finish_close(node, websocket);
             }
         }

@@ -24,6 +24,6 @@ pub use client::{Client, Ending, Received, Travel};
 pub use conn::{Conn, Outcome};
 pub use entropy::Seeded;
 pub use redis::{Published, Redis};
-pub use seeds::for_each_seed;
+pub use seeds::Seeds;
 pub use text::{ask, event_from, to, to_binary};
 pub use world::World;

@@ -58,9 +58,9 @@ impl World {
         let conn = *self.slots[node].conns.get(&id).expect("an answer on an open connection");
         match answer {
             RequestAnswer::Probed => self.probed(conn),
-            RequestAnswer::Taken => self.end(conn, Outcome::Taken),
+            RequestAnswer::Taken => self.end(conn, &Outcome::Taken),
             RequestAnswer::Noop => self.end_poll(conn, b"6"),
-            RequestAnswer::Refused(error) => self.end(conn, Outcome::Refused(error)),
+            RequestAnswer::Refused(error) => self.end(conn, &Outcome::Refused(error)),
         }
     }
 
@@ -114,7 +114,7 @@ impl World {
             self.end_poll(conn, &payload::encode(&frames));
         } else if is_all {
             self.pull_websocket(node, conn);
-            self.end(conn, Outcome::Closed(close_code(reason)));
+            self.end(conn, &Outcome::Closed(close_code(reason)));
         } else {
             return;
         }
@@ -162,18 +162,18 @@ impl World {
                 self.client_receives(owner, packet);
             }
         }
-        self.end(conn, Outcome::Packets(packets));
+        self.end(conn, &Outcome::Packets(packets));
     }
 
     /// A request is answered, or a connection has ended.
-    pub(super) fn end(&mut self, conn: Conn, outcome: Outcome) {
+    pub(super) fn end(&mut self, conn: Conn, outcome: &Outcome) {
         let Connection { node, id, role, owner, .. } = self.connections[conn.0];
         if role == Role::Handshake && !matches!(outcome, Outcome::Packets(_)) {
             self.slots[node].finish_handshake(id, None);
         }
         self.connections[conn.0].end(outcome.clone());
         if let Some(owner) = owner {
-            self.client_request_ended(owner, conn, &outcome);
+            self.client_request_ended(owner, conn, outcome);
         }
     }
 }

@@ -187,7 +187,7 @@ impl World {
         if self.slots[node].node.is_none() {
             let id = ConnId { slot: 0, generation: u32::MAX };
             self.connections.push(Connection::new(node, id, role, owner));
-            self.end(conn, Outcome::Lost);
+            self.end(conn, &Outcome::Lost);
             return conn;
         }
         let id = self.kept_connection(owner, role).unwrap_or_else(|| self.slots[node].new_id());

@@ -1,45 +1,58 @@
-//! Stories that are told once for each seed, and how one of them is told alone.
+//! The seeds a story is told with, and how it is told with one of them alone.
 //!
-//! `SEED=7` runs one seed; `SOAK=20` runs twenty times as many as usual. A seed that fails is named with the command
-//! that runs it alone.
+//! `SEED=7` tells it with that one; `SOAK=20` tells it with twenty times as many as usual. A seed that fails is named
+//! with the command that runs it alone.
 
-use std::env;
+use std::{env, ops::Range};
 
-/// Tells `story` for the seeds below `count`, or as the environment says. Returns whether these were at least as many.
-///
-/// # Panics
-/// When `SEED` or `SOAK` is set to something that is no number.
-pub fn for_each_seed(story: &str, count: u64, mut tell: impl FnMut(u64)) -> bool {
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..count * number("SOAK").unwrap_or(1),
-    };
-    let is_whole = seeds.end - seeds.start >= count;
-    for seed in seeds {
-        let _named = Named { story, seed };
-        tell(seed);
+/// The seeds of one story, to be gone through in a `for` loop.
+#[derive(Debug)]
+pub struct Seeds {
+    story: &'static str,
+    left: Range<u64>,
+    current: Option<u64>,
+    is_one: bool,
+}
+
+impl Seeds {
+    /// The seeds below `count` for the story with this path, or as the environment says.
+    ///
+    /// # Panics
+    /// When `SEED` or `SOAK` is set to something that is no number.
+    pub fn of(story: &'static str, count: u64) -> Seeds {
+        let one = number("SEED");
+        let left = one.map_or(0..count * number("SOAK").unwrap_or(1), |seed| seed..seed + 1);
+        Seeds { story, left, current: None, is_one: one.is_some() }
     }
-    is_whole
+
+    /// Whether a single seed was asked for: it cannot show what only many do.
+    pub fn is_one(&self) -> bool {
+        self.is_one
+    }
 }
 
-fn number(variable: &str) -> Option<u64> {
-    let text = env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+impl Iterator for Seeds {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        self.current = self.left.next();
+        self.current
+    }
 }
 
-/// Names its seed when the story fails.
-struct Named<'a> {
-    story: &'a str,
-    seed: u64,
-}
-
-impl Drop for Named<'_> {
+impl Drop for Seeds {
+    /// Names the seed with which the story fails.
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let Named { story, seed } = self;
+        if let (true, Some(seed)) = (std::thread::panicking(), self.current) {
+            let story = self.story;
             eprintln!(
                 "seed {seed} failed; alone: SEED={seed} cargo test -p moorline-tests --test scenarios {story}"
             );
         }
     }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
