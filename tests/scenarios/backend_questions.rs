@@ -200,31 +200,35 @@ fn a_client_and_a_backend_may_use_the_same_number() {
 
 #[test]
 fn without_a_stream_nothing_is_written_and_nobody_handles_events() {
-    let mut world = World::cluster(2);
-    let (client, id) = world.client_with_id(0);
-    assert_eq!(world.ask(client, r#"["e",1]"#), r#"{"error":"no_handler"}"#);
-    world.emit(client, r#"["e"]"#);
-    assert_eq!(world.stats(0).refusals.get(Code::NoHandler), 2);
-    publish(&mut world, &format!(r#"{{"socketId":"{id}","event":"q","ack":5}}"#));
-    let asked = asked_under(&world.received(client)[0]);
-    world.say(client, &format!("43{asked}[1]"));
-    world.leave(client);
-    assert_eq!(stream(&mut world), Vec::<String>::new());
-    assert!(world.stats(0).drops.is_empty(), "{:?}", world.stats(0).drops);
+    for mut world in World::each_way(|| World::cluster(2)) {
+        let (client, id) = world.client_with_id(0);
+        assert_eq!(world.ask(client, r#"["e",1]"#), r#"{"error":"no_handler"}"#);
+        world.emit(client, r#"["e"]"#);
+        assert_eq!(world.stats(0).refusals.get(Code::NoHandler), 2);
+        publish(&mut world, &format!(r#"{{"socketId":"{id}","event":"q","ack":5}}"#));
+        let asked = asked_under(&world.received(client)[0]);
+        world.say(client, &format!("43{asked}[1]"));
+        world.leave(client);
+        assert_eq!(stream(&mut world), Vec::<String>::new());
+        assert!(world.stats(0).drops.is_empty(), "{:?}", world.stats(0).drops);
+    }
 }
 
 #[test]
 fn a_question_too_many_is_acknowledged_so_for_everyone_it_would_have_reached() {
-    let mut world = World::cluster_with(1, 1, |config| {
-        with_backend(config);
-        config.limits.awaited_answers_max = 4;
-    });
-    let clients: Vec<_> = (0..3).map(|_| client(&mut world, 0)).collect();
-    let ids: Vec<String> = clients.iter().map(|(_, id)| format!("\"{id}\"")).collect();
-    publish(&mut world, &format!(r#"{{"socketId":[{}],"event":"q","ack":5}}"#, ids.join(",")));
-    let refused = |(_, id): &(_, String)| entry("ack", id, "null", r#"[{"error":"too_many"}]"#, "5");
-    assert_eq!(stream(&mut world), clients.iter().map(refused).collect::<Vec<_>>());
-    assert_eq!((world.received(clients[0].0), world.drops(0, DropCause::TooManyAsks)), (Vec::new(), 1));
-    publish(&mut world, &format!(r#"{{"socketId":{},"event":"q","ack":6}}"#, ids[0]));
-    assert_eq!(world.received(clients[0].0).len(), 1, "a question to one still has its place");
+    for mut world in World::each_way(|| {
+        World::cluster_with(1, 1, |config| {
+            with_backend(config);
+            config.limits.awaited_answers_max = 4;
+        })
+    }) {
+        let clients: Vec<_> = (0..3).map(|_| client(&mut world, 0)).collect();
+        let ids: Vec<String> = clients.iter().map(|(_, id)| format!("\"{id}\"")).collect();
+        publish(&mut world, &format!(r#"{{"socketId":[{}],"event":"q","ack":5}}"#, ids.join(",")));
+        let refused = |(_, id): &(_, String)| entry("ack", id, "null", r#"[{"error":"too_many"}]"#, "5");
+        assert_eq!(stream(&mut world), clients.iter().map(refused).collect::<Vec<_>>());
+        assert_eq!((world.received(clients[0].0), world.drops(0, DropCause::TooManyAsks)), (Vec::new(), 1));
+        publish(&mut world, &format!(r#"{{"socketId":{},"event":"q","ack":6}}"#, ids[0]));
+        assert_eq!(world.received(clients[0].0).len(), 1, "a question to one still has its place");
+    }
 }

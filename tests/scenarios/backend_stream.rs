@@ -159,28 +159,32 @@ fn binary_arguments_are_written_in_place() {
 
 #[test]
 fn every_entry_is_json_whatever_the_client_writes() {
-    let mut world = World::cluster_with(1, 1, |config| {
-        with_backend(config);
-        config.name = "a \"b\"\n".into();
-    });
-    let client = world.client(0);
-    for items in [
-        r#"["\"}\n\\"]"#,
-        r#"["e","\ud800",{"a":"\ud800"}]"#,
-        "[-0.5e1]",
-        r#"["e",1e999]"#,
-        r#"["__proto__",{"__proto__":1}]"#,
-        "[\"\u{2028}\u{7f}\",\"\u{10ffff}\"]",
-        r#"["",[]]"#,
-    ] {
-        world.request(client, items);
-    }
-    let entries = stream(&mut world);
-    assert_eq!(entries.len(), 8);
-    for entry in entries {
-        // Syntax alone: lone surrogates and huge numbers are the reader's to judge.
-        serde_json::from_str::<&serde_json::value::RawValue>(&entry).unwrap_or_else(|_| panic!("{entry}"));
-        assert!(entry.starts_with(r#"{"type":""#) && entry.contains(r#""node":"a \"b\"\n""#), "{entry}");
+    for mut world in World::each_way(|| {
+        World::cluster_with(1, 1, |config| {
+            with_backend(config);
+            config.name = "a \"b\"\n".into();
+        })
+    }) {
+        let client = world.client(0);
+        for items in [
+            r#"["\"}\n\\"]"#,
+            r#"["e","\ud800",{"a":"\ud800"}]"#,
+            "[-0.5e1]",
+            r#"["e",1e999]"#,
+            r#"["__proto__",{"__proto__":1}]"#,
+            "[\"\u{2028}\u{7f}\",\"\u{10ffff}\"]",
+            r#"["",[]]"#,
+        ] {
+            world.request(client, items);
+        }
+        let entries = stream(&mut world);
+        assert_eq!(entries.len(), 8);
+        for entry in entries {
+            // Syntax alone: lone surrogates and huge numbers are the reader's to judge.
+            serde_json::from_str::<&serde_json::value::RawValue>(&entry)
+                .unwrap_or_else(|_| panic!("{entry}"));
+            assert!(entry.starts_with(r#"{"type":""#) && entry.contains(r#""node":"a \"b\"\n""#), "{entry}");
+        }
     }
 }
 
@@ -368,27 +372,30 @@ fn connects_and_disconnects_without_a_link_are_counted() {
 
 #[test]
 fn a_socket_waits_for_so_many_acks_and_no_more() {
-    let mut world = World::cluster_with(1, 1, |config| {
-        with_backend(config);
-        config.limits.pending_acks_max = 2;
-    });
-    let (client, id) = client(&mut world, 0);
-    let waiting = [0, 1].map(|_| world.request(client, r#"["e"]"#));
-    let over = world.request(client, r#"["e"]"#);
-    assert_eq!(world.take_ack(client, over).unwrap(), TOO_MANY);
-    assert_eq!(stream(&mut world).len(), 2, "a refused one is not put onto the stream");
-    world.emit(client, r#"["e"]"#);
-    assert_eq!(stream(&mut world).len(), 1, "what wants no ack goes on");
-    acknowledge(&mut world, &id, waiting[0], r#""response":1"#);
-    let again = world.request(client, r#"["e"]"#);
-    assert_eq!(world.take_ack(client, again), None, "an ack makes room");
-    world.advance(Duration::from_secs(10));
-    for ack in [waiting[1], again] {
-        assert_eq!(world.take_ack(client, ack).unwrap(), TIMEOUT);
-    }
-    for _ in 0..2 {
-        let ack = world.request(client, r#"["e"]"#);
-        assert_eq!(world.take_ack(client, ack), None, "and so does a timeout");
+    for mut world in World::each_way(|| {
+        World::cluster_with(1, 1, |config| {
+            with_backend(config);
+            config.limits.pending_acks_max = 2;
+        })
+    }) {
+        let (client, id) = client(&mut world, 0);
+        let waiting = [0, 1].map(|_| world.request(client, r#"["e"]"#));
+        let over = world.request(client, r#"["e"]"#);
+        assert_eq!(world.take_ack(client, over).unwrap(), TOO_MANY);
+        assert_eq!(stream(&mut world).len(), 2, "a refused one is not put onto the stream");
+        world.emit(client, r#"["e"]"#);
+        assert_eq!(stream(&mut world).len(), 1, "what wants no ack goes on");
+        acknowledge(&mut world, &id, waiting[0], r#""response":1"#);
+        let again = world.request(client, r#"["e"]"#);
+        assert_eq!(world.take_ack(client, again), None, "an ack makes room");
+        world.advance(Duration::from_secs(10));
+        for ack in [waiting[1], again] {
+            assert_eq!(world.take_ack(client, ack).unwrap(), TIMEOUT);
+        }
+        for _ in 0..2 {
+            let ack = world.request(client, r#"["e"]"#);
+            assert_eq!(world.take_ack(client, ack), None, "and so does a timeout");
+        }
     }
 }
 
@@ -413,20 +420,23 @@ fn a_number_used_twice_at_a_time_is_acknowledged_once() {
 
 #[test]
 fn a_number_used_twice_costs_one_of_the_acks_waited_for() {
-    let mut world = World::cluster_with(1, 1, |config| {
-        with_backend(config);
-        config.limits.pending_acks_max = 2;
-    });
-    let client = world.client(0);
-    world.say(client, r#"427["e"]"#);
-    for _ in 0..5 {
+    for mut world in World::each_way(|| {
+        World::cluster_with(1, 1, |config| {
+            with_backend(config);
+            config.limits.pending_acks_max = 2;
+        })
+    }) {
+        let client = world.client(0);
         world.say(client, r#"427["e"]"#);
+        for _ in 0..5 {
+            world.say(client, r#"427["e"]"#);
+        }
+        assert_eq!(world.received(client), Vec::<String>::new());
+        world.say(client, r#"428["e"]"#);
+        assert_eq!(world.received(client), Vec::<String>::new(), "one was free all the time");
+        world.say(client, r#"429["e"]"#);
+        assert_eq!(world.received(client), [format!("439[{TOO_MANY}]")]);
     }
-    assert_eq!(world.received(client), Vec::<String>::new());
-    world.say(client, r#"428["e"]"#);
-    assert_eq!(world.received(client), Vec::<String>::new(), "one was free all the time");
-    world.say(client, r#"429["e"]"#);
-    assert_eq!(world.received(client), [format!("439[{TOO_MANY}]")]);
 }
 
 #[test]

@@ -23,89 +23,95 @@ fn assert_closes(world: &mut World, bystander: Client, text: &str, cause: DropCa
 
 #[test]
 fn each_kind_of_malformed_packet_closes_and_is_counted() {
-    let mut world = World::alone_with(1, with_admin);
-    let bystander = world.client(0);
-    let deep = format!(r#"42["a",{}{}]"#, "[".repeat(64), "]".repeat(64));
-    let long_namespace = format!("40/{}", "x".repeat(128));
-    for (text, cause) in [
-        ("", DropCause::Empty),
-        ("4", DropCause::Empty),
-        ("7", DropCause::UnknownType),
-        ("é", DropCause::UnknownType),
-        ("b4AQID", DropCause::UnknownType),
-        ("48", DropCause::UnknownType),
-        ("4é", DropCause::UnknownType),
-        ("0{}", DropCause::UnexpectedPacket),
-        ("2", DropCause::UnexpectedPacket),
-        ("2probe", DropCause::UnexpectedPacket),
-        ("5", DropCause::UnexpectedPacket),
-        ("6", DropCause::UnexpectedPacket),
-        (r#"44{"message":"x"}"#, DropCause::UnexpectedPacket),
-        ("40", DropCause::UnexpectedConnect),
-        ("40[]", DropCause::BadPayload),
-        ("407", DropCause::BadPayload),
-        ("40{", DropCause::BadJson),
-        (r#"40/admin,{"a":}"#, DropCause::BadJson),
-        (&long_namespace, DropCause::LongNamespace),
-        ("41{}", DropCause::BadPayload),
-        ("42", DropCause::BadPayload),
-        ("42{}", DropCause::BadPayload),
-        (r#"42"a""#, DropCause::BadPayload),
-        ("42[", DropCause::BadJson),
-        ("42[]", DropCause::BadEventName),
-        (r#"42["a""#, DropCause::BadJson),
-        (r#"42["a"]x"#, DropCause::BadJson),
-        (r#"42["a",]"#, DropCause::BadJson),
-        ("42[\"a\n\"]", DropCause::BadJson),
-        (r#"42["\ud800"]"#, DropCause::BadEventName),
-        ("42[null]", DropCause::BadEventName),
-        ("42[true]", DropCause::BadEventName),
-        (r#"42[{"a":1}]"#, DropCause::BadEventName),
-        (r#"42[["a"]]"#, DropCause::BadEventName),
-        (&deep, DropCause::DeepJson),
-        (r#"429007199254740992["a"]"#, DropCause::BadAckId),
-        ("43[]", DropCause::BadPayload),
-        ("431", DropCause::BadPayload),
-        (r#"45["a"]"#, DropCause::BadAttachments),
-        (r#"45-["a"]"#, DropCause::BadAttachments),
-        (r#"4599999999999-["a"]"#, DropCause::BadAttachments),
-    ] {
-        assert_closes(&mut world, bystander, text, cause);
+    for mut world in World::each_way(|| World::alone_with(1, with_admin)) {
+        let bystander = world.client(0);
+        let deep = format!(r#"42["a",{}{}]"#, "[".repeat(64), "]".repeat(64));
+        let long_namespace = format!("40/{}", "x".repeat(128));
+        for (text, cause) in [
+            ("", DropCause::Empty),
+            ("4", DropCause::Empty),
+            ("7", DropCause::UnknownType),
+            ("é", DropCause::UnknownType),
+            ("b4AQID", DropCause::UnknownType),
+            ("48", DropCause::UnknownType),
+            ("4é", DropCause::UnknownType),
+            ("0{}", DropCause::UnexpectedPacket),
+            ("2", DropCause::UnexpectedPacket),
+            ("2probe", DropCause::UnexpectedPacket),
+            ("5", DropCause::UnexpectedPacket),
+            ("6", DropCause::UnexpectedPacket),
+            (r#"44{"message":"x"}"#, DropCause::UnexpectedPacket),
+            ("40", DropCause::UnexpectedConnect),
+            ("40[]", DropCause::BadPayload),
+            ("407", DropCause::BadPayload),
+            ("40{", DropCause::BadJson),
+            (r#"40/admin,{"a":}"#, DropCause::BadJson),
+            (&long_namespace, DropCause::LongNamespace),
+            ("41{}", DropCause::BadPayload),
+            ("42", DropCause::BadPayload),
+            ("42{}", DropCause::BadPayload),
+            (r#"42"a""#, DropCause::BadPayload),
+            ("42[", DropCause::BadJson),
+            ("42[]", DropCause::BadEventName),
+            (r#"42["a""#, DropCause::BadJson),
+            (r#"42["a"]x"#, DropCause::BadJson),
+            (r#"42["a",]"#, DropCause::BadJson),
+            ("42[\"a\n\"]", DropCause::BadJson),
+            (r#"42["\ud800"]"#, DropCause::BadEventName),
+            ("42[null]", DropCause::BadEventName),
+            ("42[true]", DropCause::BadEventName),
+            (r#"42[{"a":1}]"#, DropCause::BadEventName),
+            (r#"42[["a"]]"#, DropCause::BadEventName),
+            (&deep, DropCause::DeepJson),
+            (r#"429007199254740992["a"]"#, DropCause::BadAckId),
+            ("43[]", DropCause::BadPayload),
+            ("431", DropCause::BadPayload),
+            (r#"45["a"]"#, DropCause::BadAttachments),
+            (r#"45-["a"]"#, DropCause::BadAttachments),
+            (r#"4599999999999-["a"]"#, DropCause::BadAttachments),
+        ] {
+            assert_closes(&mut world, bystander, text, cause);
+        }
     }
 }
 
 #[test]
 fn packets_to_a_namespace_that_was_not_joined_close() {
-    let mut world = World::alone_with(1, with_admin);
-    let bystander = world.client(0);
-    for text in [r#"42/admin,["a"]"#, "41/admin", "43/admin,1[]", r#"42/random,["a"]"#, "41/random,"] {
-        assert_closes(&mut world, bystander, text, DropCause::NotConnected);
+    for mut world in World::each_way(|| World::alone_with(1, with_admin)) {
+        let bystander = world.client(0);
+        for text in [r#"42/admin,["a"]"#, "41/admin", "43/admin,1[]", r#"42/random,["a"]"#, "41/random,"] {
+            assert_closes(&mut world, bystander, text, DropCause::NotConnected);
+        }
+        let early = world.open(0);
+        world.say(early, r#"42["a"]"#);
+        assert!(!world.is_open(early), "an event before CONNECT closes too");
     }
-    let early = world.open(0);
-    world.say(early, r#"42["a"]"#);
-    assert!(!world.is_open(early), "an event before CONNECT closes too");
 }
 
 #[test]
 fn reserved_event_names_close_however_they_are_spelled() {
-    let mut world = World::alone();
-    let bystander = world.client(0);
-    for name in ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"] {
-        assert_closes(&mut world, bystander, &format!(r#"42["{name}",1]"#), DropCause::ReservedEvent);
-        assert_closes(&mut world, bystander, &format!(r#"421["{name}"]"#), DropCause::ReservedEvent);
+    for mut world in World::each_way(World::alone) {
+        let bystander = world.client(0);
+        for name in
+            ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
+        {
+            assert_closes(&mut world, bystander, &format!(r#"42["{name}",1]"#), DropCause::ReservedEvent);
+            assert_closes(&mut world, bystander, &format!(r#"421["{name}"]"#), DropCause::ReservedEvent);
+        }
+        assert_closes(&mut world, bystander, r#"42["\u0063onnect"]"#, DropCause::ReservedEvent);
+        assert_closes(&mut world, bystander, r#"42[ "dis\u0063onnect" ]"#, DropCause::ReservedEvent);
     }
-    assert_closes(&mut world, bystander, r#"42["\u0063onnect"]"#, DropCause::ReservedEvent);
-    assert_closes(&mut world, bystander, r#"42[ "dis\u0063onnect" ]"#, DropCause::ReservedEvent);
 }
 
 #[test]
 fn binary_messages_close() {
-    let mut world = World::alone();
-    let (client, bystander) = (world.client(0), world.client(0));
-    world.say_binary(client, &[1, 2, 3]);
-    assert_eq!(world.ending(client).unwrap().reason, Reason::ParseError);
-    assert_eq!(world.drops(0, DropCause::UnexpectedBinary), 1);
-    assert!(world.is_open(bystander));
+    for mut world in World::each_way(World::alone) {
+        let (client, bystander) = (world.client(0), world.client(0));
+        world.say_binary(client, &[1, 2, 3]);
+        assert_eq!(world.ending(client).unwrap().reason, Reason::ParseError);
+        assert_eq!(world.drops(0, DropCause::UnexpectedBinary), 1);
+        assert!(world.is_open(bystander));
+    }
 }
 
 #[test]
@@ -121,23 +127,25 @@ fn a_close_packet_ends_the_session_in_order() {
 
 #[test]
 fn acks_nobody_asked_for_are_counted_and_ignored() {
-    let mut world = World::alone();
-    let client = world.client(0);
-    world.say(client, r#"437["x"]"#);
-    assert!(world.is_open(client));
-    assert_eq!(world.drops(0, DropCause::UnknownAck), 1);
+    for mut world in World::each_way(World::alone) {
+        let client = world.client(0);
+        world.say(client, r#"437["x"]"#);
+        assert!(world.is_open(client));
+        assert_eq!(world.drops(0, DropCause::UnknownAck), 1);
+    }
 }
 
 #[test]
 fn what_comes_after_the_end_is_ignored() {
-    let mut world = World::alone();
-    let (client, other) = (world.client(0), world.client(0));
-    world.say(client, "7");
-    let successor = world.client(0);
-    world.say(client, r#"42["@whoami"]"#);
-    world.leave(client);
-    assert!(world.is_open(other) && world.is_open(successor), "its slot belongs to somebody else");
-    assert_eq!(world.received(successor), Vec::<String>::new());
+    for mut world in World::each_way(World::alone) {
+        let (client, other) = (world.client(0), world.client(0));
+        world.say(client, "7");
+        let successor = world.client(0);
+        world.say(client, r#"42["@whoami"]"#);
+        world.leave(client);
+        assert!(world.is_open(other) && world.is_open(successor), "its slot belongs to somebody else");
+        assert_eq!(world.received(successor), Vec::<String>::new());
+    }
 }
 
 /// Texts near the grammar: pieces of real packets in any order.

@@ -71,37 +71,41 @@ fn one_to_ten_attachments_arrive_exactly_near_and_far() {
 
 #[test]
 fn a_room_on_two_nodes_receives_it_once_each_and_the_sender_learns_how_many() {
-    let mut world = World::cluster(3);
-    let (alice, alice_id) = world.client_with_id(0);
-    let near = world.client(0);
-    let far = [1, 1, 2].map(|node| world.client(node));
-    for client in [alice, near].into_iter().chain(far) {
-        world.join(client, "r");
-        world.join(client, "s");
-    }
-    world.say_all(alice, r#"451-7["@to",["r","s"],"e",[{"_placeholder":true,"num":0}]]"#, &[b"\n"]);
-    world.settle();
-    assert_eq!(world.received(alice), [r#"437[{"expected":4}]"#]);
-    for client in [near].into_iter().chain(far) {
-        let expected = relayed(&alice_id, r#"[{"_placeholder":true,"num":0}]"#, &[b"\n"]);
-        assert_eq!(world.received_all(client), expected);
+    for mut world in World::each_way(|| World::cluster(3)) {
+        let (alice, alice_id) = world.client_with_id(0);
+        let near = world.client(0);
+        let far = [1, 1, 2].map(|node| world.client(node));
+        for client in [alice, near].into_iter().chain(far) {
+            world.join(client, "r");
+            world.join(client, "s");
+        }
+        world.say_all(alice, r#"451-7["@to",["r","s"],"e",[{"_placeholder":true,"num":0}]]"#, &[b"\n"]);
+        world.settle();
+        assert_eq!(world.received(alice), [r#"437[{"expected":4}]"#]);
+        for client in [near].into_iter().chain(far) {
+            let expected = relayed(&alice_id, r#"[{"_placeholder":true,"num":0}]"#, &[b"\n"]);
+            assert_eq!(world.received_all(client), expected);
+        }
     }
 }
 
 #[test]
 fn a_namespace_keeps_its_binary_events() {
-    let mut world = World::cluster_with(1, 2, |config| config.namespaces.push("/admin".into()));
-    let (alice, bob) = (world.open(0), world.open(1));
-    let (alice_id, bob_id) = (world.connect(alice, "/admin"), world.connect(bob, "/admin"));
-    world.say_all(
-        alice,
-        &format!(r#"451-/admin,["@to","{bob_id}","e",{{"_placeholder":true,"num":0}}]"#),
-        &[b"x"],
-    );
-    world.settle();
-    let packet = format!(r#"451-/admin,["e",{{"from":"{alice_id}"}},{{"_placeholder":true,"num":0}}]"#);
-    let received = world.received_all(bob);
-    assert_eq!(received[received.len() - 2..], [Received::Text(packet), Received::Binary(b"x".to_vec())]);
+    for mut world in
+        World::each_way(|| World::cluster_with(1, 2, |config| config.namespaces.push("/admin".into())))
+    {
+        let (alice, bob) = (world.open(0), world.open(1));
+        let (alice_id, bob_id) = (world.connect(alice, "/admin"), world.connect(bob, "/admin"));
+        world.say_all(
+            alice,
+            &format!(r#"451-/admin,["@to","{bob_id}","e",{{"_placeholder":true,"num":0}}]"#),
+            &[b"x"],
+        );
+        world.settle();
+        let packet = format!(r#"451-/admin,["e",{{"from":"{alice_id}"}},{{"_placeholder":true,"num":0}}]"#);
+        let received = world.received_all(bob);
+        assert_eq!(received[received.len() - 2..], [Received::Text(packet), Received::Binary(b"x".to_vec())]);
+    }
 }
 
 /// Senders on two nodes speak at the same time, frame by frame, to one recipient who reads in small pieces.
@@ -193,24 +197,26 @@ fn a_packet_where_an_attachment_is_due_closes() {
 
 #[test]
 fn an_attachment_where_a_packet_is_due_closes() {
-    let mut world = World::alone();
-    let (client, bystander) = (world.client(0), world.client(0));
-    world.say_all(client, r#"451-["e",{"_placeholder":true,"num":0}]"#, &[b"1", b""]);
-    assert_closed(&mut world, client, bystander, DropCause::UnexpectedBinary, "one more than announced");
+    for mut world in World::each_way(World::alone) {
+        let (client, bystander) = (world.client(0), world.client(0));
+        world.say_all(client, r#"451-["e",{"_placeholder":true,"num":0}]"#, &[b"1", b""]);
+        assert_closed(&mut world, client, bystander, DropCause::UnexpectedBinary, "one more than announced");
+    }
 }
 
 #[test]
 fn heartbeats_go_on_while_attachments_are_due() {
-    let mut world = World::alone_with(1, patient);
-    let (alice, alice_id) = world.client_with_id(0);
-    let (bob, bob_id) = world.client_with_id(0);
-    world.say(alice, &to_binary(2, &bob_id, &format!("\"e\",{}", placeholders(2))));
-    world.advance(Duration::from_secs(60));
-    assert!(world.pings(alice).len() >= 2, "the client answered while its packet was incomplete");
-    world.say_binary(alice, b"1");
-    world.advance(Duration::from_secs(60));
-    world.say_binary(alice, b"2");
-    assert_eq!(world.received_all(bob), relayed(&alice_id, &placeholders(2), &[b"1", b"2"]));
+    for mut world in World::each_way(|| World::alone_with(1, patient)) {
+        let (alice, alice_id) = world.client_with_id(0);
+        let (bob, bob_id) = world.client_with_id(0);
+        world.say(alice, &to_binary(2, &bob_id, &format!("\"e\",{}", placeholders(2))));
+        world.advance(Duration::from_secs(60));
+        assert!(world.pings(alice).len() >= 2, "the client answered while its packet was incomplete");
+        world.say_binary(alice, b"1");
+        world.advance(Duration::from_secs(60));
+        world.say_binary(alice, b"2");
+        assert_eq!(world.received_all(bob), relayed(&alice_id, &placeholders(2), &[b"1", b"2"]));
+    }
 }
 
 #[test]
@@ -253,53 +259,56 @@ fn a_placeholder_that_points_at_nothing_closes_its_sender() {
 
 #[test]
 fn what_only_looks_like_a_placeholder_passes_untouched() {
-    let mut world = World::cluster(2);
-    let (alice, alice_id) = world.client_with_id(0);
-    let (bob, bob_id) = world.client_with_id(1);
-    for arg in [
-        r#"{"_placeholder":false,"num":7}"#,
-        r#"{"_placeholder":null,"num":7}"#,
-        r#""_placeholder""#,
-        r#"["_placeholder",true,"num",7]"#,
-        r#""{\"_placeholder\":true,\"num\":7}""#,
-        r#"{"num":7}"#,
-        r#"{"placeholder":true,"num":7}"#,
-        r#"{ "b" :1.50,	"a":123456789012345678901234567890}"#,
-    ] {
-        let args = format!(r#"{{"num":0,"_placeholder":true}},{arg}"#);
-        world.say_all(alice, &to_binary(1, &bob_id, &format!("\"e\",{args}")), &[b"x"]);
-        world.settle();
-        assert_eq!(world.received_all(bob), relayed(&alice_id, &args, &[b"x"]), "{arg}");
+    for mut world in World::each_way(|| World::cluster(2)) {
+        let (alice, alice_id) = world.client_with_id(0);
+        let (bob, bob_id) = world.client_with_id(1);
+        for arg in [
+            r#"{"_placeholder":false,"num":7}"#,
+            r#"{"_placeholder":null,"num":7}"#,
+            r#""_placeholder""#,
+            r#"["_placeholder",true,"num",7]"#,
+            r#""{\"_placeholder\":true,\"num\":7}""#,
+            r#"{"num":7}"#,
+            r#"{"placeholder":true,"num":7}"#,
+            r#"{ "b" :1.50,	"a":123456789012345678901234567890}"#,
+        ] {
+            let args = format!(r#"{{"num":0,"_placeholder":true}},{arg}"#);
+            world.say_all(alice, &to_binary(1, &bob_id, &format!("\"e\",{args}")), &[b"x"]);
+            world.settle();
+            assert_eq!(world.received_all(bob), relayed(&alice_id, &args, &[b"x"]), "{arg}");
+        }
     }
 }
 
 #[test]
 fn an_attachment_nothing_points_at_still_arrives() {
-    let mut world = World::alone();
-    let (alice, alice_id) = world.client_with_id(0);
-    let (bob, bob_id) = world.client_with_id(0);
-    world.say_all(alice, &to_binary(2, &bob_id, "\"e\",null"), &[b"1", b"2"]);
-    assert_eq!(world.received_all(bob), relayed(&alice_id, "null", &[b"1", b"2"]));
+    for mut world in World::each_way(World::alone) {
+        let (alice, alice_id) = world.client_with_id(0);
+        let (bob, bob_id) = world.client_with_id(0);
+        world.say_all(alice, &to_binary(2, &bob_id, "\"e\",null"), &[b"1", b"2"]);
+        assert_eq!(world.received_all(bob), relayed(&alice_id, "null", &[b"1", b"2"]));
+    }
 }
 
 #[test]
 fn a_placeholder_is_no_target_room_or_event_name() {
-    let mut world = World::alone();
-    let (alice, id) = world.client_with_id(0);
-    let hole = r#"{"_placeholder":true,"num":0}"#;
-    for (items, code) in [
-        (format!(r#"["@to",{hole},"e"]"#), "bad_target"),
-        (format!(r#"["@to",["{id}",{hole}],"e"]"#), "bad_target"),
-        (format!(r#"["@to","{id}",{hole}]"#), "bad_event"),
-        (format!(r#"["@join",{hole}]"#), "bad_room"),
-        (format!(r#"["@leave",{hole}]"#), "bad_room"),
-    ] {
-        world.say_all(alice, &format!("451-3{items}"), &[b"x"]);
-        assert_eq!(world.received(alice), [format!(r#"433[{{"error":"{code}"}}]"#)], "{items}");
+    for mut world in World::each_way(World::alone) {
+        let (alice, id) = world.client_with_id(0);
+        let hole = r#"{"_placeholder":true,"num":0}"#;
+        for (items, code) in [
+            (format!(r#"["@to",{hole},"e"]"#), "bad_target"),
+            (format!(r#"["@to",["{id}",{hole}],"e"]"#), "bad_target"),
+            (format!(r#"["@to","{id}",{hole}]"#), "bad_event"),
+            (format!(r#"["@join",{hole}]"#), "bad_room"),
+            (format!(r#"["@leave",{hole}]"#), "bad_room"),
+        ] {
+            world.say_all(alice, &format!("451-3{items}"), &[b"x"]);
+            assert_eq!(world.received(alice), [format!(r#"433[{{"error":"{code}"}}]"#)], "{items}");
+        }
+        world.say_all(alice, &format!("451-[{hole}]"), &[b"x"]);
+        assert_eq!(world.drops(0, DropCause::BadEventName), 1);
+        assert!(!world.is_open(alice));
     }
-    world.say_all(alice, &format!("451-[{hole}]"), &[b"x"]);
-    assert_eq!(world.drops(0, DropCause::BadEventName), 1);
-    assert!(!world.is_open(alice));
 }
 
 #[test]
@@ -326,27 +335,33 @@ fn a_packet_and_its_attachments_together_stay_below_the_limit() {
 
 #[test]
 fn no_attachments_announced_is_an_ordinary_event() {
-    let mut world = World::cluster(2);
-    let (alice, alice_id) = world.client_with_id(0);
-    let (bob, bob_id) = world.client_with_id(1);
-    world.say(alice, &format!(r#"450-["@to","{bob_id}","e",1]"#));
-    world.say(alice, r#"450-5["e"]"#);
-    world.settle();
-    assert_eq!(world.received(bob), [event_from(&alice_id, "e", "1")], "announced as text: nothing follows");
-    assert_eq!(world.received(alice), [r#"435[{"error":"no_handler"}]"#]);
-    world.say_binary(alice, b"");
-    assert!(!world.is_open(alice), "an attachment that nobody announced");
+    for mut world in World::each_way(|| World::cluster(2)) {
+        let (alice, alice_id) = world.client_with_id(0);
+        let (bob, bob_id) = world.client_with_id(1);
+        world.say(alice, &format!(r#"450-["@to","{bob_id}","e",1]"#));
+        world.say(alice, r#"450-5["e"]"#);
+        world.settle();
+        assert_eq!(
+            world.received(bob),
+            [event_from(&alice_id, "e", "1")],
+            "announced as text: nothing follows"
+        );
+        assert_eq!(world.received(alice), [r#"435[{"error":"no_handler"}]"#]);
+        world.say_binary(alice, b"");
+        assert!(!world.is_open(alice), "an attachment that nobody announced");
+    }
 }
 
 #[test]
 fn a_binary_ack_nobody_asked_for_is_counted_and_ignored() {
-    let mut world = World::alone();
-    let client = world.client(0);
-    world.say_all(client, r#"461-7[{"_placeholder":true,"num":0}]"#, &[b"x"]);
-    assert!(world.is_open(client));
-    assert_eq!(world.drops(0, DropCause::UnknownAck), 1);
-    world.say(client, "460-7[]");
-    assert_eq!(world.drops(0, DropCause::UnknownAck), 2);
+    for mut world in World::each_way(World::alone) {
+        let client = world.client(0);
+        world.say_all(client, r#"461-7[{"_placeholder":true,"num":0}]"#, &[b"x"]);
+        assert!(world.is_open(client));
+        assert_eq!(world.drops(0, DropCause::UnknownAck), 1);
+        world.say(client, "460-7[]");
+        assert_eq!(world.drops(0, DropCause::UnknownAck), 2);
+    }
 }
 
 #[test]
@@ -377,36 +392,40 @@ fn json_is_checked_when_the_packet_is_whole() {
 
 #[test]
 fn a_binary_packet_to_a_namespace_that_was_not_joined_closes_at_once() {
-    let mut world = World::alone_with(1, |config| config.namespaces.push("/admin".into()));
-    let (client, bystander) = (world.client(0), world.client(0));
-    world.say(client, r#"451-/admin,["e",1]"#);
-    assert_closed(&mut world, client, bystander, DropCause::NotConnected, "no attachment is waited for");
-    let early = world.open(0);
-    world.say(early, r#"451-["e",1]"#);
-    assert!(!world.is_open(early));
+    for mut world in
+        World::each_way(|| World::alone_with(1, |config| config.namespaces.push("/admin".into())))
+    {
+        let (client, bystander) = (world.client(0), world.client(0));
+        world.say(client, r#"451-/admin,["e",1]"#);
+        assert_closed(&mut world, client, bystander, DropCause::NotConnected, "no attachment is waited for");
+        let early = world.open(0);
+        world.say(early, r#"451-["e",1]"#);
+        assert!(!world.is_open(early));
+    }
 }
 
 #[test]
 fn a_session_that_ends_in_the_middle_leaves_nothing() {
-    let mut world = World::cluster_with(1, 2, patient);
-    let (bob, bob_id) = world.client_with_id(1);
-    let packet = to_binary(2, &bob_id, &format!("\"e\",{}", placeholders(2)));
-    let gone = world.client(0);
-    world.say_all(gone, &packet, &[b"1"]);
-    world.leave(gone);
-    world.assert_empty(0);
-    let mute = world.client(0);
-    world.say_all(mute, &packet, &[b"1"]);
-    world.stop_pongs(mute);
-    world.advance(Duration::from_secs(60));
-    assert_eq!(world.ending(mute).unwrap().reason, Reason::PingTimeout);
-    world.assert_empty(0);
-    let successor = world.client(0);
-    world.say_binary(successor, b"2");
-    assert!(!world.is_open(successor), "the slot's next tenant has no packet to complete");
-    assert_eq!(world.received_all(bob), []);
-    world.leave(bob);
-    world.assert_empty(1);
+    for mut world in World::each_way(|| World::cluster_with(1, 2, patient)) {
+        let (bob, bob_id) = world.client_with_id(1);
+        let packet = to_binary(2, &bob_id, &format!("\"e\",{}", placeholders(2)));
+        let gone = world.client(0);
+        world.say_all(gone, &packet, &[b"1"]);
+        world.leave(gone);
+        world.assert_empty(0);
+        let mute = world.client(0);
+        world.say_all(mute, &packet, &[b"1"]);
+        world.stop_pongs(mute);
+        world.advance(Duration::from_secs(60));
+        assert_eq!(world.ending(mute).unwrap().reason, Reason::PingTimeout);
+        world.assert_empty(0);
+        let successor = world.client(0);
+        world.say_binary(successor, b"2");
+        assert!(!world.is_open(successor), "the slot's next tenant has no packet to complete");
+        assert_eq!(world.received_all(bob), []);
+        world.leave(bob);
+        world.assert_empty(1);
+    }
 }
 
 #[test]
@@ -427,22 +446,24 @@ fn a_slow_reader_misses_whole_messages_only() {
 
 #[test]
 fn half_a_packet_is_not_kept_for_ever() {
-    let mut world = World::alone();
-    let client = world.client(0);
-    world.say(client, r#"451-["e",{"_placeholder":true,"num":0}]"#);
-    world.advance(Duration::from_secs(10) - Duration::from_micros(1));
-    assert!(world.is_open(client));
-    world.advance(Duration::from_micros(1));
-    assert_eq!(world.ending(client).map(|ending| ending.reason), Some(Reason::ParseError));
-    assert_eq!(world.drops(0, DropCause::LateAttachment), 1);
+    for mut world in World::each_way(World::alone) {
+        let client = world.client(0);
+        world.say(client, r#"451-["e",{"_placeholder":true,"num":0}]"#);
+        world.advance(Duration::from_secs(10) - Duration::from_micros(1));
+        assert!(world.is_open(client));
+        world.advance(Duration::from_micros(1));
+        assert_eq!(world.ending(client).map(|ending| ending.reason), Some(Reason::ParseError));
+        assert_eq!(world.drops(0, DropCause::LateAttachment), 1);
+    }
 }
 
 #[test]
 fn a_packet_that_became_whole_has_no_deadline_any_more() {
-    let mut world = World::alone();
-    let client = world.client(0);
-    world.say(client, r#"451-["e",{"_placeholder":true,"num":0}]"#);
-    world.say_binary(client, b"x");
-    world.advance(Duration::from_secs(60));
-    assert!(world.is_open(client));
+    for mut world in World::each_way(World::alone) {
+        let client = world.client(0);
+        world.say(client, r#"451-["e",{"_placeholder":true,"num":0}]"#);
+        world.say_binary(client, b"x");
+        world.advance(Duration::from_secs(60));
+        assert!(world.is_open(client));
+    }
 }

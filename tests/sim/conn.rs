@@ -100,5 +100,6 @@ pub(super) fn socket_id(packet: &str) -> String {
 
 /// Reads the session's id out of a handshake.
 pub(super) fn session_id(packet: &str) -> Option<String> {
-    packet.strip_prefix(r#"0{"sid":""#)?.split('"').next().map(String::from)
+    let handshake: serde_json::Value = serde_json::from_str(packet.strip_prefix('0')?).ok()?;
+    handshake["sid"].as_str().map(String::from)
 }

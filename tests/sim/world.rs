@@ -87,9 +87,13 @@ impl World {
         world
     }
 
-    /// The same world, in which clients travel like this.
-    pub fn with(self, travel: Travel) -> World {
-        World { travel, ..self }
+    /// Such a world for each way in which clients may travel.
+    pub fn each_way(build: impl Fn() -> World) -> impl Iterator<Item = World> {
+        Travel::ALL.into_iter().map(move |travel| {
+            let mut world = build();
+            world.travel = travel;
+            world
+        })
     }
 
     /// Starts a node, or starts a killed one again: another incarnation.
@@ -280,6 +284,15 @@ impl World {
     fn bus_event(&mut self, node: usize, event: &BusEvent) {
         if !self.slots[node].is_frozen {
             self.input(node, Input::Bus(event));
+        }
+    }
+}
+
+impl Drop for World {
+    /// Says how clients travelled when a story fails, since many are told once for each way.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("clients travelled by {:?}", self.travel);
         }
     }
 }
