@@ -1,8 +1,9 @@
 //! Clients as a story uses them: they connect, say things, ask and leave, whatever they travel by.
 
 use super::{
-    client::{Client, Ending, Received, Record, Travel, Upgrade},
-    conn::{Outcome, Role},
+    client::{Client, Ending, Part, Received, Record, Travel, Upgrade},
+    conn::{Conn, Outcome, Role},
+    driver::Action,
     world::World,
 };
 use moorline_core::{Time, close_code};
@@ -66,7 +67,7 @@ impl World {
         self.speak(client, |world, conn| world.send_binary(conn, bytes));
     }
 
-    fn speak(&mut self, client: Client, send: impl Fn(&mut World, super::Conn)) {
+    fn speak(&mut self, client: Client, send: impl Fn(&mut World, Conn)) {
         let record = &self.clients[client.0];
         match (record.upgrade, record.websocket, record.post) {
             (Upgrade::Moved, Some(websocket), _) => send(self, websocket),
@@ -174,7 +175,40 @@ impl World {
                 self.finish_close(node, websocket);
             }
         }
-        self.actions.push_back((client, super::driver::Action::GoOn));
+        self.actions.push_back((client, Action::GoOn));
+        self.act();
+    }
+
+    /// From now on a client that polls takes so many packets of one answer.
+    pub fn take_few(&mut self, client: Client, packets_max: usize) {
+        self.clients[client.0].packets_max = packets_max;
+    }
+
+    /// A client loses one of its connections and goes on with the others.
+    pub fn lose(&mut self, client: Client, part: Part) {
+        let record = &mut self.clients[client.0];
+        let is_moving = record.upgrade != Upgrade::Moved;
+        let lost = match part {
+            Part::Poll => record.poll.take(),
+            Part::Post => record.post.take(),
+            Part::Kept => record.kept.pop(),
+            Part::Upgrade if is_moving => {
+                record.upgrade = Upgrade::Polls;
+                record.websocket.take()
+            }
+            Part::Upgrade => None,
+        };
+        if let Some(conn) = lost {
+            self.drop_connection(conn);
+            self.actions.push_back((client, Action::GoOn));
+            self.act();
+        }
+    }
+
+    /// From now on clients are slow to poll again, to answer heartbeats and to move: they do so when this is called
+    /// with `false`.
+    pub fn dawdle(&mut self, is_dawdling: bool) {
+        self.is_dawdling = is_dawdling;
         self.act();
     }
 

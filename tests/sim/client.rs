@@ -7,7 +7,7 @@ use super::conn::{Conn, Role};
 use moorline_core::Time;
 use moorline_protocol::{
     Reason,
-    engine::{Part, Payload},
+    engine::{self, Payload},
 };
 
 /// A client in the world, by its number.
@@ -28,6 +28,19 @@ pub enum Travel {
 impl Travel {
     /// Every way.
     pub const ALL: [Travel; 3] = [Travel::WebSocket, Travel::Polling, Travel::Upgrade];
+}
+
+/// A connection of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Its GET that is not answered yet.
+    Poll,
+    /// Its POST whose body has not ended.
+    Post,
+    /// The WebSocket it means to move to.
+    Upgrade,
+    /// One that it keeps for its next request.
+    Kept,
 }
 
 /// One message that a client was sent.
@@ -90,6 +103,8 @@ pub(super) struct Record {
     pub(super) is_gone: bool,
     pub(super) is_reading: bool,
     pub(super) has_pongs: bool,
+    /// How many packets it takes of one answer to a poll.
+    pub(super) packets_max: usize,
     pub(super) last_ack: u64,
 }
 
@@ -120,6 +135,7 @@ impl Record {
             is_gone: false,
             is_reading: true,
             has_pongs: true,
+            packets_max: usize::MAX,
             last_ack: 0,
         }
     }
@@ -193,8 +209,8 @@ pub(super) fn unpack(body: &[u8]) -> Vec<Received> {
     let mut packets = Vec::new();
     while let Some(part) = payload.next_part() {
         packets.push(match part.expect("a well-formed body") {
-            Part::Text(text) => Received::Text(text.into()),
-            Part::Binary(bytes) => Received::Binary(bytes),
+            engine::Part::Text(text) => Received::Text(text.into()),
+            engine::Part::Binary(bytes) => Received::Binary(bytes),
         });
     }
     packets

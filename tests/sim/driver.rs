@@ -54,7 +54,7 @@ impl World {
 
     /// Does what clients are about to do, until nothing is left.
     pub(super) fn act(&mut self) {
-        if self.is_acting {
+        if self.is_acting || self.is_dawdling {
             return;
         }
         self.is_acting = true;
@@ -77,8 +77,9 @@ impl World {
                 self.send(websocket, "5");
             }
             (Upgrade::Polls, None, _) if record.is_reading => {
+                let packets_max = record.packets_max;
                 if let Some(sid) = record.sid.clone() {
-                    self.start_poll(&sid, usize::MAX, Some(client));
+                    self.start_poll(&sid, packets_max, Some(client));
                 }
             }
             _ => {}

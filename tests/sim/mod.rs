@@ -20,7 +20,7 @@ pub mod stock;
 mod text;
 mod world;
 
-pub use client::{Client, Ending, Received, Travel};
+pub use client::{Client, Ending, Part, Received, Travel};
 pub use conn::{Conn, Outcome};
 pub use entropy::Seeded;
 pub use redis::{Published, Redis};

@@ -28,6 +28,8 @@ pub struct World {
     /// What clients are about to do, and whether they are at it.
     pub(super) actions: VecDeque<(Client, Action)>,
     pub(super) is_acting: bool,
+    /// Whether they are slow to do it.
+    pub(super) is_dawdling: bool,
     /// Whether what waits for clients stays where it is for the time being.
     pub(super) is_lazy: bool,
     pub(super) trace: Option<String>,
@@ -74,6 +76,7 @@ impl World {
             random: Seeded::new(!seed),
             actions: VecDeque::new(),
             is_acting: false,
+            is_dawdling: false,
             is_lazy: false,
             trace: None,
         };
