@@ -103,9 +103,7 @@ impl Chaos {
         }
         self.world.fetch_late(false);
         self.world.dawdle(false);
-        let client = self.world.open_by(Travel::ALL[self.random.below(3)], node);
-        let id = self.world.connect(client, "/");
-        self.world.received_all(client);
+        let (client, id) = self.world.client_by(Travel::ALL[self.random.below(3)], node);
         if self.one_in(2) {
             self.world.take_few(client, 1 + self.random.below(3));
         }

@@ -42,7 +42,12 @@ impl World {
 
     /// The same, with the id of its socket.
     pub fn client_with_id(&mut self, node: usize) -> (Client, String) {
-        let client = self.open(node);
+        self.client_by(self.travel, node)
+    }
+
+    /// The same, travelling like this.
+    pub fn client_by(&mut self, travel: Travel, node: usize) -> (Client, String) {
+        let client = self.open_by(travel, node);
         let id = self.connect(client, "/");
         self.clients[client.0].received.clear();
         (client, id)
@@ -164,9 +169,9 @@ impl World {
     /// A client reads again, all that waits for it first. A connection that the node has closed ends with that.
     pub fn read_again(&mut self, client: Client) {
         let record = &mut self.clients[client.0];
-        record.is_reading = true;
+        let has_stopped = !std::mem::replace(&mut record.is_reading, true);
         let (node, is_moved, ending) = (record.node, record.upgrade == Upgrade::Moved, record.ending);
-        if let Some(websocket) = record.websocket.filter(|_| is_moved)
+        if let Some(websocket) = record.websocket.filter(|_| is_moved && has_stopped)
             && self.connections[websocket.0].is_waiting()
         {
             self.pull_websocket(node, websocket);

@@ -152,7 +152,7 @@ impl Record {
     /// One of its connections is open.
     pub(super) fn began(&mut self, conn: Conn, role: Role) {
         match role {
-            Role::Handshake | Role::Poll => self.poll = Some(conn),
+            Role::Handshake | Role::Poll { .. } => self.poll = Some(conn),
             Role::Post => self.post = Some(conn),
             Role::Socket => (self.websocket, self.upgrade) = (Some(conn), Upgrade::Moved),
             Role::Upgrade => self.websocket = Some(conn),

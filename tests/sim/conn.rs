@@ -39,8 +39,8 @@ impl Outcome {
 pub(super) enum Role {
     /// A GET that asks for a session.
     Handshake,
-    /// A GET of a session.
-    Poll,
+    /// A GET of a session whose client takes so many packets of one answer.
+    Poll { packets_max: usize },
     /// A POST of a session.
     Post,
     /// A WebSocket that asks for a session of its own.
@@ -52,6 +52,14 @@ pub(super) enum Role {
 impl Role {
     pub(super) fn is_websocket(self) -> bool {
         matches!(self, Role::Socket | Role::Upgrade)
+    }
+
+    /// How many packets may come as one answer.
+    pub(super) fn packets_max(self) -> usize {
+        match self {
+            Role::Poll { packets_max } => packets_max,
+            Role::Handshake | Role::Post | Role::Socket | Role::Upgrade => 1,
+        }
     }
 }
 

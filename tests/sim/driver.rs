@@ -40,7 +40,7 @@ impl World {
         let record = &mut self.clients[client.0];
         let role = self.connections[conn.0].role;
         match role {
-            Role::Handshake | Role::Poll => record.poll = None,
+            Role::Handshake | Role::Poll { .. } => record.poll = None,
             Role::Post => record.post = None,
             Role::Socket | Role::Upgrade => {}
         }

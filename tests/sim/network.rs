@@ -71,7 +71,9 @@ impl World {
             return;
         }
         if !connection.role.is_websocket() {
+            let role = connection.role;
             let frames = self.pull(node, id, PULL_BYTES);
+            assert!(frames.len() <= role.packets_max(), "{} packets for {role:?}", frames.len());
             if !frames.is_empty() {
                 self.end_poll(conn, &payload::encode(&frames));
             }

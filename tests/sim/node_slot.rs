@@ -63,7 +63,7 @@ impl NodeSlot {
         match role {
             Role::Socket => _ = self.sockets.insert(id),
             Role::Handshake => _ = self.handshakes.insert(id),
-            Role::Poll | Role::Post | Role::Upgrade => {}
+            Role::Poll { .. } | Role::Post | Role::Upgrade => {}
         }
     }
 

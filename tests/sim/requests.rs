@@ -162,7 +162,7 @@ impl World {
 
     pub(super) fn start_poll(&mut self, sid: &str, packets_max: usize, owner: Option<Client>) -> Conn {
         let node = self.node_of(sid);
-        self.begin(node, Role::Poll, owner, |conn| Input::Poll { conn, sid, packets_max })
+        self.begin(node, Role::Poll { packets_max }, owner, |conn| Input::Poll { conn, sid, packets_max })
     }
 
     pub(super) fn start_post_of(&mut self, sid: &str, owner: Option<Client>) -> Conn {
