@@ -280,21 +280,21 @@ fn numbers_of_two_nodes_and_two_namespaces_do_not_collide() {
             };
             assert!(!numbers.contains(&number), "{number} is used twice: {received:?}");
             numbers.push(number);
-            let answer = format!("{head}{number}[{number}]");
-            world.say(bob, &answer);
+            let acked = format!("{head}{number}[{number}]");
+            world.say(bob, &acked);
         }
         world.settle();
-        let mut answers: Vec<String> = Vec::new();
+        let mut acked: Vec<String> = Vec::new();
         for (asker, ack) in askers.into_iter().zip(acks) {
-            answers.push(world.take_ack(asker, ack).unwrap());
+            acked.push(world.take_ack(asker, ack).unwrap());
         }
-        let admin_answer = world.received(admin_asker).remove(0);
-        answers.push(admin_answer.strip_prefix("43/admin,1[").unwrap().strip_suffix(']').unwrap().into());
+        let admin_ack = world.received(admin_asker).remove(0);
+        acked.push(admin_ack.strip_prefix("43/admin,1[").unwrap().strip_suffix(']').unwrap().into());
         let mut expected: Vec<String> =
             numbers.iter().map(|number| format!(r#"{{"expected":1,"responses":[{number}]}}"#)).collect();
-        answers.sort();
+        acked.sort();
         expected.sort();
-        assert_eq!(answers, expected, "each received the ack to its own question");
+        assert_eq!(acked, expected, "each received the ack to its own question");
     }
 }
 

@@ -43,7 +43,7 @@ fn more_attachments_than_one_ack_may_hold_are_only_counted() {
         }
         world.settle();
         let received = world.received_all(alice);
-        let Received::Text(text) = &received[0] else { panic!("the answer comes first") };
+        let Received::Text(text) = &received[0] else { panic!("the ack comes first") };
         assert!(text.starts_with("4610-") && text.contains(r#"{"expected":12,"responses":["#), "{text}");
         assert!(text.ends_with(r#"],"more":2}]"#), "{text}");
         assert_eq!(received.len(), 11);
@@ -84,11 +84,10 @@ fn the_gathered_ack_stays_below_the_largest_message() {
             acknowledge(&mut world, client, args);
             world.settle();
         }
-        let answer = world.take_ack(alice, ack).unwrap();
-        assert!(answer.len() < 1_000_000 && world.is_open(alice));
+        let acked = world.take_ack(alice, ack).unwrap();
+        assert!(acked.len() < 1_000_000 && world.is_open(alice));
         assert!(
-            answer.starts_with(r#"{"expected":3,"responses":["xxx"#)
-                && answer.ends_with(r#"x",1],"more":1}"#)
+            acked.starts_with(r#"{"expected":3,"responses":["xxx"#) && acked.ends_with(r#"x",1],"more":1}"#)
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What the stories about questions share: how clients are asked, how they acknowledge, and a room of them.
+//! Shared by the stories about questions: how clients are asked, how they acknowledge, and a room of them.
 
 use moorline_tests::sim::{Client, World};
 use std::time::Duration;

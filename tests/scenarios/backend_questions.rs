@@ -16,7 +16,7 @@ fn asked_under(received: &str) -> u64 {
 fn a_backend_asks_and_the_ack_comes_onto_the_stream() {
     let mut world = cluster(1);
     let (client, id) = client(&mut world, 0);
-    for (number, answer, args) in [
+    for (number, acked, args) in [
         ("0", "[]", "[]"),
         ("9007199254740993", r#"[1,{"a":"\u00e9"}]"#, r#"[1,{"a":"\u00e9"}]"#),
         ("18446744073709551615", "[ null ]", "[null]"),
@@ -26,9 +26,9 @@ fn a_backend_asks_and_the_ack_comes_onto_the_stream() {
         let asked = asked_under(&received[0]);
         assert_eq!(received, [format!(r#"42{asked}["q",1]"#)]);
         assert!(asked < 1 << 31);
-        world.say(client, &format!("43{asked}{answer}"));
+        world.say(client, &format!("43{asked}{acked}"));
         assert_eq!(stream(&mut world), [entry("ack", &id, "null", args, number)]);
-        world.say(client, &format!("43{asked}{answer}"));
+        world.say(client, &format!("43{asked}{acked}"));
     }
     assert_eq!(world.drops(0, DropCause::UnknownAck), 3, "a second ack to the same");
     world.advance(Duration::from_secs(20));

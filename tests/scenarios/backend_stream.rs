@@ -91,7 +91,7 @@ fn every_end_of_a_socket_names_its_reason() {
         let (client, id) = client(&mut world, 0);
         end(&mut world, client);
         let gone = entry("disconnect", &id, r#""disconnect""#, &format!("[\"{reason}\"]"), "null");
-        // Who left its namespace only keeps its connection.
+        // A client that left its namespace only keeps its connection.
         let own: Vec<String> = stream(&mut world).into_iter().filter(|entry| entry.contains(&id)).collect();
         assert_eq!(own, [gone]);
     }

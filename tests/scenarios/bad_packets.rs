@@ -1,4 +1,4 @@
-//! What breaks the protocol closes its own session, is counted by its cause, and touches nobody else.
+//! A packet that breaks the protocol closes its own session, is counted by its cause, and touches nobody else.
 
 use moorline_core::{Config, DropCause};
 use moorline_protocol::Reason;

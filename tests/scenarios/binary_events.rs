@@ -32,7 +32,7 @@ fn placeholders(attachments: usize) -> String {
     (0..attachments).rev().map(placeholder).collect::<Vec<_>>().join(",")
 }
 
-/// What a recipient in `/` receives when `from` relays the event `e` with attachments.
+/// The messages a recipient in `/` receives when `from` relays the event `e` with attachments.
 fn relayed(from: &str, args: &str, attachments: &[&[u8]]) -> Vec<Received> {
     let count = attachments.len();
     let packet = format!(r#"45{count}-["e",{{"from":"{from}"}},{args}]"#);

@@ -33,14 +33,14 @@ fn remote_sends_fail_at_once_with_the_local_count() {
             world.join(client, "r");
         }
         world.link_down(0);
-        for (targets, answer, local) in [
+        for (targets, acked, local) in [
             ("\"r\"".to_string(), r#"{"error":"bus_down","expected":1}"#, 1),
             (format!("\"{far_id}\""), r#"{"error":"bus_down","expected":0}"#, 0),
             (format!(r#"["{far_id}","{near_id}"]"#), r#"{"error":"bus_down","expected":1}"#, 1),
             (format!("\"{near_id}\""), r#"{"expected":1}"#, 1),
         ] {
             let ack = world.request(alice, &to(&targets, r#""e""#));
-            assert_eq!(world.take_ack(alice, ack).unwrap(), answer, "at once");
+            assert_eq!(world.take_ack(alice, ack).unwrap(), acked, "at once");
             assert_eq!(world.received(near), vec![event_from(&alice_id, "e", ""); local]);
         }
         world.emit(alice, &to("\"r\"", r#""e""#));

@@ -123,7 +123,7 @@ struct Sent {
     number: u64,
     ids: Vec<usize>,
     rooms: Vec<usize>,
-    /// Who was there and could be reached.
+    /// The recipients that were there and could be reached.
     to: Vec<usize>,
     cuts: [u64; NODES],
 }

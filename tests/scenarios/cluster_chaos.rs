@@ -1,7 +1,7 @@
 //! Clients of every kind on three nodes with a bus, while links, connections and nodes come and go.
 //!
-//! Whatever happens, what no cut could take arrives once and in order, every request and every ack ends once, and in
-//! the end nothing is left on any node.
+//! Every message that no cut could take arrives once and in order, every request and every ack ends once, and in the
+//! end nothing is left on any node.
 
 use crate::chaos_ledger::{Ledger, NODES, Person};
 use moorline_core::{Config, DropCause};
@@ -22,7 +22,7 @@ struct Chaos {
     tally: Tally,
 }
 
-/// What the seeds came around to.
+/// How often the seeds came around to what they are for.
 #[derive(Debug, Default)]
 struct Tally {
     upgrades: u64,

@@ -1,4 +1,4 @@
-//! `{"expected":n}`: the number is right, or the answer says why it may not be.
+//! `{"expected":n}`: the number is right, or the ack says why it may not be.
 
 use moorline_core::Code;
 use moorline_tests::sim::{Seeds, World, to};
@@ -28,8 +28,8 @@ fn counts_are_right_whatever_overtakes_whatever() {
             world.request(alice, &to(&format!(r#"["{}","{}","{stranger}"]"#, ids[0], ids[4]), r#""e""#)),
         ];
         world.settle();
-        let answers = acks.map(|ack| world.take_ack(alice, ack).unwrap());
-        assert_eq!(answers, [r#"{"expected":6}"#, r#"{"expected":7}"#, r#"{"expected":3}"#], "seed {seed}");
+        let acked = acks.map(|ack| world.take_ack(alice, ack).unwrap());
+        assert_eq!(acked, [r#"{"expected":6}"#, r#"{"expected":7}"#, r#"{"expected":3}"#], "seed {seed}");
     }
 }
 
@@ -144,7 +144,7 @@ fn a_sender_that_left_meanwhile_is_not_acknowledged_and_nothing_is_left() {
         assert_eq!(
             world.received(successor),
             Vec::<String>::new(),
-            "the slot's next tenant gets no answer of the last"
+            "the slot's next tenant gets no ack of the last"
         );
         assert_eq!(world.received(bob).len(), 1);
         world.leave(successor);

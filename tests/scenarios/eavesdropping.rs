@@ -121,8 +121,8 @@ fn a_guessed_id_reaches_nobody() {
             guess[at] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[random.below(64)];
             let guess = String::from_utf8(guess).unwrap();
             if guess != bob_id {
-                let answer = world.ask(attacker, &to(&format!("\"{guess}\""), r#""e""#));
-                assert_eq!(answer, r#"{"expected":0}"#, "{guess}");
+                let acked = world.ask(attacker, &to(&format!("\"{guess}\""), r#""e""#));
+                assert_eq!(acked, r#"{"expected":0}"#, "{guess}");
             }
         }
         assert_eq!(world.received(bob), Vec::<String>::new());
@@ -142,17 +142,17 @@ fn a_forged_sender_stands_behind_the_true_one() {
 
 #[test]
 fn a_room_of_others_needs_membership_unless_the_node_is_open() {
-    for (is_open, answer, received) in
+    for (is_open, acked, received) in
         [(false, r#"{"error":"not_member"}"#, 0), (true, r#"{"expected":1}"#, 1)]
     {
         let mut world = World::cluster_with(1, 2, |config| config.is_open = is_open);
         let (stranger, member) = (world.client(0), world.client(1));
         world.join(member, "r");
-        assert_eq!(world.ask(stranger, &to("\"r\"", r#""e""#)), answer);
+        assert_eq!(world.ask(stranger, &to("\"r\"", r#""e""#)), acked);
         assert_eq!(world.received(member).len(), received);
         world.join(stranger, "r");
         assert_eq!(world.ask(stranger, &to("\"r\"", r#""e""#)), r#"{"expected":1}"#);
         assert_eq!(world.ask(stranger, r#"["@leave","r"]"#), r#"{"ok":true}"#);
-        assert_eq!(world.ask(stranger, &to("\"r\"", r#""e""#)), answer, "membership ends with @leave");
+        assert_eq!(world.ask(stranger, &to("\"r\"", r#""e""#)), acked, "membership ends with @leave");
     }
 }

@@ -9,7 +9,7 @@ use moorline_protocol::Reason;
 use moorline_tests::sim::Seeded;
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-/// What the hooks saw, and what the last question brought.
+/// Notes of the hooks' calls and of the acks the last question brought.
 type Diary = Rc<RefCell<Vec<String>>>;
 
 /// Lets in whoever has an auth payload, says hello to everyone in the room, and does what events ask.

@@ -34,7 +34,7 @@ fn an_attachment_pointed_at_twice_closes_so_that_no_small_packet_becomes_a_huge_
     assert!(bytes < 1_000, "the disconnect and nothing else: {bytes} bytes");
     let (bystander, _) = world.client_with_id(0);
     world.say_all(bystander, &format!(r#"461-7[{HOLE},{HOLE}]"#), &[b"x"]);
-    assert!(!world.is_open(bystander), "answers are held to it, too");
+    assert!(!world.is_open(bystander), "acks are held to it, too");
 }
 
 /// A JSON library may keep a key for itself that turns a string into JSON, past every check made before.

@@ -22,7 +22,7 @@ fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-/// What was published on the public channel since the last look.
+/// Everything published on the public channel since the last look.
 fn public(world: &mut World) -> Vec<String> {
     world.settle();
     let published = world.redis().take_published();
@@ -89,7 +89,7 @@ fn off_unless_configured() {
     assert_eq!(public(&mut world), Vec::<String>::new());
     let mut world = World::alone_with(1, with_peers);
     let alice = world.client(0);
-    assert_eq!(world.ask(alice, &to(&quoted(OLD[0]), r#""e""#)), r#"{"expected":0}"#, "nobody to tell");
+    assert_eq!(world.ask(alice, &to(&quoted(OLD[0]), r#""e""#)), r#"{"expected":0}"#, "nobody to reach");
 }
 
 #[test]

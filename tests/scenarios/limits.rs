@@ -152,12 +152,12 @@ fn one_message_does_not_become_sixty_four_of_a_megabyte() {
         let ids: Vec<String> = (0..64).map(|number| format!("\"{number:04}AAAAAAAAAAAAAAAA\"")).collect();
         let big = format!("\"{}\"", "x".repeat(900_000));
         world.redis().take_published();
-        let answer = world.ask(client, &to(&format!("[{}]", ids.join(",")), &format!("\"e\",{big}")));
-        assert_eq!(answer, r#"{"error":"too_many"}"#);
+        let acked = world.ask(client, &to(&format!("[{}]", ids.join(",")), &format!("\"e\",{big}")));
+        assert_eq!(acked, r#"{"error":"too_many"}"#);
         assert_eq!(world.redis().take_published().len(), 0);
-        let answer = world.ask(client, &to(&format!("[{}]", ids[..5].join(",")), &format!("\"e\",{big}")));
-        assert_eq!(answer, TOO_MANY, "five of them are over 4 MiB");
-        let answer = world.ask(client, &to(&format!("[{}]", ids[..4].join(",")), &format!("\"e\",{big}")));
-        assert_eq!(answer, r#"{"expected":0}"#, "four of them fit");
+        let acked = world.ask(client, &to(&format!("[{}]", ids[..5].join(",")), &format!("\"e\",{big}")));
+        assert_eq!(acked, TOO_MANY, "five of them are over 4 MiB");
+        let acked = world.ask(client, &to(&format!("[{}]", ids[..4].join(",")), &format!("\"e\",{big}")));
+        assert_eq!(acked, r#"{"expected":0}"#, "four of them fit");
     }
 }

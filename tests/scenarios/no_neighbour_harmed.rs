@@ -1,4 +1,4 @@
-//! Whatever one client or backend sends, what another receives is what a stock client understands.
+//! A stock client understands every message it receives, whatever other clients and backends send.
 //!
 //! Seeded and grammar-aware: packets are written whole, then some are damaged. A failure names its seed and case.
 
@@ -254,7 +254,7 @@ impl Author {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// What a backend publishes.
+    /// A publication of a backend.
     fn payload(&mut self) -> Vec<u8> {
         self.is_sloppy = self.one_in(2);
         let mut fields = vec![format!("\"socketId\":{}", self.target())];
@@ -347,7 +347,7 @@ impl Street {
         (client, id)
     }
 
-    /// What the victim received, as its client understands it. Whatever it does not understand ends the test.
+    /// The victim's messages, as its client understands them. One that it does not understand ends the test.
     fn understand(&mut self, case: &str) -> Vec<Understood> {
         let received: Vec<Received> = self.world.received_all(self.victim);
         let understood = stock::understand(&received).unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -396,7 +396,7 @@ fn a_client_harms_nobody(seed: u64, nodes: usize, cases: usize) {
             let from = Json::Object(vec![("from".encode_utf16().collect(), text_of(&id))]);
             assert_eq!(packet.items.get(1), Some(&from), "{case}");
             assert_eq!((packet.kind, packet.namespace.as_str()), ('2', "/"), "{case}");
-            assert!(packet.ack.is_none_or(|id| id < 1 << 31), "only a question wants an answer: {case}");
+            assert!(packet.ack.is_none_or(|id| id < 1 << 31), "only a question wants an ack: {case}");
         }
         street.world.received_all(attacker);
     }
@@ -451,7 +451,7 @@ fn no_bytes_on_the_public_channel_harm_a_client() {
     }
 }
 
-/// What clients send must not break a backend's parser either: valid JSON, no deeper than a packet and its wrapping.
+/// Messages of clients must not break a backend's parser either: valid JSON, no deeper than a packet and its wrapping.
 #[test]
 fn no_bytes_of_a_client_harm_a_backend() {
     let seed = 4;

@@ -1,6 +1,6 @@
 //! Clients that do anything at any time: requests, bodies, WebSockets and ends, in every order a seed can think of.
 //!
-//! Whatever they do, every request is answered exactly once, and in the end nothing of them is left.
+//! Every request is answered exactly once, and in the end nothing of them is left.
 
 use moorline_core::{Config, DropCause};
 use moorline_tests::sim::{Conn, Seeded, Seeds, World};
@@ -27,7 +27,7 @@ const TEXTS: [&str; 16] = [
     "",
 ];
 
-/// What there is to do things with: sessions that live or once did, and connections that are open.
+/// Sessions that live or once did, and connections that are open.
 struct Crowd {
     world: World,
     random: Seeded,
@@ -145,7 +145,7 @@ fn every_request_is_answered_once_and_nothing_is_left() {
         for _ in 0..STEPS {
             crowd.step();
         }
-        // Whoever is still there falls silent.
+        // Everybody who is still there falls silent.
         crowd.world.fetch_late(false);
         crowd.world.advance(Duration::from_secs(200));
         let Crowd { world, polls, posts, sockets, .. } = crowd;

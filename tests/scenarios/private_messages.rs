@@ -13,8 +13,8 @@ fn a_message_reaches_the_id_with_the_sender_first() {
         let mut world = World::cluster(nodes);
         let (alice, alice_id) = world.client_with_id(0);
         let (bob, bob_id) = world.client_with_id(nodes - 1);
-        let answer = world.ask(alice, &to(&quoted(&bob_id), r#""hi",1,{"a":[null]},"é""#));
-        assert_eq!(answer, r#"{"expected":1}"#);
+        let acked = world.ask(alice, &to(&quoted(&bob_id), r#""hi",1,{"a":[null]},"é""#));
+        assert_eq!(acked, r#"{"expected":1}"#);
         assert_eq!(world.received(bob), [event_from(&alice_id, "hi", r#"1,{"a":[null]},"é""#)]);
         assert_eq!(world.received(alice), Vec::<String>::new());
     }

@@ -25,8 +25,8 @@ fn a_full_outbox_closes_its_own_session_during_a_broadcast() {
     world.stop_reading(slow_far);
     let mut expected = Vec::new();
     for number in 0..20 {
-        let answer = world.ask(alice, &to("\"r\"", &kilobyte(number)));
-        expected.push(answer);
+        let acked = world.ask(alice, &to("\"r\"", &kilobyte(number)));
+        expected.push(acked);
     }
     let nine = vec![r#"{"expected":4}"#; 9];
     let rest = vec![r#"{"expected":2}"#; 11];

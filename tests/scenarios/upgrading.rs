@@ -110,7 +110,7 @@ fn who_moves_while_the_node_drains_is_told_on_the_websocket() {
     let socket = world.upgrade(&sid);
     world.send(socket, "2probe");
     world.drain(0, Duration::ZERO);
-    assert_eq!(world.outcome(socket), None, "nothing is held that could tell it");
+    assert_eq!(world.outcome(socket), None, "no held request could say so");
     world.send(socket, "5");
     assert_eq!(world.outcome(socket), Some(Outcome::Closed(1012)));
     assert!(world.node(0).is_drained());

@@ -222,9 +222,9 @@ impl World {
         self.clients[client.0].has_pongs = false;
     }
 
-    // What a story looks at.
+    // For a story to look at.
 
-    /// What a client was sent since the last call, heartbeats left out; an attachment among it is a failure.
+    /// The messages to a client since the last call, heartbeats left out; an attachment among them is a failure.
     pub fn received(&mut self, client: Client) -> Vec<String> {
         self.received_all(client).into_iter().map(Received::into_text).collect()
     }

@@ -28,7 +28,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What a poll is answered with.
+    /// The packets that answer a poll.
     pub fn packets(packets: &[&str]) -> Outcome {
         Outcome::Packets(packets.iter().map(|packet| (*packet).into()).collect())
     }
@@ -70,7 +70,7 @@ pub(super) struct Connection {
     pub(super) role: Role,
     /// The client that drives it; without one a story does.
     pub(super) owner: Option<Client>,
-    /// What came on a WebSocket that a story drives.
+    /// The messages on a WebSocket that a story drives.
     pub(super) received: Vec<Received>,
     pub(super) outcome: Option<Outcome>,
     /// Whether the client's side dropped it.

@@ -21,7 +21,7 @@ pub(super) struct NodeSlot {
     pub(super) is_frozen: bool,
     /// Open connections and the latest request of each.
     pub(super) conns: BTreeMap<ConnId, Conn>,
-    /// Connections for which something waits. As in a shell, it is fetched when the node wants nothing else.
+    /// Connections whose outbox holds something. As in a shell, it is fetched when the node wants nothing else.
     pub(super) dirty: BTreeSet<ConnId>,
     /// Open WebSockets with a session of their own.
     sockets: BTreeSet<ConnId>,

@@ -19,7 +19,7 @@ const DELAY_MAX_MICROS: usize = 800;
 
 #[derive(Debug)]
 enum Command {
-    /// With the number of the wish, so that an answer to an earlier one is not taken for one to a later.
+    /// With the number of the intent, so that a confirmation of an earlier one is not taken for that of a later.
     Subscribe(String, u64),
     Unsubscribe(String),
     Publish(Publication),
@@ -27,7 +27,7 @@ enum Command {
     Ready,
 }
 
-/// Who listens on a channel.
+/// A listener on a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Subscriber {
     Node(usize),
@@ -38,7 +38,7 @@ enum Subscriber {
 #[derive(Debug)]
 enum Event {
     Arrives { node: usize, command: Command },
-    Confirms { node: usize, channel: String, wish: u64 },
+    Confirms { node: usize, channel: String, intent: u64 },
     Delivers { node: usize, event: BusEvent },
 }
 
@@ -58,7 +58,7 @@ struct Link {
     is_mute: bool,
     is_losing: bool,
     is_holding: bool,
-    /// Each channel wanted, with the number of the wish.
+    /// Each channel wanted, with the number of the intent.
     wanted: BTreeMap<String, u64>,
     unconfirmed: BTreeSet<String>,
     held: Vec<Command>,
@@ -72,9 +72,9 @@ pub struct Redis {
     subscribers: BTreeMap<String, BTreeSet<Subscriber>>,
     events: BTreeMap<(Time, u64), Event>,
     event_count: u64,
-    wish_count: u64,
+    intent_count: u64,
     busy_until: BTreeMap<(usize, Lane), Time>,
-    /// What was published, in order: channel, message, number of receivers and whether that number was wanted.
+    /// Everything published, in order: channel, message, number of receivers and whether that number was wanted.
     published: Vec<Published>,
     stream: Vec<String>,
 }
@@ -101,7 +101,7 @@ impl Redis {
             subscribers: BTreeMap::new(),
             events: BTreeMap::new(),
             event_count: 0,
-            wish_count: 0,
+            intent_count: 0,
             busy_until: BTreeMap::new(),
             published: Vec::new(),
             stream: Vec::new(),
@@ -110,13 +110,13 @@ impl Redis {
 
     /// A node wants a channel.
     pub fn subscribe(&mut self, now: Time, node: usize, channel: String) {
-        self.wish_count += 1;
-        let (wish, link) = (self.wish_count, &mut self.links[node]);
-        let earlier = link.wanted.insert(channel.clone(), wish);
+        self.intent_count += 1;
+        let (intent, link) = (self.intent_count, &mut self.links[node]);
+        let earlier = link.wanted.insert(channel.clone(), intent);
         assert_eq!(earlier, None, "node {node} subscribed twice to {channel}");
         link.unconfirmed.insert(channel.clone());
         if link.is_up {
-            self.send(now, node, Lane::SubscriberOut, Command::Subscribe(channel, wish));
+            self.send(now, node, Lane::SubscriberOut, Command::Subscribe(channel, intent));
         }
     }
 
@@ -174,8 +174,8 @@ impl Redis {
     pub fn restore(&mut self, now: Time, node: usize) {
         assert!(!self.links[node].is_up, "the link of node {node} is up");
         self.links[node].is_up = true;
-        for (channel, wish) in self.links[node].wanted.clone() {
-            self.send(now, node, Lane::SubscriberOut, Command::Subscribe(channel, wish));
+        for (channel, intent) in self.links[node].wanted.clone() {
+            self.send(now, node, Lane::SubscriberOut, Command::Subscribe(channel, intent));
         }
         self.send(now, node, Lane::SubscriberOut, Command::Ready);
     }
@@ -243,7 +243,7 @@ impl Redis {
             let (_, event) = self.events.pop_first()?;
             match event {
                 Event::Arrives { node, command } => self.arrive(now, node, command),
-                Event::Confirms { node, channel, wish } if self.is_current(node, &channel, wish) => {
+                Event::Confirms { node, channel, intent } if self.is_current(node, &channel, intent) => {
                     self.links[node].unconfirmed.remove(&channel);
                     return Some((node, BusEvent::Subscribed { channel }));
                 }
@@ -257,9 +257,9 @@ impl Redis {
         None
     }
 
-    /// Whether the node has not changed its mind since it made this wish.
-    fn is_current(&self, node: usize, channel: &str, wish: u64) -> bool {
-        self.links[node].wanted.get(channel) == Some(&wish)
+    /// Whether the node has not changed its mind since it stated this intent.
+    fn is_current(&self, node: usize, channel: &str, intent: u64) -> bool {
+        self.links[node].wanted.get(channel) == Some(&intent)
     }
 
     fn arrive(&mut self, now: Time, node: usize, command: Command) {
@@ -272,9 +272,9 @@ impl Redis {
 
     fn execute(&mut self, now: Time, node: usize, command: Command) {
         match command {
-            Command::Subscribe(channel, wish) => {
+            Command::Subscribe(channel, intent) => {
                 self.subscribers.entry(channel.clone()).or_default().insert(Subscriber::Node(node));
-                self.schedule(now, node, Lane::SubscriberBack, Event::Confirms { node, channel, wish });
+                self.schedule(now, node, Lane::SubscriberBack, Event::Confirms { node, channel, intent });
             }
             Command::Unsubscribe(channel) => {
                 let listeners = self.subscribers.entry(channel).or_default();

@@ -123,14 +123,14 @@ impl World {
         self.input_from(conn, |conn| Input::Closed { conn, reason: Reason::TransportClose });
     }
 
-    // What a story looks at.
+    // For a story to look at.
 
     /// How a request was answered, or how a WebSocket ended.
     pub fn outcome(&self, conn: Conn) -> Option<Outcome> {
         self.connections[conn.0].outcome.clone()
     }
 
-    /// What came on a WebSocket since the last look; binary messages start with `b`.
+    /// The messages on a WebSocket since the last look; binary messages start with `b`.
     pub fn messages(&mut self, conn: Conn) -> Vec<String> {
         let received = std::mem::take(&mut self.connections[conn.0].received);
         received.iter().map(Received::to_string).collect()

@@ -1,7 +1,7 @@
-//! What a stock client demands of what it is sent: its parser's rules, written again and without our codec.
+//! The demands of a stock client on messages to it: its parser's rules, written again and without our codec.
 //!
-//! The reference is the decoder of `socket.io-parser` with JavaScript's `JSON.parse`: of two equal keys the last counts,
-//! lone surrogates and numbers of any size are fine. Where clients in other languages demand more, so does this.
+//! The reference is the decoder of `socket.io-parser` with JavaScript's `JSON.parse`: of two equal keys the last
+//! counts, lone surrogates and numbers of any size are fine. Where clients in other languages demand more, so does this.
 
 use super::client::Received;
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub struct Understood {
     pub namespace: String,
     /// The acknowledgement's id.
     pub ack: Option<u64>,
-    /// What was in the array.
+    /// The items of the array.
     pub items: Vec<Json>,
     /// How many attachments came with it.
     pub attachments: usize,
@@ -42,7 +42,7 @@ pub struct Understood {
 /// Reads what a client was sent as a stock client does.
 ///
 /// # Errors
-/// What would end the client's connection, in words.
+/// The reason for which the client would close its connection, in words.
 pub fn understand(received: &[Received]) -> Result<Vec<Understood>, String> {
     let mut understood = Vec::new();
     let mut rest = received.iter();
@@ -134,7 +134,7 @@ fn check_placeholders(json: &Json, attachments: usize) -> Result<(), String> {
 /// Parses JSON by the letter of RFC 8259, nested at most `depth_max` deep.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The first thing that is wrong with it.
 pub fn parse(text: &str, depth_max: usize) -> Result<Json, String> {
     let mut parser = Parser { text, at: 0, depth_max };
     let json = parser.value(1)?;

@@ -25,12 +25,12 @@ pub struct World {
     pub(super) clients: Vec<Record>,
     pub(super) travel: Travel,
     random: Seeded,
-    /// What clients are about to do, and whether they are at it.
+    /// Actions that clients are about to take, and whether they are at it.
     pub(super) actions: VecDeque<(Client, Action)>,
     pub(super) is_acting: bool,
     /// Whether they are slow to do it.
     pub(super) is_dawdling: bool,
-    /// Whether what waits for clients stays where it is for the time being.
+    /// Whether frames for clients stay in their outboxes for the time being.
     pub(super) is_lazy: bool,
     pub(super) trace: Option<String>,
 }
@@ -110,7 +110,7 @@ impl World {
         self.carry_out(node);
     }
 
-    // What a story looks at.
+    // For a story to look at.
 
     /// The time.
     pub fn now(&self) -> Time {
@@ -127,7 +127,7 @@ impl World {
         self.slots[node].node.as_ref().expect("the node runs")
     }
 
-    /// What a node counted.
+    /// The counters of a node.
     pub fn stats(&self, node: usize) -> &Stats {
         self.node(node).stats()
     }
@@ -144,7 +144,7 @@ impl World {
         assert_eq!(self.node(node).gauges(), empty, "something is left on node {node}");
     }
 
-    /// From now on, what waits for clients is fetched late: when this is called again with `false`.
+    /// From now on frames for clients are fetched late: when this is called again with `false`.
     pub fn fetch_late(&mut self, is_lazy: bool) {
         self.is_lazy = is_lazy;
         (0..self.slots.len()).for_each(|node| self.carry_out(node));
@@ -156,12 +156,12 @@ impl World {
         self.trace = Some(String::new());
     }
 
-    /// What was recorded.
+    /// Everything recorded so far.
     pub fn trace(&self) -> &str {
         self.trace.as_deref().unwrap_or_default()
     }
 
-    // What happens to nodes and links.
+    // Inputs, links and nodes.
 
     /// Something happens to a node.
     pub fn input(&mut self, node: usize, input: Input<'_>) {
