@@ -183,7 +183,7 @@ impl Chaos {
         let Some(who) = self.somebody() else { return };
         let client = self.ledger.people[who].client;
         if self.one_in(2) {
-            self.world.start_client_post(client);
+            self.world.begin_post(client);
         } else {
             self.world.finish_post(client);
         }

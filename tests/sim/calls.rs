@@ -78,7 +78,7 @@ impl World {
             (Upgrade::Moved, Some(websocket), _) => send(self, websocket),
             (_, _, Some(post)) => send(self, post),
             _ => {
-                self.start_client_post(client);
+                self.begin_post(client);
                 if let Some(post) = self.clients[client.0].post {
                     send(self, post);
                     self.finish_post(client);
@@ -88,7 +88,7 @@ impl World {
     }
 
     /// A client that polls begins a POST: what it says from now on is in there, until [`World::finish_post`].
-    pub fn start_client_post(&mut self, client: Client) {
+    pub fn begin_post(&mut self, client: Client) {
         let record = &self.clients[client.0];
         if let (Some(sid), None) = (record.sid.clone(), record.post)
             && record.upgrade != Upgrade::Moved
