@@ -1,4 +1,4 @@
-//! What the stories about backends share: a cluster whose nodes write a stream, and the form of its entries.
+//! Shared by the stories about backends: a cluster whose nodes write a stream, and the form of its entries.
 
 use moorline_core::Config;
 use moorline_tests::sim::{Client, World};
@@ -20,7 +20,7 @@ pub(crate) fn client(world: &mut World, node: usize) -> (Client, String) {
     client
 }
 
-/// What came onto the stream since the last look.
+/// The entries on the stream since the last look.
 pub(crate) fn stream(world: &mut World) -> Vec<String> {
     world.settle();
     world.redis().take_stream()

@@ -1,6 +1,6 @@
-//! What breaks the protocol closes its own session, is counted by kind, and touches nobody else.
+//! A packet that breaks the protocol closes its own session, is counted by its cause, and touches nobody else.
 
-use moorline_core::Config;
+use moorline_core::{Config, DropCause};
 use moorline_protocol::Reason;
 use moorline_tests::sim::{Client, World};
 use proptest::prelude::*;
@@ -9,103 +9,109 @@ fn with_admin(config: &mut Config) {
     config.namespaces = vec!["/".into(), "/admin".into()];
 }
 
-/// Says `text` on a session in `/` beside a bystander; the session must end, counted as `kind`.
-fn assert_closes(world: &mut World, bystander: Client, text: &str, kind: &str) {
+/// Says `text` on a session in `/` beside a bystander; the session must end, counted as `cause`.
+fn assert_closes(world: &mut World, bystander: Client, text: &str, cause: DropCause) {
     let client = world.client(0);
-    let before = world.drops(0, kind);
+    let before = world.drops(0, cause);
     world.say(client, text);
     let ending = world.ending(client).unwrap_or_else(|| panic!("{text:.60} closes"));
     assert_eq!((ending.reason, ending.code), (Reason::ParseError, 1002), "{text:.60}");
-    assert_eq!(world.heard(client), Vec::<String>::new(), "nothing is said to it");
-    assert_eq!(world.drops(0, kind), before + 1, "{text:.60} is counted as {kind}");
+    assert_eq!(world.received(client), Vec::<String>::new(), "nothing is said to it");
+    assert_eq!(world.drops(0, cause), before + 1, "{text:.60} is counted as {cause:?}");
     assert!(world.is_open(bystander));
 }
 
 #[test]
 fn each_kind_of_malformed_packet_closes_and_is_counted() {
-    let mut world = World::alone_with(1, with_admin);
-    let bystander = world.client(0);
-    let deep = format!(r#"42["a",{}{}]"#, "[".repeat(64), "]".repeat(64));
-    let long_namespace = format!("40/{}", "x".repeat(128));
-    for (text, kind) in [
-        ("", "empty"),
-        ("4", "empty"),
-        ("7", "unknown_type"),
-        ("é", "unknown_type"),
-        ("b4AQID", "unknown_type"),
-        ("48", "unknown_type"),
-        ("4é", "unknown_type"),
-        ("0{}", "unexpected_packet"),
-        ("2", "unexpected_packet"),
-        ("2probe", "unexpected_packet"),
-        ("5", "unexpected_packet"),
-        ("6", "unexpected_packet"),
-        (r#"44{"message":"x"}"#, "unexpected_packet"),
-        ("40", "unexpected_connect"),
-        ("40[]", "bad_payload"),
-        ("407", "bad_payload"),
-        ("40{", "bad_json"),
-        (r#"40/admin,{"a":}"#, "bad_json"),
-        (&long_namespace, "long_namespace"),
-        ("41{}", "bad_payload"),
-        ("42", "bad_payload"),
-        ("42{}", "bad_payload"),
-        (r#"42"a""#, "bad_payload"),
-        ("42[", "bad_json"),
-        ("42[]", "bad_event_name"),
-        (r#"42["a""#, "bad_json"),
-        (r#"42["a"]x"#, "bad_json"),
-        (r#"42["a",]"#, "bad_json"),
-        ("42[\"a\n\"]", "bad_json"),
-        (r#"42["\ud800"]"#, "bad_event_name"),
-        ("42[null]", "bad_event_name"),
-        ("42[true]", "bad_event_name"),
-        (r#"42[{"a":1}]"#, "bad_event_name"),
-        (r#"42[["a"]]"#, "bad_event_name"),
-        (&deep, "deep_json"),
-        (r#"429007199254740992["a"]"#, "bad_ack_id"),
-        ("43[]", "bad_payload"),
-        ("431", "bad_payload"),
-        (r#"45["a"]"#, "bad_attachments"),
-        (r#"45-["a"]"#, "bad_attachments"),
-        (r#"4599999999999-["a"]"#, "bad_attachments"),
-    ] {
-        assert_closes(&mut world, bystander, text, kind);
+    for mut world in World::each_way(|| World::alone_with(1, with_admin)) {
+        let bystander = world.client(0);
+        let deep = format!(r#"42["a",{}{}]"#, "[".repeat(64), "]".repeat(64));
+        let long_namespace = format!("40/{}", "x".repeat(128));
+        for (text, cause) in [
+            ("", DropCause::Empty),
+            ("4", DropCause::Empty),
+            ("7", DropCause::UnknownType),
+            ("é", DropCause::UnknownType),
+            ("b4AQID", DropCause::UnknownType),
+            ("48", DropCause::UnknownType),
+            ("4é", DropCause::UnknownType),
+            ("0{}", DropCause::UnexpectedPacket),
+            ("2", DropCause::UnexpectedPacket),
+            ("2probe", DropCause::UnexpectedPacket),
+            ("5", DropCause::UnexpectedPacket),
+            ("6", DropCause::UnexpectedPacket),
+            (r#"44{"message":"x"}"#, DropCause::UnexpectedPacket),
+            ("40", DropCause::UnexpectedConnect),
+            ("40[]", DropCause::BadPayload),
+            ("407", DropCause::BadPayload),
+            ("40{", DropCause::BadJson),
+            (r#"40/admin,{"a":}"#, DropCause::BadJson),
+            (&long_namespace, DropCause::LongNamespace),
+            ("41{}", DropCause::BadPayload),
+            ("42", DropCause::BadPayload),
+            ("42{}", DropCause::BadPayload),
+            (r#"42"a""#, DropCause::BadPayload),
+            ("42[", DropCause::BadJson),
+            ("42[]", DropCause::BadEventName),
+            (r#"42["a""#, DropCause::BadJson),
+            (r#"42["a"]x"#, DropCause::BadJson),
+            (r#"42["a",]"#, DropCause::BadJson),
+            ("42[\"a\n\"]", DropCause::BadJson),
+            (r#"42["\ud800"]"#, DropCause::BadEventName),
+            ("42[null]", DropCause::BadEventName),
+            ("42[true]", DropCause::BadEventName),
+            (r#"42[{"a":1}]"#, DropCause::BadEventName),
+            (r#"42[["a"]]"#, DropCause::BadEventName),
+            (&deep, DropCause::DeepJson),
+            (r#"429007199254740992["a"]"#, DropCause::BadAckId),
+            ("43[]", DropCause::BadPayload),
+            ("431", DropCause::BadPayload),
+            (r#"45["a"]"#, DropCause::BadAttachments),
+            (r#"45-["a"]"#, DropCause::BadAttachments),
+            (r#"4599999999999-["a"]"#, DropCause::BadAttachments),
+        ] {
+            assert_closes(&mut world, bystander, text, cause);
+        }
     }
 }
 
 #[test]
 fn packets_to_a_namespace_that_was_not_joined_close() {
-    let mut world = World::alone_with(1, with_admin);
-    let bystander = world.client(0);
-    for text in [r#"42/admin,["a"]"#, "41/admin", "43/admin,1[]", r#"42/random,["a"]"#, "41/random,"] {
-        assert_closes(&mut world, bystander, text, "not_connected");
+    for mut world in World::each_way(|| World::alone_with(1, with_admin)) {
+        let bystander = world.client(0);
+        for text in [r#"42/admin,["a"]"#, "41/admin", "43/admin,1[]", r#"42/random,["a"]"#, "41/random,"] {
+            assert_closes(&mut world, bystander, text, DropCause::NotConnected);
+        }
+        let early = world.open(0);
+        world.say(early, r#"42["a"]"#);
+        assert!(!world.is_open(early), "an event before CONNECT closes too");
     }
-    let early = world.open(0);
-    world.say(early, r#"42["a"]"#);
-    assert!(!world.is_open(early), "an event before CONNECT closes too");
 }
 
 #[test]
 fn reserved_event_names_close_however_they_are_spelled() {
-    let mut world = World::alone();
-    let bystander = world.client(0);
-    for name in ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"] {
-        assert_closes(&mut world, bystander, &format!(r#"42["{name}",1]"#), "reserved_event");
-        assert_closes(&mut world, bystander, &format!(r#"421["{name}"]"#), "reserved_event");
+    for mut world in World::each_way(World::alone) {
+        let bystander = world.client(0);
+        for name in
+            ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]
+        {
+            assert_closes(&mut world, bystander, &format!(r#"42["{name}",1]"#), DropCause::ReservedEvent);
+            assert_closes(&mut world, bystander, &format!(r#"421["{name}"]"#), DropCause::ReservedEvent);
+        }
+        assert_closes(&mut world, bystander, r#"42["\u0063onnect"]"#, DropCause::ReservedEvent);
+        assert_closes(&mut world, bystander, r#"42[ "dis\u0063onnect" ]"#, DropCause::ReservedEvent);
     }
-    assert_closes(&mut world, bystander, r#"42["\u0063onnect"]"#, "reserved_event");
-    assert_closes(&mut world, bystander, r#"42[ "dis\u0063onnect" ]"#, "reserved_event");
 }
 
 #[test]
 fn binary_messages_close() {
-    let mut world = World::alone();
-    let (client, bystander) = (world.client(0), world.client(0));
-    world.say_binary(client, &[1, 2, 3]);
-    assert_eq!(world.ending(client).unwrap().reason, Reason::ParseError);
-    assert_eq!(world.drops(0, "unexpected_binary"), 1);
-    assert!(world.is_open(bystander));
+    for mut world in World::each_way(World::alone) {
+        let (client, bystander) = (world.client(0), world.client(0));
+        world.say_binary(client, &[1, 2, 3]);
+        assert_eq!(world.ending(client).unwrap().reason, Reason::ParseError);
+        assert_eq!(world.drops(0, DropCause::UnexpectedBinary), 1);
+        assert!(world.is_open(bystander));
+    }
 }
 
 #[test]
@@ -120,24 +126,26 @@ fn a_close_packet_ends_the_session_in_order() {
 }
 
 #[test]
-fn answers_nobody_asked_for_are_counted_and_ignored() {
-    let mut world = World::alone();
-    let client = world.client(0);
-    world.say(client, r#"437["x"]"#);
-    assert!(world.is_open(client));
-    assert_eq!(world.drops(0, "unknown_ack"), 1);
+fn acks_nobody_asked_for_are_counted_and_ignored() {
+    for mut world in World::each_way(World::alone) {
+        let client = world.client(0);
+        world.say(client, r#"437["x"]"#);
+        assert!(world.is_open(client));
+        assert_eq!(world.drops(0, DropCause::UnknownAck), 1);
+    }
 }
 
 #[test]
 fn what_comes_after_the_end_is_ignored() {
-    let mut world = World::alone();
-    let (client, other) = (world.client(0), world.client(0));
-    world.say(client, "7");
-    let successor = world.client(0);
-    world.say(client, r#"42["@whoami"]"#);
-    world.leave(client);
-    assert!(world.is_open(other) && world.is_open(successor), "its slot belongs to somebody else");
-    assert_eq!(world.heard(successor), Vec::<String>::new());
+    for mut world in World::each_way(World::alone) {
+        let (client, other) = (world.client(0), world.client(0));
+        world.say(client, "7");
+        let successor = world.client(0);
+        world.say(client, r#"42["@whoami"]"#);
+        world.leave(client);
+        assert!(world.is_open(other) && world.is_open(successor), "its slot belongs to somebody else");
+        assert_eq!(world.received(successor), Vec::<String>::new());
+    }
 }
 
 /// Texts near the grammar: pieces of real packets in any order.
@@ -199,7 +207,7 @@ proptest! {
             }
         }
         prop_assert!(world.is_open(bystander));
-        prop_assert_eq!(world.heard(bystander), Vec::<String>::new());
+        prop_assert_eq!(world.received(bystander), Vec::<String>::new());
         world.join(bystander, "still");
         if world.is_open(client) {
             world.leave(client);

@@ -6,7 +6,7 @@ use moorline_client_core::{
     Channel, Client, Emission, Input, Options, Output, SocketIndex, Time, TransportKind,
 };
 use moorline_core::RequestError;
-use moorline_tests::sim::{Conn, Desk, Outcome, Seeded};
+use moorline_tests::sim::{Conn, Outcome, Seeded, World};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -62,8 +62,8 @@ impl Tab {
     }
 
     /// Carries one thing up or down, of any channel; whether there was one.
-    pub(crate) fn carry_one(&mut self, desk: &mut Desk, random: &mut Seeded) -> bool {
-        self.fetch(desk);
+    pub(crate) fn carry_one(&mut self, world: &mut World, random: &mut Seeded) -> bool {
+        self.fetch(world);
         let queues = self.up.len() + self.down.len();
         if queues == 0 {
             return false;
@@ -71,14 +71,14 @@ impl Tab {
         let at = random.below(queues);
         if let Some(channel) = self.up.keys().nth(at).copied() {
             let output = pop(&mut self.up, channel);
-            self.do_one(desk, output);
+            self.do_one(world, output);
         } else {
             let channel = *self.down.keys().nth(at - self.up.len()).expect("a queue");
             let input = pop(&mut self.down, channel);
             self.client.handle(self.now(), input);
             self.take_outputs();
         }
-        self.fetch(desk);
+        self.fetch(world);
         true
     }
 
@@ -147,41 +147,41 @@ impl Tab {
         }
     }
 
-    fn do_one(&mut self, desk: &mut Desk, output: Output) {
+    fn do_one(&mut self, world: &mut World, output: Output) {
         match output {
             Output::Open(channel, url) => {
                 let conn = match self.ask(&url) {
-                    Some(sid) => desk.upgrade(&sid),
-                    None => desk.open_websocket(),
+                    Some(sid) => world.upgrade(&sid),
+                    None => world.open_websocket(0),
                 };
                 self.carriers.insert(channel, Carrier::WebSocket(conn));
                 self.down.entry(channel).or_default().push_back(Input::Opened(channel));
             }
             Output::Get(channel, url) => {
                 let conn = match self.ask(&url) {
-                    Some(sid) => desk.poll(&sid),
-                    None => desk.ask_for_polling(),
+                    Some(sid) => world.poll(&sid),
+                    None => world.ask_for_polling(0),
                 };
                 self.carriers.insert(channel, Carrier::Request(conn));
             }
             Output::Post(channel, url, body) => {
-                let conn = desk.start_post(&self.ask(&url).expect("a POST is of a session"));
+                let conn = world.start_post(&self.ask(&url).expect("a POST is of a session"));
                 self.carriers.insert(channel, Carrier::Request(conn));
-                desk.say_body(conn, &body);
+                world.send_body(conn, &body);
             }
             Output::Send(channel, frame) => {
                 let Some(Carrier::WebSocket(conn)) = self.carriers.get(&channel) else { return };
                 match std::str::from_utf8(frame.as_packet()) {
-                    Ok(text) if !frame.is_binary() => desk.say(*conn, text),
-                    _ => desk.say_binary(*conn, frame.as_packet()),
+                    Ok(text) if !frame.is_binary() => world.send(*conn, text),
+                    _ => world.send_binary(*conn, frame.as_packet()),
                 }
             }
             Output::Close(channel) | Output::Abort(channel) => {
                 if let Some(Carrier::WebSocket(conn) | Carrier::Request(conn)) =
                     self.carriers.remove(&channel)
-                    && desk.outcome(conn).is_none()
+                    && world.outcome(conn).is_none()
                 {
-                    desk.drop_connection(conn);
+                    world.drop_connection(conn);
                 }
                 self.down.remove(&channel);
             }
@@ -200,12 +200,12 @@ impl Tab {
     }
 
     /// Fetches what the node said on each channel.
-    fn fetch(&mut self, desk: &mut Desk) {
+    fn fetch(&mut self, world: &mut World) {
         for (channel, carrier) in self.carriers.clone() {
             let queue = self.down.entry(channel).or_default();
             let (Carrier::WebSocket(conn) | Carrier::Request(conn)) = carrier;
-            queue.extend(desk.heard(conn).iter().map(|text| message(channel, text)));
-            if let Some(outcome) = desk.outcome(conn) {
+            queue.extend(world.messages(conn).iter().map(|text| message(channel, text)));
+            if let Some(outcome) = world.outcome(conn) {
                 queue.push_back(end(channel, outcome));
                 self.carriers.remove(&channel);
             }
@@ -235,6 +235,7 @@ fn message(channel: Channel, text: &str) -> Input {
 fn end(channel: Channel, outcome: Outcome) -> Input {
     let (status, body) = match outcome {
         Outcome::Closed(code) => return Input::Closed { channel, code, reason: String::new() },
+        Outcome::Lost => return Input::Failed(channel),
         Outcome::Packets(packets) => (200, packets.join("\x1e")),
         Outcome::Taken => (200, "ok".into()),
         Outcome::Refused(RequestError::Overloaded) => (503, String::new()),

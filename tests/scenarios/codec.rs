@@ -65,7 +65,7 @@ fn inner(frame: &Frame) -> &str {
     }
 }
 
-/// What a packet without attachments is sent with.
+/// The envelope of a packet without attachments.
 fn plain(namespace: &str, ack: Option<u64>) -> packet::Envelope<'_> {
     packet::Envelope { namespace, ack, attachments: 0 }
 }

@@ -1,6 +1,6 @@
 //! Equal inputs, equal times and equal seeds give equal outputs, byte for byte.
 
-use moorline_tests::sim::{Client, Seeded, World, to};
+use moorline_tests::sim::{Client, Seeded, Travel, World, to};
 use std::time::Duration;
 
 /// A busy life of three nodes, written down: everything the nodes did.
@@ -11,7 +11,7 @@ fn life(world_seed: u64, script_seed: u64) -> String {
     let mut clients: Vec<(Client, String)> = Vec::new();
     for _ in 0..1500 {
         match random.below(12) {
-            0..2 => clients.push(world.client_with_id(random.below(3))),
+            0..2 => clients.push(world.client_by(Travel::ALL[random.below(3)], random.below(3))),
             2 if clients.len() > 5 => world.leave(clients.swap_remove(random.below(clients.len())).0),
             3 => world.advance(Duration::from_millis(random.below(500) as u64)),
             4 => _ = world.publish("socket", br#"{"socketId":["r1","r2"],"event":"news","response":1}"#),

@@ -9,7 +9,7 @@ use moorline_protocol::Reason;
 use moorline_tests::sim::Seeded;
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-/// What the hooks saw, and what the last question brought.
+/// Notes of the hooks' calls and of the acks the last question brought.
 type Diary = Rc<RefCell<Vec<String>>>;
 
 /// Lets in whoever has an auth payload, says hello to everyone in the room, and does what events ask.
@@ -108,7 +108,7 @@ struct House {
     diary: Diary,
     now: Time,
     conns: u32,
-    heard: Vec<Vec<String>>,
+    received: Vec<Vec<String>>,
     closed: Vec<Option<u16>>,
 }
 
@@ -118,20 +118,20 @@ impl House {
         let config = Config { namespaces: vec!["/".into(), "/two".into()], ..Config::default() };
         let host = Host { diary: diary.clone() };
         let node = Node::new(config, host, Box::new(Seeded::new(1)), Time::ZERO);
-        House { node, diary, now: Time::ZERO, conns: 0, heard: Vec::new(), closed: Vec::new() }
+        House { node, diary, now: Time::ZERO, conns: 0, received: Vec::new(), closed: Vec::new() }
     }
 
     fn open(&mut self, dialect: Dialect) -> u32 {
-        self.heard.push(Vec::new());
+        self.received.push(Vec::new());
         self.closed.push(None);
         self.conns += 1;
         let conn = ConnId { slot: self.conns - 1, generation: 0 };
-        self.tell(Input::Open { conn, transport: TransportKind::WebSocket, dialect });
+        self.input(Input::Open { conn, transport: TransportKind::WebSocket, dialect });
         self.take(conn.slot);
         conn.slot
     }
 
-    /// A client that was let in; what it heard of that is forgotten.
+    /// A client that was let in; what it received of that is forgotten.
     fn guest(&mut self) -> u32 {
         let conn = self.open(Dialect::SocketIo);
         self.say(conn, "40{}");
@@ -140,10 +140,10 @@ impl House {
     }
 
     fn say(&mut self, slot: u32, text: &str) {
-        self.tell(Input::Text { conn: ConnId { slot, generation: 0 }, text });
+        self.input(Input::Text { conn: ConnId { slot, generation: 0 }, text });
     }
 
-    fn tell(&mut self, input: Input<'_>) {
+    fn input(&mut self, input: Input<'_>) {
         self.node.handle(self.now, input);
         self.carry_out();
     }
@@ -157,8 +157,9 @@ impl House {
             };
             let mut frames = Vec::new();
             while self.node.pull(conn, 1 << 16, &mut frames) {}
-            let heard = &mut self.heard[conn.slot as usize];
-            heard.extend(frames.iter().map(|frame| String::from_utf8_lossy(frame.as_packet()).into_owned()));
+            let received = &mut self.received[conn.slot as usize];
+            received
+                .extend(frames.iter().map(|frame| String::from_utf8_lossy(frame.as_packet()).into_owned()));
             if let Some(reason) = reason {
                 self.closed[conn.slot as usize] = Some(close_code(reason));
                 self.node.handle(self.now, Input::Closed { conn, reason });
@@ -167,7 +168,7 @@ impl House {
     }
 
     fn take(&mut self, slot: u32) -> Vec<String> {
-        std::mem::take(&mut self.heard[slot as usize])
+        std::mem::take(&mut self.received[slot as usize])
     }
 
     fn diary(&self) -> Vec<String> {
@@ -176,14 +177,14 @@ impl House {
 }
 
 #[test]
-fn a_client_hears_nothing_before_it_is_let_in_and_everything_after() {
+fn a_client_receives_nothing_before_it_is_let_in_and_everything_after() {
     let mut house = House::new();
     let first = house.guest();
     let second = house.open(Dialect::SocketIo);
     house.say(second, "40{}");
-    let heard = house.take(second);
-    let id = heard[0].strip_prefix(r#"40{"sid":""#).and_then(|rest| rest.strip_suffix(r#""}"#)).unwrap();
-    assert_eq!(heard[1..], [format!(r#"42["came","{id}"]"#)], "its own knock it did not hear");
+    let received = house.take(second);
+    let id = received[0].strip_prefix(r#"40{"sid":""#).and_then(|rest| rest.strip_suffix(r#""}"#)).unwrap();
+    assert_eq!(received[1..], [format!(r#"42["came","{id}"]"#)], "its own knock it did not receive");
     let expected = [format!(r#"42["knocked","{id}"]"#), format!(r#"42["came","{id}"]"#)];
     assert_eq!(house.take(first), expected);
     assert_eq!(house.diary(), ["connected /", "connected /"]);
@@ -213,12 +214,13 @@ fn who_is_asked_to_leave_goes_when_the_hook_has_returned_and_the_session_stays()
     assert_eq!(house.diary(), ["disconnect / server namespace disconnect"]);
     assert_eq!((house.node.gauges().sockets, house.closed[0]), (1, None));
     house.say(guest, r#"42/two,["say"]"#);
-    house.tell(Input::Closed { conn: ConnId { slot: guest, generation: 0 }, reason: Reason::TransportClose });
+    house
+        .input(Input::Closed { conn: ConnId { slot: guest, generation: 0 }, reason: Reason::TransportClose });
     assert_eq!(house.diary(), ["disconnect /two transport close"]);
 }
 
 #[test]
-fn an_application_asks_clients_and_hands_their_answers_on() {
+fn an_application_asks_clients_and_hands_their_acks_on() {
     let mut house = House::new();
     let (asker, other, silent) = (house.guest(), house.guest(), house.guest());
     [asker, other, silent].iter().for_each(|conn| drop(house.take(*conn)));
@@ -255,7 +257,7 @@ fn a_session_of_engine_io_alone_needs_no_connect_and_is_spoken_to_by_its_id() {
     let mut house = House::new();
     let conn = house.open(Dialect::EngineIo);
     house.say(conn, "4 anything [");
-    house.tell(Input::Binary { conn: ConnId { slot: conn, generation: 0 }, bytes: b"raw" });
+    house.input(Input::Binary { conn: ConnId { slot: conn, generation: 0 }, bytes: b"raw" });
     assert_eq!(house.take(conn), ["4 anything [", "raw"]);
     house.now = house.now + Duration::from_secs(24);
     while house.node.handle_timeout(house.now, 10) {}

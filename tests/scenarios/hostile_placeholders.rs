@@ -1,8 +1,8 @@
 //! Placeholders and look-alikes meant to hurt: what a small packet may become, and what others may take it for.
 
-use moorline_core::Config;
+use moorline_core::{Config, DropCause};
 use moorline_protocol::json;
-use moorline_tests::sim::{Client, Heard, World, stock, to_binary};
+use moorline_tests::sim::{Client, Received, World, stock, to_binary};
 
 const HOLE: &str = r#"{"_placeholder":true,"num":0}"#;
 
@@ -29,12 +29,12 @@ fn an_attachment_pointed_at_twice_closes_so_that_no_small_packet_becomes_a_huge_
     let holes = vec![HOLE; 1_000].join(",");
     world.say_all(client, &format!(r#"451-["e",[{holes}]]"#), &[&[7; 100_000]]);
     assert!(!world.is_open(client));
-    assert_eq!(world.drops(0, "bad_placeholder"), 1);
+    assert_eq!(world.drops(0, DropCause::BadPlaceholder), 1);
     let bytes: usize = stream(&mut world).iter().map(String::len).sum();
     assert!(bytes < 1_000, "the disconnect and nothing else: {bytes} bytes");
     let (bystander, _) = world.client_with_id(0);
     world.say_all(bystander, &format!(r#"461-7[{HOLE},{HOLE}]"#), &[b"x"]);
-    assert!(!world.is_open(bystander), "answers are held to it, too");
+    assert!(!world.is_open(bystander), "acks are held to it, too");
 }
 
 /// A JSON library may keep a key for itself that turns a string into JSON, past every check made before.
@@ -62,8 +62,11 @@ fn a_cut_emoji_beside_an_attachment_passes() {
     stream(&mut world);
     let args = format!(r#"["\ud83d",{HOLE}]"#);
     world.say_all(alice, &to_binary(1, &bob_id, &format!("\"e\",{args}")), &[b"x"]);
-    let heard = world.heard_all(bob);
-    assert!(matches!(&heard[0], Heard::Text(packet) if packet.ends_with(&format!("{args}]"))), "{heard:?}");
+    let received = world.received_all(bob);
+    assert!(
+        matches!(&received[0], Received::Text(packet) if packet.ends_with(&format!("{args}]"))),
+        "{received:?}"
+    );
     world.say_all(alice, &format!(r#"451-["e",{args}]"#), &[b"x"]);
     let entries = stream(&mut world);
     assert!(entries[0].contains(r#""args":[["\ud83d",{"$binary":"eA=="}]]"#), "{entries:?}");
@@ -78,8 +81,8 @@ fn arguments_with_binary_data_keep_their_order_and_digits() {
     assert!(entries[0].contains(&format!(r#"{{{rest},"b":{{"$binary":"eA=="}}}}"#)), "{entries:?}");
     let message = format!(r#"{{"socketId":"{id}","event":"e","args":[{{{rest}}},{{"$binary":"eA=="}}]}}"#);
     world.publish("socket", message.as_bytes());
-    let packet = Heard::Text(format!(r#"451-["e",{{{rest}}},{HOLE}]"#));
-    assert_eq!(world.heard_all(client), [packet, Heard::Binary(b"x".to_vec())]);
+    let packet = Received::Text(format!(r#"451-["e",{{{rest}}},{HOLE}]"#));
+    assert_eq!(world.received_all(client), [packet, Received::Binary(b"x".to_vec())]);
 }
 
 /// Clients differ on what counts as true and on which of two equal keys counts.
@@ -99,7 +102,7 @@ fn what_any_client_takes_for_a_placeholder_must_fit() {
         let alice = world.client(0);
         let (bob, bob_id) = world.client_with_id(0);
         world.say_all(alice, &to_binary(2, &bob_id, &format!("\"e\",{arg}")), &[b"x", b"y"]);
-        assert_eq!(world.heard_all(bob), [], "{arg}");
+        assert_eq!(world.received_all(bob), [], "{arg}");
         assert!(!world.is_open(alice), "{arg}");
     }
 }
@@ -111,5 +114,5 @@ fn a_text_that_happens_to_have_that_key_passes() {
     let (bob, bob_id) = world.client_with_id(0);
     let args = format!(r#"{{"_placeholder":"Your name"}},{HOLE}"#);
     world.say_all(alice, &to_binary(1, &bob_id, &format!("\"e\",{args}")), &[b"x"]);
-    assert_eq!(world.heard_all(bob).len(), 2);
+    assert_eq!(world.received_all(bob).len(), 2);
 }

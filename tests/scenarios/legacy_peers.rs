@@ -1,7 +1,7 @@
 //! Servers of the old design in the same cluster: what goes out to them on the public channel, and what never does.
 
-use moorline_core::Config;
-use moorline_tests::sim::{Client, World, heard_from, to, to_binary};
+use moorline_core::{Config, DropCause};
+use moorline_tests::sim::{Client, World, event_from, to, to_binary};
 use std::time::Duration;
 
 /// Sockets of an old server; the last two share the first characters, as those of one process may.
@@ -11,7 +11,7 @@ fn with_peers(config: &mut Config) {
     config.has_legacy_peers = true;
 }
 
-/// Nodes beside one old server, which hears the public channel.
+/// Nodes beside one old server, which receives the public channel.
 fn cluster(nodes: usize) -> World {
     let mut world = World::cluster_with(1, nodes, with_peers);
     world.redis().add_onlooker("socket");
@@ -22,7 +22,7 @@ fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-/// What was published on the public channel since the last look.
+/// Everything published on the public channel since the last look.
 fn public(world: &mut World) -> Vec<String> {
     world.settle();
     let published = world.redis().take_published();
@@ -77,7 +77,7 @@ fn the_sender_is_told_that_nobody_it_knows_of_was_reached() {
     let alice = world.client(0);
     assert_eq!(world.ask(alice, &to(&quoted(OLD[0]), r#""e""#)), r#"{"expected":0}"#);
     assert_eq!(public(&mut world).len(), 1);
-    assert_eq!(world.drops(0, "unknown_target"), 1);
+    assert_eq!(world.drops(0, DropCause::UnknownTarget), 1);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn off_unless_configured() {
     assert_eq!(public(&mut world), Vec::<String>::new());
     let mut world = World::alone_with(1, with_peers);
     let alice = world.client(0);
-    assert_eq!(world.ask(alice, &to(&quoted(OLD[0]), r#""e""#)), r#"{"expected":0}"#, "nobody to tell");
+    assert_eq!(world.ask(alice, &to(&quoted(OLD[0]), r#""e""#)), r#"{"expected":0}"#, "nobody to reach");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn ids_of_live_nodes_never_go_out_not_even_with_the_first_message() {
             emit(&mut world, alice, &bob_id, ",1");
             assert_eq!(public(&mut world), Vec::<String>::new(), "node {node}");
         }
-        assert_eq!(world.heard(bob).len(), 3);
+        assert_eq!(world.received(bob).len(), 3);
         world.leave(bob);
         emit(&mut world, alice, &bob_id, ",1");
         assert_eq!(public(&mut world), Vec::<String>::new(), "gone, but its node lives");
@@ -140,7 +140,7 @@ fn each_of_several_targets_goes_where_it_belongs() {
     published.sort();
     assert_eq!(published, OLD.map(|id| old_form(id, &alice_id, "1", "1")), "one for each old socket");
     for client in [near, far, member] {
-        assert_eq!(world.heard(client), [heard_from(&alice_id, "e", "1")]);
+        assert_eq!(world.received(client), [event_from(&alice_id, "e", "1")]);
     }
 }
 
@@ -154,7 +154,7 @@ fn a_sender_may_send_ten_in_a_second() {
         emit(&mut world, alice, OLD[0], ",1");
     }
     assert_eq!(public(&mut world).len(), 10);
-    assert_eq!(world.drops(0, "legacy_rate"), 15);
+    assert_eq!(world.drops(0, DropCause::LegacyRate), 15);
     emit(&mut world, carol, OLD[0], ",1");
     assert_eq!(public(&mut world).len(), 1, "another sender has its own");
     assert!(world.now() - start < Duration::from_millis(500));
@@ -174,7 +174,7 @@ fn the_targets_of_one_message_count_each() {
     let ids: Vec<String> = (0..64).map(|number| format!("\"0ldServerSocket-{number:04}\"")).collect();
     world.emit(alice, &to(&format!("[{}]", ids.join(",")), r#""e""#));
     assert_eq!(public(&mut world).len(), 10);
-    assert_eq!(world.drops(0, "legacy_rate"), 54);
+    assert_eq!(world.drops(0, DropCause::LegacyRate), 54);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn without_a_link_nothing_goes_out_then_or_later() {
     emit(&mut world, alice, OLD[0], ",\"under way\"");
     world.link_down(0);
     let ack = world.request(alice, &to(&quoted(OLD[0]), r#""e","while away""#));
-    assert_eq!(world.answer(alice, ack).unwrap(), r#"{"error":"bus_down","expected":0}"#);
+    assert_eq!(world.take_ack(alice, ack).unwrap(), r#"{"error":"bus_down","expected":0}"#);
     world.link_up(0);
     assert_eq!(public(&mut world), Vec::<String>::new());
     emit(&mut world, alice, OLD[0], ",\"back\"");
@@ -235,7 +235,7 @@ fn a_message_that_was_lost_does_not_go_out() {
     emit(&mut world, alice, OLD[0], ",2");
     let published = public(&mut world);
     assert!(published.len() == 1 && published[0].contains(":2,"), "{published:?}");
-    assert_eq!(world.drops(0, "bus_lost"), 1);
+    assert_eq!(world.drops(0, DropCause::BusLost), 1);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn attachments_cannot_go_out_and_are_counted() {
     let (alice, alice_id) = world.client_with_id(0);
     world.say_all(alice, &to_binary(1, OLD[0], r#""e",{"_placeholder":true,"num":0}"#), &[b"x"]);
     assert_eq!(public(&mut world), Vec::<String>::new());
-    assert_eq!(world.drops(0, "legacy_binary"), 1);
+    assert_eq!(world.drops(0, DropCause::LegacyBinary), 1);
     emit(&mut world, alice, OLD[0], ",1");
     assert_eq!(public(&mut world), [old_form(OLD[0], &alice_id, "1", "1")], "the next without goes out");
 }
@@ -267,12 +267,12 @@ fn what_comes_from_an_old_server_is_delivered_and_never_published_again() {
     for socket in [bob_id.as_str(), OLD[0]] {
         world.publish("socket", format!(r#"{{"socketId":"{socket}","event":"e","response":1}}"#).as_bytes());
     }
-    assert_eq!(world.heard(bob), [r#"42["e",1]"#]);
+    assert_eq!(world.received(bob), [r#"42["e",1]"#]);
     assert_eq!(world.redis().take_published().len(), 2, "the old server's own two");
 }
 
 #[test]
-fn nodes_that_hear_what_went_out_keep_quiet() {
+fn nodes_that_receive_what_went_out_keep_quiet() {
     let mut world = cluster(3);
     let bystanders = [0, 1, 2].map(|node| world.client(node));
     for client in bystanders {
@@ -289,17 +289,17 @@ fn nodes_that_hear_what_went_out_keep_quiet() {
     assert!(channels[0].starts_with("moorline:node:") && channels[1] == "socket");
     assert_eq!(published[1].receivers, 4, "three nodes and the old server");
     for client in bystanders {
-        assert_eq!(world.heard(client), Vec::<String>::new());
+        assert_eq!(world.received(client), Vec::<String>::new());
     }
 }
 
 #[test]
-fn an_id_of_a_dead_node_goes_out_unless_that_node_was_heard_of() {
-    for (is_heard_of, count) in [(false, 1), (true, 0)] {
+fn an_id_of_a_dead_node_goes_out_unless_that_node_was_known() {
+    for (is_known, count) in [(false, 1), (true, 0)] {
         let mut world = cluster(2);
         let (alice, alice_id) = world.client_with_id(0);
         let (bob, bob_id) = world.client_with_id(1);
-        if is_heard_of {
+        if is_known {
             emit(&mut world, bob, &alice_id, "");
             world.settle();
         }
@@ -320,7 +320,7 @@ fn messages_to_a_live_node_cost_no_allowance_and_count_as_nothing_dropped() {
     }
     world.say_all(alice, &to_binary(1, &bob_id, "\"e\",1"), &[b"x"]);
     assert_eq!(public(&mut world), Vec::<String>::new());
-    assert_eq!(world.heard_all(bob).len(), 22);
+    assert_eq!(world.received_all(bob).len(), 22);
     assert!(world.stats(0).drops.is_empty(), "{:?}", world.stats(0).drops);
     emit(&mut world, alice, OLD[0], ",1");
     assert_eq!(public(&mut world).len(), 1, "the first of ten");
@@ -335,7 +335,7 @@ fn one_message_stays_within_the_bound_on_what_it_may_put_on_the_bus() {
     let big = format!("\"{}\"", "x".repeat(900_000));
     world.emit(alice, &to(&format!("[{}]", ids.join(",")), &format!("\"e\",{big}")));
     assert_eq!(public(&mut world).len(), 2, "the argument is in it twice");
-    assert_eq!(world.drops(0, "legacy_size"), 8);
+    assert_eq!(world.drops(0, DropCause::LegacySize), 8);
 }
 
 #[test]
@@ -348,6 +348,6 @@ fn what_cannot_wait_for_redis_is_counted() {
     for _ in 0..5_000 {
         emit(&mut world, alice, OLD[0], ",1");
     }
-    let (out, dropped) = (public(&mut world).len() as u64, world.drops(0, "legacy_busy"));
+    let (out, dropped) = (public(&mut world).len() as u64, world.drops(0, DropCause::LegacyBusy));
     assert!(dropped > 0 && out + dropped == 5_000, "{out} went out, {dropped} counted");
 }

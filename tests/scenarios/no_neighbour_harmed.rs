@@ -1,10 +1,10 @@
-//! Whatever one client or backend sends, what another receives is what a stock client understands.
+//! A stock client understands every message it receives, whatever other clients and backends send.
 //!
 //! Seeded and grammar-aware: packets are written whole, then some are damaged. A failure names its seed and case.
 
 use moorline_core::Config;
 use moorline_tests::sim::{
-    Client, Heard, Seeded, World,
+    Client, Received, Seeded, World,
     stock::{self, Json, Understood},
 };
 use std::time::Duration;
@@ -254,7 +254,7 @@ impl Author {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// What a backend publishes.
+    /// A publication of a backend.
     fn payload(&mut self) -> Vec<u8> {
         self.is_sloppy = self.one_in(2);
         let mut fields = vec![format!("\"socketId\":{}", self.target())];
@@ -347,10 +347,10 @@ impl Street {
         (client, id)
     }
 
-    /// What the victim heard, as its client understands it. Whatever it does not understand ends the test.
+    /// The victim's messages, as its client understands them. One that it does not understand ends the test.
     fn understand(&mut self, case: &str) -> Vec<Understood> {
-        let heard: Vec<Heard> = self.world.heard_all(self.victim);
-        let understood = stock::understand(&heard).unwrap_or_else(|error| panic!("{case}: {error}"));
+        let received: Vec<Received> = self.world.received_all(self.victim);
+        let understood = stock::understand(&received).unwrap_or_else(|error| panic!("{case}: {error}"));
         assert!(self.world.is_open(self.victim), "{case}");
         self.understood.0 += understood.len();
         self.understood.1 += understood.iter().filter(|packet| packet.attachments > 0).count();
@@ -396,9 +396,9 @@ fn a_client_harms_nobody(seed: u64, nodes: usize, cases: usize) {
             let from = Json::Object(vec![("from".encode_utf16().collect(), text_of(&id))]);
             assert_eq!(packet.items.get(1), Some(&from), "{case}");
             assert_eq!((packet.kind, packet.namespace.as_str()), ('2', "/"), "{case}");
-            assert!(packet.ack.is_none_or(|id| id < 1 << 31), "only a question wants an answer: {case}");
+            assert!(packet.ack.is_none_or(|id| id < 1 << 31), "only a question wants an ack: {case}");
         }
-        street.world.heard_all(attacker);
+        street.world.received_all(attacker);
     }
     street.assert_not_in_vain(cases);
     street.world.advance(Duration::from_secs(120));
@@ -442,7 +442,7 @@ fn no_bytes_on_the_public_channel_harm_a_client() {
         }
         if author.one_in(500) {
             street.world.advance(Duration::from_secs(11));
-            street.world.heard_all(street.victim);
+            street.world.received_all(street.victim);
         }
     }
     street.assert_not_in_vain(CASES);
@@ -451,7 +451,7 @@ fn no_bytes_on_the_public_channel_harm_a_client() {
     }
 }
 
-/// What clients send must not break a backend's parser either: valid JSON, no deeper than a packet and its wrapping.
+/// Messages of clients must not break a backend's parser either: valid JSON, no deeper than a packet and its wrapping.
 #[test]
 fn no_bytes_of_a_client_harm_a_backend() {
     let seed = 4;

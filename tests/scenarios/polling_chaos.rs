@@ -1,9 +1,9 @@
 //! Clients that do anything at any time: requests, bodies, WebSockets and ends, in every order a seed can think of.
 //!
-//! Whatever they do, every request is answered exactly once, and in the end nothing of them is left.
+//! Every request is answered exactly once, and in the end nothing of them is left.
 
-use moorline_core::Config;
-use moorline_tests::sim::{Conn, Desk, Seeded};
+use moorline_core::{Config, DropCause};
+use moorline_tests::sim::{Conn, Seeded, Seeds, World};
 use std::time::Duration;
 
 const STEPS: usize = 400;
@@ -27,9 +27,9 @@ const TEXTS: [&str; 16] = [
     "",
 ];
 
-/// What there is to do things with: sessions that live or once did, and connections that are open.
+/// Sessions that live or once did, and connections that are open.
 struct Crowd {
-    desk: Desk,
+    world: World,
     random: Seeded,
     sids: Vec<String>,
     polls: Vec<Conn>,
@@ -39,12 +39,12 @@ struct Crowd {
 
 impl Crowd {
     fn new(seed: u64) -> Crowd {
-        let desk = Desk::new(seed, |config: &mut Config| {
+        let world = World::alone_with(seed, |config: &mut Config| {
             config.is_open = true;
             config.limits.ack_timeout = Duration::from_secs(1);
         });
         let (polls, posts, sockets) = (Vec::new(), Vec::new(), Vec::new());
-        Crowd { desk, random: Seeded::new(!seed), sids: vec!["s1.x".into()], polls, posts, sockets }
+        Crowd { world, random: Seeded::new(!seed), sids: vec!["s1.x".into()], polls, posts, sockets }
     }
 
     fn sid(&mut self) -> String {
@@ -61,33 +61,33 @@ impl Crowd {
 
     fn step(&mut self) {
         match self.random.below(12) {
-            0 | 1 if self.desk.node().is_draining() => {}
+            0 | 1 if self.world.node(0).is_draining() => {}
             0 => {
-                self.desk.fetch_late(false);
-                let sid = self.desk.open_polling();
+                self.world.fetch_late(false);
+                let sid = self.world.open_polling(0);
                 self.sids.push(sid);
             }
             1 => {
-                self.desk.fetch_late(false);
-                let (sid, _) = self.desk.connect_polling();
+                self.world.fetch_late(false);
+                let (sid, _) = self.world.connect_polling(0);
                 self.sids.push(sid);
-                self.desk.fetch_late(self.random.below(2) == 0);
+                self.world.fetch_late(self.random.below(2) == 0);
             }
             2 | 3 => {
                 let (sid, packets) = (self.sid(), 1 + self.random.below(3));
-                self.polls.push(self.desk.poll_for(&sid, packets));
+                self.polls.push(self.world.poll_for(&sid, packets));
             }
             4 => {
                 let sid = self.sid();
-                self.posts.push(self.desk.start_post(&sid));
+                self.posts.push(self.world.start_post(&sid));
             }
             5 => {
                 let sid = self.sid();
-                let socket = self.desk.upgrade(&sid);
+                let socket = self.world.upgrade(&sid);
                 self.sockets.push(socket);
                 for text in ["2probe", "5"] {
                     if self.random.below(3) > 0 {
-                        self.desk.say(socket, text);
+                        self.world.send(socket, text);
                     }
                 }
             }
@@ -95,15 +95,15 @@ impl Crowd {
             8 => {
                 if let Some(post) = self.posts.pop() {
                     let body = [self.text(), self.text()].join("\x1e");
-                    self.desk.say_body(post, &body);
-                    assert!(self.desk.outcome(post).is_some(), "a body that has ended is answered");
+                    self.world.send_body(post, &body);
+                    assert!(self.world.outcome(post).is_some(), "a body that has ended is answered");
                 }
             }
             9 => self.drop_one(),
-            10 if self.random.below(40) == 0 => self.desk.drain(Duration::from_secs(30)),
+            10 if self.random.below(40) == 0 => self.world.drain(0, Duration::from_secs(30)),
             _ => {
                 let ms = 1 << self.random.below(14);
-                self.desk.advance(Duration::from_millis(ms));
+                self.world.advance(Duration::from_millis(ms));
             }
         }
     }
@@ -117,8 +117,8 @@ impl Crowd {
         }
         let conn = open[self.random.below(open.len())];
         match self.random.below(5) {
-            0 => self.desk.say_binary(conn, &[1]),
-            _ => self.desk.say(conn, text),
+            0 => self.world.send_binary(conn, &[1]),
+            _ => self.world.send(conn, text),
         }
     }
 
@@ -130,7 +130,7 @@ impl Crowd {
         };
         if !list.is_empty() {
             let conn = list.swap_remove(self.random.below(list.len()));
-            self.desk.drop_connection(conn);
+            self.world.drop_connection(conn);
         }
     }
 }
@@ -138,22 +138,27 @@ impl Crowd {
 #[test]
 fn every_request_is_answered_once_and_nothing_is_left() {
     let (mut upgrades, mut second) = (0, 0);
-    for seed in 0..400 {
+    let seeds = Seeds::of("polling_chaos::", 400);
+    let is_one = seeds.is_one();
+    for seed in seeds {
         let mut crowd = Crowd::new(seed);
         for _ in 0..STEPS {
             crowd.step();
         }
-        // Whoever is still there falls silent.
-        crowd.desk.fetch_late(false);
-        crowd.desk.advance(Duration::from_secs(200));
-        let Crowd { desk, polls, posts, sockets, .. } = crowd;
+        // Everybody who is still there falls silent.
+        crowd.world.fetch_late(false);
+        crowd.world.advance(Duration::from_secs(200));
+        let Crowd { world, polls, posts, sockets, .. } = crowd;
         for conn in polls.into_iter().chain(posts).chain(sockets) {
-            assert!(desk.outcome(conn).is_some(), "seed {seed}: {conn:?} was never answered");
+            assert!(world.outcome(conn).is_some(), "seed {seed}: {conn:?} was never answered");
         }
-        let left = desk.node().gauges();
+        let left = world.node(0).gauges();
         assert_eq!((left.sessions, left.sockets, left.rooms, left.timers), (0, 0, 0, 0), "seed {seed}");
-        upgrades += desk.node().stats().upgrades;
-        second += desk.drops("second_poll") + desk.drops("second_post") + desk.drops("second_websocket");
+        upgrades += world.node(0).stats().upgrades;
+        second += world.drops(0, DropCause::SecondPoll)
+            + world.drops(0, DropCause::SecondPost)
+            + world.drops(0, DropCause::SecondWebsocket);
     }
-    assert!(upgrades > 400 && second > 400, "the seeds came around: {upgrades} upgrades, {second} overlaps");
+    let is_enough = upgrades > 400 && second > 400;
+    assert!(is_one || is_enough, "the seeds came around: {upgrades} upgrades, {second} overlaps");
 }

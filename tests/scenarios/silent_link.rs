@@ -1,6 +1,6 @@
 //! A link to Redis that is open and carries nothing is noticed, given up, and what was lost meanwhile is counted.
 
-use moorline_tests::sim::{World, heard_from, to};
+use moorline_tests::sim::{World, event_from, to};
 use std::time::Duration;
 
 const NOTICED_WITHIN: Duration = Duration::from_secs(5);
@@ -14,8 +14,8 @@ fn a_mute_link_is_given_up_within_five_seconds() {
     world.advance(NOTICED_WITHIN);
     assert_eq!(world.stats(0).bus_resets, 1);
     assert_eq!(world.node(0).bus_is_up(), Some(false));
-    let answer = world.ask(alice, &to("\"AAAAAAAAAAAAAAAAAAAA\"", r#""e""#));
-    assert_eq!(answer, r#"{"error":"bus_down","expected":0}"#, "what cannot be sent is not pretended to be");
+    let acked = world.ask(alice, &to("\"AAAAAAAAAAAAAAAAAAAA\"", r#""e""#));
+    assert_eq!(acked, r#"{"error":"bus_down","expected":0}"#, "what cannot be sent is not pretended to be");
 }
 
 #[test]
@@ -43,9 +43,9 @@ fn messages_lost_on_a_mute_link_are_counted_exactly_and_later_ones_arrive() {
     let (bob, bob_id) = world.client_with_id(1);
     world.join(alice, "r");
     world.join(bob, "r");
-    world.heard(bob);
+    world.received(bob);
     for target in [format!("\"{bob_id}\""), "\"r\"".into()] {
-        world.emit(alice, &to(&target, r#""heard",1"#));
+        world.emit(alice, &to(&target, r#""before",1"#));
     }
     world.settle();
     world.redis().mute(1, true);
@@ -62,8 +62,8 @@ fn messages_lost_on_a_mute_link_are_counted_exactly_and_later_ones_arrive() {
     world.settle();
     assert_eq!(world.stats(1).bus_missed, 4);
     assert_eq!(world.stats(0).bus_missed, 0);
-    let expected = [("heard", "1"), ("heard", "1"), ("later", "2"), ("later", "2")];
-    assert_eq!(world.heard(bob), expected.map(|(name, number)| heard_from(&alice_id, name, number)));
+    let expected = [("before", "1"), ("before", "1"), ("later", "2"), ("later", "2")];
+    assert_eq!(world.received(bob), expected.map(|(name, number)| event_from(&alice_id, name, number)));
 }
 
 #[test]

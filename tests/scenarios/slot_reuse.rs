@@ -79,19 +79,19 @@ impl Shadow {
         };
         self.sent += 1;
         let items = to(&format!("\"{target}\""), &format!(r#""for","{target}",{}"#, self.sent));
-        let answer = self.world.ask(sender, &items);
+        let acked = self.world.ask(sender, &items);
         let expected = self.alive.get(&target).filter(|_| target != sender_id).copied();
-        assert_eq!(answer, format!(r#"{{"expected":{}}}"#, usize::from(expected.is_some())));
+        assert_eq!(acked, format!(r#"{{"expected":{}}}"#, usize::from(expected.is_some())));
         if let Some(recipient) = expected {
             let text = format!(r#"42["for",{{"from":"{sender_id}"}},"{target}",{}]"#, self.sent);
-            assert_eq!(self.world.heard(recipient), [text]);
+            assert_eq!(self.world.received(recipient), [text]);
         }
     }
 
-    /// Whatever was for somebody was taken off when it was sent: nothing may be left anywhere.
+    /// Each message was taken off its recipient's list when it came: nothing may be left anywhere.
     fn check_silence(&mut self) {
         for client in self.alive.values() {
-            assert_eq!(self.world.heard(*client), Vec::<String>::new(), "something for somebody else");
+            assert_eq!(self.world.received(*client), Vec::<String>::new(), "something for somebody else");
         }
     }
 

@@ -1,8 +1,8 @@
 //! A client that does not read costs a bounded amount of memory and then its connection, and nobody else anything.
 
-use moorline_core::Config;
+use moorline_core::{Config, DropCause};
 use moorline_protocol::Reason;
-use moorline_tests::sim::{World, heard_from, to};
+use moorline_tests::sim::{World, event_from, to};
 use std::time::Duration;
 
 fn small_outbox(config: &mut Config) {
@@ -25,8 +25,8 @@ fn a_full_outbox_closes_its_own_session_during_a_broadcast() {
     world.stop_reading(slow_far);
     let mut expected = Vec::new();
     for number in 0..20 {
-        let answer = world.ask(alice, &to("\"r\"", &kilobyte(number)));
-        expected.push(answer);
+        let acked = world.ask(alice, &to("\"r\"", &kilobyte(number)));
+        expected.push(acked);
     }
     let nine = vec![r#"{"expected":4}"#; 9];
     let rest = vec![r#"{"expected":2}"#; 11];
@@ -34,13 +34,13 @@ fn a_full_outbox_closes_its_own_session_during_a_broadcast() {
     for (node, client) in [(0, slow), (1, slow_far)] {
         let ending = world.ending(client).unwrap();
         assert_eq!((ending.reason, ending.code), (Reason::SlowConsumer, 1013));
-        assert_eq!(world.drops(node, "slow_consumer"), 1);
+        assert_eq!(world.drops(node, DropCause::SlowConsumer), 1);
         assert_eq!(world.stats(node).sessions_closed.get(Reason::SlowConsumer), 1);
     }
     for client in [near, far] {
-        let heard = world.heard(client);
-        assert_eq!(heard.len(), 20);
-        assert_eq!(heard[19], heard_from(&alice_id, "e", &format!("\"{:0>1000}\"", 19)));
+        let received = world.received(client);
+        assert_eq!(received.len(), 20);
+        assert_eq!(received[19], event_from(&alice_id, "e", &format!("\"{:0>1000}\"", 19)));
     }
     assert!(world.is_open(alice) && world.is_open(near) && world.is_open(far));
 }
@@ -56,7 +56,7 @@ fn reading_in_time_makes_room_again() {
             world.emit(alice, &to(&format!("\"{bob_id}\""), &kilobyte(number)));
         }
         world.read_again(bob);
-        assert_eq!(world.heard(bob).len(), 9);
+        assert_eq!(world.received(bob).len(), 9);
     }
     assert!(world.is_open(bob));
 }
@@ -108,7 +108,7 @@ fn a_session_that_missed_a_frame_gets_no_later_one() {
     let mut world = World::cluster_with(1, 1, namespaces);
     let client = world.open(0);
     let (long, short) = (world.connect(client, "/a_long_name"), world.connect(client, "/"));
-    world.heard(client);
+    world.received(client);
     world.stop_reading(client);
     let publish = |world: &mut World, target: &str, bytes: usize| {
         let message = format!(r#"{{"socketId":{target},"event":"e","response":"{}"}}"#, "x".repeat(bytes));
@@ -117,9 +117,9 @@ fn a_session_that_missed_a_frame_gets_no_later_one() {
     publish(&mut world, &format!("\"{short}\""), 8_000);
     publish(&mut world, &format!(r#"["{long}","{short}"]"#), 1_970);
     assert_eq!(world.ending(client).unwrap().reason, Reason::SlowConsumer);
-    assert_eq!(world.drops(0, "slow_consumer"), 1);
+    assert_eq!(world.drops(0, DropCause::SlowConsumer), 1);
     world.read_again(client);
-    assert_eq!(world.heard(client).len(), 1, "the shorter one would have fitted");
+    assert_eq!(world.received(client).len(), 1, "the shorter one would have fitted");
 }
 
 #[test]
@@ -133,6 +133,6 @@ fn frames_come_out_in_order_whatever_piece_is_pulled() {
         world.emit(alice, &to(&format!("\"{bob_id}\""), &format!(r#""e","{}""#, "x".repeat(size))));
     }
     world.read_again(bob);
-    let expected = sizes.map(|size| heard_from(&alice_id, "e", &format!("\"{}\"", "x".repeat(size))));
-    assert_eq!(world.heard(bob), expected);
+    let expected = sizes.map(|size| event_from(&alice_id, "e", &format!("\"{}\"", "x".repeat(size))));
+    assert_eq!(world.received(bob), expected);
 }

@@ -1,39 +1,72 @@
-//! A client of the simulated world: what it was told, and whether it still reads and answers heartbeats.
+//! A client of the simulated world: what it was sent, and whether it still reads and answers heartbeats.
 //!
 //! It takes frames as they are on the wire, header and all, with a reader of its own, so that an encoder that writes a
 //! wrong length is found out.
 
-use moorline_core::{ConnId, Time};
-use moorline_protocol::Reason;
+use super::conn::{Conn, Role};
+use moorline_core::Time;
+use moorline_protocol::{
+    Reason,
+    engine::{self, Payload},
+};
 
 /// A client in the world, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Client(pub(super) usize);
 
+/// How clients travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Travel {
+    /// On a WebSocket from the start.
+    WebSocket,
+    /// By long polling, always.
+    Polling,
+    /// By long polling, then on a WebSocket as soon as the session is open.
+    Upgrade,
+}
+
+impl Travel {
+    /// Every way.
+    pub const ALL: [Travel; 3] = [Travel::WebSocket, Travel::Polling, Travel::Upgrade];
+}
+
+/// A connection of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Its GET that is not answered yet.
+    Poll,
+    /// Its POST whose body has not ended.
+    Post,
+    /// The WebSocket it means to move to.
+    Upgrade,
+    /// One that it keeps for its next request.
+    Kept,
+}
+
 /// One message that a client was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum Received {
     /// A packet.
     Text(String),
     /// An attachment of the packet before it.
     Binary(Vec<u8>),
 }
 
-impl Heard {
+impl Received {
     /// The packet; an attachment is a failure.
     pub fn into_text(self) -> String {
         match self {
-            Heard::Text(text) => text,
-            Heard::Binary(bytes) => panic!("{} bytes where a packet was due", bytes.len()),
+            Received::Text(text) => text,
+            Received::Binary(bytes) => panic!("{} bytes where a packet was due", bytes.len()),
         }
     }
 }
 
-impl std::fmt::Display for Heard {
+impl std::fmt::Display for Received {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Heard::Text(text) => f.write_str(text),
-            Heard::Binary(bytes) => write!(f, "b{bytes:?}"),
+            Received::Text(text) => f.write_str(text),
+            Received::Binary(bytes) => write!(f, "b{bytes:?}"),
         }
     }
 }
@@ -52,28 +85,57 @@ pub struct Ending {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) node: usize,
-    pub(super) conn: ConnId,
+    /// The id of its session, once it knows it. One that began on a WebSocket never needs it.
+    pub(super) sid: Option<String>,
+    /// The WebSocket it is on or means to move to.
+    pub(super) websocket: Option<Conn>,
+    pub(super) upgrade: Upgrade,
+    /// Its GET that is not answered yet.
+    pub(super) poll: Option<Conn>,
+    /// Its POST whose body has not ended.
+    pub(super) post: Option<Conn>,
+    /// Connections whose requests were answered.
+    pub(super) kept: Vec<Conn>,
     /// Everything it was sent but heartbeats.
-    pub(super) heard: Vec<Heard>,
+    pub(super) received: Vec<Received>,
     pub(super) pings: Vec<Time>,
     pub(super) ending: Option<Ending>,
     pub(super) is_gone: bool,
     pub(super) is_reading: bool,
     pub(super) has_pongs: bool,
+    /// How many packets it takes of one answer to a poll.
+    pub(super) packets_max: usize,
     pub(super) last_ack: u64,
 }
 
+/// How far a client is on its way from polling to its WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    /// It polls and does not mean to move, or its test is not answered.
+    Polls,
+    /// The test was answered: it polls no more and moves once no poll is held.
+    Tested,
+    /// It is on its WebSocket.
+    Moved,
+}
+
 impl Record {
-    pub(super) fn new(node: usize, conn: ConnId) -> Record {
+    pub(super) fn new(node: usize) -> Record {
         Record {
             node,
-            conn,
-            heard: Vec::new(),
+            sid: None,
+            websocket: None,
+            upgrade: Upgrade::Polls,
+            poll: None,
+            post: None,
+            kept: Vec::new(),
+            received: Vec::new(),
             pings: Vec::new(),
             ending: None,
             is_gone: false,
             is_reading: true,
             has_pongs: true,
+            packets_max: usize::MAX,
             last_ack: 0,
         }
     }
@@ -82,11 +144,39 @@ impl Record {
         !self.is_gone && self.ending.is_none()
     }
 
-    /// Takes one frame; returns whether it is a heartbeat to answer.
-    pub(super) fn take(&mut self, now: Time, frame: &[u8]) -> bool {
-        let packet = unframe(frame);
-        if packet != Heard::Text("2".into()) {
-            self.heard.push(packet);
+    /// Whether this connection is all there is of its session.
+    pub(super) fn is_on(&self, conn: Conn) -> bool {
+        self.upgrade == Upgrade::Moved && self.websocket == Some(conn)
+    }
+
+    /// One of its connections is open.
+    pub(super) fn began(&mut self, conn: Conn, role: Role) {
+        match role {
+            Role::Handshake | Role::Poll { .. } => self.poll = Some(conn),
+            Role::Post => self.post = Some(conn),
+            Role::Socket => (self.websocket, self.upgrade) = (Some(conn), Upgrade::Moved),
+            Role::Upgrade => self.websocket = Some(conn),
+        }
+    }
+
+    /// The node closes one of its connections; returns whether the client reads what is left on it now.
+    pub(super) fn close(&mut self, conn: Conn, role: Role, ending: Ending) -> bool {
+        if self.is_on(conn) {
+            self.ending = Some(ending);
+            return self.is_reading;
+        }
+        if role == Role::Upgrade {
+            (self.websocket, self.upgrade) = (None, Upgrade::Polls);
+        } else {
+            self.ending = Some(ending);
+        }
+        true
+    }
+
+    /// Takes one packet or attachment; returns whether it is a heartbeat to answer.
+    pub(super) fn take(&mut self, now: Time, packet: Received) -> bool {
+        if packet != Received::Text("2".into()) {
+            self.received.push(packet);
             return false;
         }
         self.pings.push(now);
@@ -95,7 +185,7 @@ impl Record {
 }
 
 /// Reads one unmasked, final frame, of text or binary.
-pub(super) fn unframe(frame: &[u8]) -> Heard {
+pub(super) fn unframe(frame: &[u8]) -> Received {
     let (length, start) = match frame[1] {
         126 => (usize::from(u16::from_be_bytes([frame[2], frame[3]])), 4),
         127 => {
@@ -107,8 +197,21 @@ pub(super) fn unframe(frame: &[u8]) -> Heard {
     assert_eq!(frame.len(), start + length, "the header names the length");
     let payload = frame[start..].to_vec();
     match frame[0] {
-        0x81 => Heard::Text(String::from_utf8(payload).expect("a text frame is UTF-8")),
-        0x82 => Heard::Binary(payload),
+        0x81 => Received::Text(String::from_utf8(payload).expect("a text frame is UTF-8")),
+        0x82 => Received::Binary(payload),
         first => panic!("{first:#x} starts no final frame of text or binary"),
     }
+}
+
+/// Reads the body that answers a poll.
+pub(super) fn unpack(body: &[u8]) -> Vec<Received> {
+    let mut payload = Payload::new(String::from_utf8(body.to_vec()).expect("a body is UTF-8"));
+    let mut packets = Vec::new();
+    while let Some(part) = payload.next_part() {
+        packets.push(match part.expect("a well-formed body") {
+            engine::Part::Text(text) => Received::Text(text.into()),
+            engine::Part::Binary(bytes) => Received::Binary(bytes),
+        });
+    }
+    packets
 }

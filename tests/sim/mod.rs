@@ -1,31 +1,31 @@
 //! The simulated world: real nodes, a modelled Redis, clients that speak the wire, one virtual clock and one seed.
 //!
-//! It plays the part of the shell: carries inputs in and outputs out, one at a time, and jumps the clock from one thing
-//! that is due to the next. It holds every node to its contract while it does: nothing happens a microsecond before a
-//! deadline, and after the deadlines of a moment are handled the next lies in the future.
+//! It plays the part of the shells: carries inputs in and outputs out, one at a time, and jumps the clock from one thing
+//! that is due to the next. Clients poll, move to a WebSocket or begin on one, and get on by themselves; a story may
+//! also make each request and WebSocket itself. Every node is held to its contract all the while: nothing happens a
+//! microsecond before a deadline, after the deadlines of a moment the next lies in the future, a request is answered
+//! once, and the node's gauges fit what the world knows of it.
 //!
 //! Invariant: the same seed and the same calls give the same run.
 
+mod calls;
 mod client;
-mod desk;
+mod conn;
+mod driver;
 mod entropy;
+mod network;
+mod node_slot;
 mod redis;
-mod shell;
+mod requests;
+mod seeds;
 pub mod stock;
 mod text;
 mod world;
 
-use moorline_core::{Cause, DropCause};
-
-pub use client::{Client, Ending, Heard};
-pub use desk::{Conn, Desk, Outcome};
+pub use client::{Client, Ending, Part, Received, Travel};
+pub use conn::{Conn, Outcome};
 pub use entropy::Seeded;
 pub use redis::{Published, Redis};
-pub use text::{ask, heard_from, to, to_binary};
+pub use seeds::Seeds;
+pub use text::{ask, event_from, to, to_binary};
 pub use world::World;
-
-/// The cause with this label.
-fn drop_cause(label: &str) -> DropCause {
-    let found = DropCause::ALL.iter().find(|cause| cause.as_str() == label);
-    *found.unwrap_or_else(|| panic!("{label} is no cause"))
-}

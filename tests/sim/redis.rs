@@ -19,7 +19,7 @@ const DELAY_MAX_MICROS: usize = 800;
 
 #[derive(Debug)]
 enum Command {
-    /// With the number of the wish, so that an answer to an earlier one can be told from one to a later.
+    /// With the number of the intent, so that a confirmation of an earlier one is not taken for that of a later.
     Subscribe(String, u64),
     Unsubscribe(String),
     Publish(Publication),
@@ -27,7 +27,7 @@ enum Command {
     Ready,
 }
 
-/// Who listens on a channel.
+/// A listener on a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Subscriber {
     Node(usize),
@@ -38,8 +38,8 @@ enum Subscriber {
 #[derive(Debug)]
 enum Event {
     Arrives { node: usize, command: Command },
-    Confirms { node: usize, channel: String, wish: u64 },
-    Tells { node: usize, event: BusEvent },
+    Confirms { node: usize, channel: String, intent: u64 },
+    Delivers { node: usize, event: BusEvent },
 }
 
 /// The way of one connection in one direction.
@@ -54,11 +54,11 @@ enum Lane {
 #[derive(Debug, Default)]
 struct Link {
     is_up: bool,
-    is_told_down: bool,
+    is_known_down: bool,
     is_mute: bool,
     is_losing: bool,
     is_holding: bool,
-    /// Each channel wanted, with the number of the wish.
+    /// Each channel wanted, with the number of the intent.
     wanted: BTreeMap<String, u64>,
     unconfirmed: BTreeSet<String>,
     held: Vec<Command>,
@@ -72,9 +72,9 @@ pub struct Redis {
     subscribers: BTreeMap<String, BTreeSet<Subscriber>>,
     events: BTreeMap<(Time, u64), Event>,
     event_count: u64,
-    wish_count: u64,
+    intent_count: u64,
     busy_until: BTreeMap<(usize, Lane), Time>,
-    /// What was published, in order: channel, message, number of receivers and whether that number was wanted.
+    /// Everything published, in order: channel, message, number of receivers and whether that number was wanted.
     published: Vec<Published>,
     stream: Vec<String>,
 }
@@ -97,11 +97,11 @@ impl Redis {
     pub fn new(seed: u64, nodes: usize) -> Redis {
         Redis {
             random: Seeded::new(seed),
-            links: (0..nodes).map(|_| Link { is_told_down: true, ..Link::default() }).collect(),
+            links: (0..nodes).map(|_| Link { is_known_down: true, ..Link::default() }).collect(),
             subscribers: BTreeMap::new(),
             events: BTreeMap::new(),
             event_count: 0,
-            wish_count: 0,
+            intent_count: 0,
             busy_until: BTreeMap::new(),
             published: Vec::new(),
             stream: Vec::new(),
@@ -110,13 +110,13 @@ impl Redis {
 
     /// A node wants a channel.
     pub fn subscribe(&mut self, now: Time, node: usize, channel: String) {
-        self.wish_count += 1;
-        let (wish, link) = (self.wish_count, &mut self.links[node]);
-        let earlier = link.wanted.insert(channel.clone(), wish);
+        self.intent_count += 1;
+        let (intent, link) = (self.intent_count, &mut self.links[node]);
+        let earlier = link.wanted.insert(channel.clone(), intent);
         assert_eq!(earlier, None, "node {node} subscribed twice to {channel}");
         link.unconfirmed.insert(channel.clone());
         if link.is_up {
-            self.send(now, node, Lane::SubscriberOut, Command::Subscribe(channel, wish));
+            self.send(now, node, Lane::SubscriberOut, Command::Subscribe(channel, intent));
         }
     }
 
@@ -125,7 +125,7 @@ impl Redis {
         let link = &mut self.links[node];
         assert!(link.wanted.remove(&channel).is_some(), "node {node} was not subscribed to {channel}");
         let is_unanswered = link.unconfirmed.remove(&channel);
-        assert!(link.is_told_down || !is_unanswered, "{channel}: UNSUBSCRIBE overtakes its SUBSCRIBE");
+        assert!(link.is_known_down || !is_unanswered, "{channel}: UNSUBSCRIBE overtakes its SUBSCRIBE");
         if link.is_up {
             self.send(now, node, Lane::SubscriberOut, Command::Unsubscribe(channel));
         }
@@ -134,9 +134,9 @@ impl Redis {
     /// A node publishes.
     pub fn publish(&mut self, now: Time, node: usize, publication: Publication) {
         let link = &self.links[node];
-        assert!(!link.is_told_down, "node {node} published on a link it knows to be down");
+        assert!(!link.is_known_down, "node {node} published on a link it knows to be down");
         if link.is_losing {
-            self.tell(now, node, Lane::PublisherBack, BusEvent::Lost { ticket: publication.ticket });
+            self.deliver(now, node, Lane::PublisherBack, BusEvent::Lost { ticket: publication.ticket });
         } else {
             self.send(now, node, Lane::PublisherOut, Command::Publish(publication));
         }
@@ -152,11 +152,11 @@ impl Redis {
         self.subscribers.entry(channel.into()).or_default().insert(Subscriber::Onlooker);
     }
 
-    /// Cuts a node's link. Returns what the node is to be told at once.
+    /// Cuts a node's link. Returns what the node must learn at once.
     pub fn cut(&mut self, node: usize) -> Vec<BusEvent> {
         let lost = self.forget_in_flight(node);
         let link = &mut self.links[node];
-        (link.is_up, link.is_told_down) = (false, true);
+        (link.is_up, link.is_known_down) = (false, true);
         link.held.clear();
         link.unconfirmed = link.wanted.keys().cloned().collect();
         let mut events: Vec<BusEvent> = lost.into_iter().map(|ticket| BusEvent::Lost { ticket }).collect();
@@ -167,15 +167,15 @@ impl Redis {
     /// A node is dead: Redis sees its connections close.
     pub fn forget(&mut self, node: usize) {
         self.cut(node);
-        self.links[node] = Link { is_told_down: true, ..Link::default() };
+        self.links[node] = Link { is_known_down: true, ..Link::default() };
     }
 
     /// Restores a node's link: subscribes everything it wants, then says `Up`.
     pub fn restore(&mut self, now: Time, node: usize) {
         assert!(!self.links[node].is_up, "the link of node {node} is up");
         self.links[node].is_up = true;
-        for (channel, wish) in self.links[node].wanted.clone() {
-            self.send(now, node, Lane::SubscriberOut, Command::Subscribe(channel, wish));
+        for (channel, intent) in self.links[node].wanted.clone() {
+            self.send(now, node, Lane::SubscriberOut, Command::Subscribe(channel, intent));
         }
         self.send(now, node, Lane::SubscriberOut, Command::Ready);
     }
@@ -213,10 +213,16 @@ impl Redis {
         }
     }
 
+    /// How many channels a node wants, its own two among them.
+    pub(super) fn wanted(&self, node: usize) -> usize {
+        self.links[node].wanted.len()
+    }
+
     /// The channels a node is subscribed to, as Redis sees it.
     pub fn subscriptions(&self, node: usize) -> Vec<String> {
-        let is_heard = |subscribers: &BTreeSet<Subscriber>| subscribers.contains(&Subscriber::Node(node));
-        self.subscribers.iter().filter(|(_, who)| is_heard(who)).map(|(name, _)| name.clone()).collect()
+        let is_subscribed =
+            |subscribers: &BTreeSet<Subscriber>| subscribers.contains(&Subscriber::Node(node));
+        self.subscribers.iter().filter(|(_, who)| is_subscribed(who)).map(|(name, _)| name.clone()).collect()
     }
 
     /// Takes the list of what was published since the last call, the nodes' messages to themselves left out.
@@ -231,19 +237,19 @@ impl Redis {
         self.events.keys().next().map(|(at, _)| *at)
     }
 
-    /// Does what is due next, if that is due by `now`; returns whom to tell what.
+    /// Does what is due next, if that is due by `now`; returns the event and the node it is for.
     pub fn step(&mut self, now: Time) -> Option<(usize, BusEvent)> {
         while self.next_due()? <= now {
             let (_, event) = self.events.pop_first()?;
             match event {
                 Event::Arrives { node, command } => self.arrive(now, node, command),
-                Event::Confirms { node, channel, wish } if self.is_current(node, &channel, wish) => {
+                Event::Confirms { node, channel, intent } if self.is_current(node, &channel, intent) => {
                     self.links[node].unconfirmed.remove(&channel);
                     return Some((node, BusEvent::Subscribed { channel }));
                 }
                 Event::Confirms { .. } => {}
-                Event::Tells { node, event } => {
-                    self.links[node].is_told_down &= event != BusEvent::Up;
+                Event::Delivers { node, event } => {
+                    self.links[node].is_known_down &= event != BusEvent::Up;
                     return Some((node, event));
                 }
             }
@@ -251,9 +257,9 @@ impl Redis {
         None
     }
 
-    /// Whether the node has not changed its mind since it made this wish.
-    fn is_current(&self, node: usize, channel: &str, wish: u64) -> bool {
-        self.links[node].wanted.get(channel) == Some(&wish)
+    /// Whether the node has not changed its mind since it stated this intent.
+    fn is_current(&self, node: usize, channel: &str, intent: u64) -> bool {
+        self.links[node].wanted.get(channel) == Some(&intent)
     }
 
     fn arrive(&mut self, now: Time, node: usize, command: Command) {
@@ -266,9 +272,9 @@ impl Redis {
 
     fn execute(&mut self, now: Time, node: usize, command: Command) {
         match command {
-            Command::Subscribe(channel, wish) => {
+            Command::Subscribe(channel, intent) => {
                 self.subscribers.entry(channel.clone()).or_default().insert(Subscriber::Node(node));
-                self.schedule(now, node, Lane::SubscriberBack, Event::Confirms { node, channel, wish });
+                self.schedule(now, node, Lane::SubscriberBack, Event::Confirms { node, channel, intent });
             }
             Command::Unsubscribe(channel) => {
                 let listeners = self.subscribers.entry(channel).or_default();
@@ -280,10 +286,10 @@ impl Redis {
             Command::Publish(Publication { destination: Destination::Channel(channel), payload, ticket }) => {
                 let receivers = self.spread(now, &channel, &payload, ticket.is_some());
                 if let Some(ticket) = ticket {
-                    self.tell(now, node, Lane::PublisherBack, BusEvent::Published { ticket, receivers });
+                    self.deliver(now, node, Lane::PublisherBack, BusEvent::Published { ticket, receivers });
                 }
             }
-            Command::Ready => self.tell(now, node, Lane::SubscriberBack, BusEvent::Up),
+            Command::Ready => self.deliver(now, node, Lane::SubscriberBack, BusEvent::Up),
         }
     }
 
@@ -295,7 +301,7 @@ impl Redis {
                     continue;
                 }
                 let event = BusEvent::Message { channel: channel.into(), payload: payload.into() };
-                self.tell(now, node, Lane::SubscriberBack, event);
+                self.deliver(now, node, Lane::SubscriberBack, event);
             }
         }
         let receivers = u32::try_from(listeners.len()).expect("few listeners");
@@ -308,8 +314,8 @@ impl Redis {
         self.schedule(now, node, lane, Event::Arrives { node, command });
     }
 
-    fn tell(&mut self, now: Time, node: usize, lane: Lane, event: BusEvent) {
-        self.schedule(now, node, lane, Event::Tells { node, event });
+    fn deliver(&mut self, now: Time, node: usize, lane: Lane, event: BusEvent) {
+        self.schedule(now, node, lane, Event::Delivers { node, event });
     }
 
     fn schedule(&mut self, now: Time, node: usize, lane: Lane, event: Event) {
@@ -332,7 +338,7 @@ impl Redis {
                 false
             }
             Event::Confirms { node: of, .. } if *of == node => false,
-            Event::Tells { node: of, event } if *of == node => {
+            Event::Delivers { node: of, event } if *of == node => {
                 if let BusEvent::Published { ticket, .. } = event {
                     lost.push(Some(*ticket));
                 }

@@ -1,9 +1,9 @@
-//! What a stock client demands of what it is sent: its parser's rules, written again and without our codec.
+//! The demands of a stock client on messages to it: its parser's rules, written again and without our codec.
 //!
-//! The reference is the decoder of `socket.io-parser` with JavaScript's `JSON.parse`: of two equal keys the last counts,
-//! lone surrogates and numbers of any size are fine. Where clients in other languages demand more, so does this.
+//! The reference is the decoder of `socket.io-parser` with JavaScript's `JSON.parse`: of two equal keys the last
+//! counts, lone surrogates and numbers of any size are fine. Where clients in other languages demand more, so does this.
 
-use super::client::Heard;
+use super::client::Received;
 use std::collections::BTreeMap;
 
 /// The deepest a packet may nest, so that no client's parser runs out of stack.
@@ -33,7 +33,7 @@ pub struct Understood {
     pub namespace: String,
     /// The acknowledgement's id.
     pub ack: Option<u64>,
-    /// What was in the array.
+    /// The items of the array.
     pub items: Vec<Json>,
     /// How many attachments came with it.
     pub attachments: usize,
@@ -42,15 +42,15 @@ pub struct Understood {
 /// Reads what a client was sent as a stock client does.
 ///
 /// # Errors
-/// What would end the client's connection, in words.
-pub fn understand(heard: &[Heard]) -> Result<Vec<Understood>, String> {
+/// The reason for which the client would close its connection, in words.
+pub fn understand(received: &[Received]) -> Result<Vec<Understood>, String> {
     let mut understood = Vec::new();
-    let mut rest = heard.iter();
+    let mut rest = received.iter();
     while let Some(next) = rest.next() {
-        let Heard::Text(text) = next else { return Err("binary data, but no packet waits for it".into()) };
+        let Received::Text(text) = next else { return Err("binary data, but no packet waits for it".into()) };
         let packet = read_packet(text)?;
         for _ in 0..packet.attachments {
-            if !matches!(rest.next(), Some(Heard::Binary(_))) {
+            if !matches!(rest.next(), Some(Received::Binary(_))) {
                 return Err(format!("{text:.200} misses an attachment"));
             }
         }
@@ -134,7 +134,7 @@ fn check_placeholders(json: &Json, attachments: usize) -> Result<(), String> {
 /// Parses JSON by the letter of RFC 8259, nested at most `depth_max` deep.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The first thing that is wrong with it.
 pub fn parse(text: &str, depth_max: usize) -> Result<Json, String> {
     let mut parser = Parser { text, at: 0, depth_max };
     let json = parser.value(1)?;
@@ -282,8 +282,8 @@ fn is_number(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn text(packet: &str) -> Heard {
-        Heard::Text(packet.into())
+    fn text(packet: &str) -> Received {
+        Received::Text(packet.into())
     }
 
     #[test]
@@ -318,8 +318,8 @@ mod tests {
             assert!(understand(&[text(packet)]).is_err(), "{packet:.60}");
         }
         let hole = "451-[\"e\",{\"_placeholder\":true,\"num\":1}]";
-        assert!(understand(&[text(hole), Heard::Binary(Vec::new())]).is_err());
-        assert!(understand(&[Heard::Binary(Vec::new())]).is_err());
+        assert!(understand(&[text(hole), Received::Binary(Vec::new())]).is_err());
+        assert!(understand(&[Received::Binary(Vec::new())]).is_err());
         assert!(understand(&[text("451-[\"e\"]"), text("42[\"e\"]")]).is_err());
     }
 
@@ -334,7 +334,8 @@ mod tests {
             understand(&[text(packet)]).unwrap();
         }
         let packets =
-            understand(&[text(r#"461-3[{"num":0,"_placeholder":true}]"#), Heard::Binary(vec![1])]).unwrap();
+            understand(&[text(r#"461-3[{"num":0,"_placeholder":true}]"#), Received::Binary(vec![1])])
+                .unwrap();
         assert_eq!((packets[0].kind, packets[0].ack, packets[0].attachments), ('3', Some(3), 1));
     }
 }

@@ -1,17 +1,16 @@
 //! The world itself: who there is, what time it is, and what happens next.
 
 use super::{
-    client::{Client, Ending, Heard, Record},
+    client::{Client, Record, Travel},
+    conn::{Connection, Outcome},
+    driver::Action,
     entropy::Seeded,
+    node_slot::{MICROSECOND, NodeSlot},
     redis::Redis,
 };
-use moorline_core::{
-    BusEvent, Channels, Config, ConnId, Dialect, Gauges, Input, Node, Relay, Stats, Time, TransportKind,
-};
-use moorline_protocol::Reason;
-use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
+use moorline_core::{BusEvent, Channels, Config, DropCause, Gauges, Input, Node, Relay, Stats, Time};
+use std::{collections::VecDeque, time::Duration};
 
-const MICROSECOND: Duration = Duration::from_micros(1);
 /// Deadlines handled in one call; small, so that the way over the budget is travelled often.
 const TIMEOUT_BUDGET: usize = 3;
 /// Calls after which a node that says it has more to do at one moment is taken to spin.
@@ -20,23 +19,20 @@ const TIMEOUT_CALLS_MAX: usize = 100_000;
 /// Nodes, Redis, clients and a clock.
 pub struct World {
     pub(super) now: Time,
-    pub(super) stations: Vec<Station>,
+    pub(super) slots: Vec<NodeSlot>,
     pub(super) redis: Redis,
+    pub(super) connections: Vec<Connection>,
     pub(super) clients: Vec<Record>,
+    pub(super) travel: Travel,
     random: Seeded,
-    /// Heartbeat answers the clients are about to send.
-    pub(super) pongs: VecDeque<Client>,
+    /// Actions that clients are about to take, and whether they are at it.
+    pub(super) actions: VecDeque<(Client, Action)>,
+    pub(super) is_acting: bool,
+    /// Whether they are slow to do it.
+    pub(super) is_dawdling: bool,
+    /// Whether frames for clients stay in their outboxes for the time being.
+    pub(super) is_lazy: bool,
     pub(super) trace: Option<String>,
-}
-
-/// A node and the connections its shell would own.
-pub(super) struct Station {
-    pub(super) node: Option<Node<Relay>>,
-    config: Config,
-    is_frozen: bool,
-    pub(super) conns: BTreeMap<ConnId, Client>,
-    pub(super) free: Vec<ConnId>,
-    slot_count: u32,
 }
 
 impl World {
@@ -72,202 +68,49 @@ impl World {
     fn build(seed: u64, nodes: usize, cluster: Option<&Channels>, adapt: impl Fn(&mut Config)) -> World {
         let mut world = World {
             now: Time::from_micros(1_000_000),
-            stations: Vec::new(),
+            slots: Vec::new(),
             redis: Redis::new(seed, nodes),
+            connections: Vec::new(),
             clients: Vec::new(),
+            travel: Travel::WebSocket,
             random: Seeded::new(!seed),
-            pongs: VecDeque::new(),
+            actions: VecDeque::new(),
+            is_acting: false,
+            is_dawdling: false,
+            is_lazy: false,
             trace: None,
         };
         for number in 1..=nodes {
             let mut config =
                 Config { name: format!("s{number}"), cluster: cluster.cloned(), ..Config::default() };
             adapt(&mut config);
-            world.add_node(config);
+            world.slots.push(NodeSlot::new(config));
+            world.start(number - 1);
         }
         world
     }
 
-    fn add_node(&mut self, config: Config) {
-        self.stations.push(Station {
-            node: None,
-            config,
-            is_frozen: false,
-            conns: BTreeMap::new(),
-            free: Vec::new(),
-            slot_count: 0,
-        });
-        self.start(self.stations.len() - 1);
+    /// Such a world for each way in which clients may travel.
+    pub fn each_way(build: impl Fn() -> World) -> impl Iterator<Item = World> {
+        Travel::ALL.into_iter().map(move |travel| {
+            let mut world = build();
+            world.travel = travel;
+            world
+        })
     }
 
     /// Starts a node, or starts a killed one again: another incarnation.
     pub fn start(&mut self, node: usize) {
         let entropy = Seeded::new(self.random.next_u64());
-        let station = &mut self.stations[node];
-        assert!(station.node.is_none(), "node {node} runs");
-        let config = station.config.clone();
-        station.node = Some(Node::new(config, Relay, Box::new(entropy), self.now));
-        station.is_frozen = false;
+        let slot = &mut self.slots[node];
+        assert!(slot.node.is_none(), "node {node} runs");
+        let config = slot.config.clone();
+        slot.node = Some(Node::new(config, Relay, Box::new(entropy), self.now));
+        slot.is_frozen = false;
         self.carry_out(node);
     }
 
-    // What clients do.
-
-    /// A client opens a connection to a node and says nothing yet.
-    pub fn open(&mut self, node: usize) -> Client {
-        let client = Client(self.clients.len());
-        let station = &mut self.stations[node];
-        let conn = station.free.pop().unwrap_or_else(|| {
-            station.slot_count += 1;
-            ConnId { slot: station.slot_count - 1, generation: 0 }
-        });
-        station.conns.insert(conn, client);
-        self.clients.push(Record::new(node, conn));
-        let (transport, dialect) = (TransportKind::WebSocket, Dialect::SocketIo);
-        self.tell(node, Input::Open { conn, transport, dialect });
-        client
-    }
-
-    /// A client opens a connection and joins `/`. What it heard so far is forgotten.
-    pub fn client(&mut self, node: usize) -> Client {
-        self.client_with_id(node).0
-    }
-
-    /// The same, with the id of its socket.
-    pub fn client_with_id(&mut self, node: usize) -> (Client, String) {
-        let client = self.open(node);
-        let id = self.connect(client, "/");
-        self.clients[client.0].heard.clear();
-        (client, id)
-    }
-
-    /// Joins a namespace; returns the socket's id.
-    pub fn connect(&mut self, client: Client, namespace: &str) -> String {
-        let head = if namespace == "/" { String::from("40") } else { format!("40{namespace},") };
-        self.say(client, &head);
-        let answer = self.clients[client.0].heard.pop().expect("an answer to CONNECT").into_text();
-        let id = answer.strip_prefix(&head).and_then(|rest| rest.strip_prefix(r#"{"sid":""#));
-        id.and_then(|rest| rest.strip_suffix(r#""}"#)).expect("an id and nothing else").into()
-    }
-
-    /// A client sends a text message as it is.
-    pub fn say(&mut self, client: Client, text: &str) {
-        let Record { node, conn, .. } = self.clients[client.0];
-        self.tell(node, Input::Text { conn, text });
-    }
-
-    /// A client sends a binary message.
-    pub fn say_binary(&mut self, client: Client, bytes: &[u8]) {
-        let Record { node, conn, .. } = self.clients[client.0];
-        self.tell(node, Input::Binary { conn, bytes });
-    }
-
-    /// A client sends a packet and its attachments.
-    pub fn say_all(&mut self, client: Client, packet: &str, attachments: &[&[u8]]) {
-        self.say(client, packet);
-        for bytes in attachments {
-            self.say_binary(client, bytes);
-        }
-    }
-
-    /// A client sends an event in `/` and asks for no answer; `items` is the JSON array of the event.
-    pub fn emit(&mut self, client: Client, items: &str) {
-        self.say(client, &format!("42{items}"));
-    }
-
-    /// A client sends an event in `/` and wants an answer, but does not wait; returns the number of the answer.
-    pub fn request(&mut self, client: Client, items: &str) -> u64 {
-        let record = &mut self.clients[client.0];
-        record.last_ack += 1;
-        let ack = record.last_ack;
-        self.say(client, &format!("42{ack}{items}"));
-        ack
-    }
-
-    /// The answer with this number, without its brackets, if it has come.
-    pub fn answer(&mut self, client: Client, ack: u64) -> Option<String> {
-        let heard = &mut self.clients[client.0].heard;
-        let head = format!("43{ack}[");
-        let is_it = |heard: &Heard| matches!(heard, Heard::Text(packet) if packet.starts_with(&head));
-        let at = heard.iter().position(is_it)?;
-        heard.remove(at).into_text()[head.len()..].strip_suffix(']').map(String::from)
-    }
-
-    /// A client sends an event in `/`, and the bus settles; returns the answer.
-    pub fn ask(&mut self, client: Client, items: &str) -> String {
-        let ack = self.request(client, items);
-        if let Some(answer) = self.answer(client, ack) {
-            return answer;
-        }
-        self.settle();
-        self.answer(client, ack).unwrap_or_else(|| panic!("no answer to {items}"))
-    }
-
-    /// A client joins a room and is told that all is well.
-    pub fn join(&mut self, client: Client, room: &str) {
-        let answer = self.ask(client, &format!(r#"["@join","{room}"]"#));
-        assert_eq!(answer, r#"{"ok":true}"#, "joining {room}");
-    }
-
-    /// A client goes away without a word.
-    pub fn leave(&mut self, client: Client) {
-        self.drop_client(client, Reason::TransportClose);
-    }
-
-    fn drop_client(&mut self, client: Client, reason: Reason) {
-        let Record { node, conn, .. } = self.clients[client.0];
-        self.clients[client.0].is_gone = true;
-        self.release(node, conn);
-        self.tell(node, Input::Closed { conn, reason });
-    }
-
-    /// From now on a client does not read what it is sent.
-    pub fn stop_reading(&mut self, client: Client) {
-        self.clients[client.0].is_reading = false;
-    }
-
-    /// A client reads again, all that waits for it first. A connection that the node has closed ends with that.
-    pub fn read_again(&mut self, client: Client) {
-        let Record { node, conn, .. } = self.clients[client.0];
-        self.clients[client.0].is_reading = true;
-        self.pull(node, conn, client);
-        if self.clients[client.0].ending.is_some() {
-            self.finish_close(node, conn);
-        }
-        self.send_pongs();
-    }
-
-    /// From now on a client answers no heartbeat.
-    pub fn stop_pongs(&mut self, client: Client) {
-        self.clients[client.0].has_pongs = false;
-    }
-
-    // What a story looks at.
-
-    /// What a client was sent since the last call, heartbeats left out; an attachment among it is a failure.
-    pub fn heard(&mut self, client: Client) -> Vec<String> {
-        self.heard_all(client).into_iter().map(Heard::into_text).collect()
-    }
-
-    /// The same with attachments.
-    pub fn heard_all(&mut self, client: Client) -> Vec<Heard> {
-        std::mem::take(&mut self.clients[client.0].heard)
-    }
-
-    /// When a client was sent heartbeats.
-    pub fn pings(&self, client: Client) -> &[Time] {
-        &self.clients[client.0].pings
-    }
-
-    /// How the node ended a client's connection, if it did.
-    pub fn ending(&self, client: Client) -> Option<Ending> {
-        self.clients[client.0].ending
-    }
-
-    /// Whether a client is still connected.
-    pub fn is_open(&self, client: Client) -> bool {
-        self.clients[client.0].is_open()
-    }
+    // For a story to look at.
 
     /// The time.
     pub fn now(&self) -> Time {
@@ -281,17 +124,17 @@ impl World {
 
     /// A node.
     pub fn node(&self, node: usize) -> &Node<Relay> {
-        self.stations[node].node.as_ref().expect("the node runs")
+        self.slots[node].node.as_ref().expect("the node runs")
     }
 
-    /// What a node counted.
+    /// The counters of a node.
     pub fn stats(&self, node: usize) -> &Stats {
         self.node(node).stats()
     }
 
     /// How often a node dropped something for this cause.
-    pub fn drops(&self, node: usize, cause: &str) -> u64 {
-        self.stats(node).drops.get(super::drop_cause(cause))
+    pub fn drops(&self, node: usize, cause: DropCause) -> u64 {
+        self.stats(node).drops.get(cause)
     }
 
     /// Asserts that nothing is left of clients and rooms on a node.
@@ -301,37 +144,44 @@ impl World {
         assert_eq!(self.node(node).gauges(), empty, "something is left on node {node}");
     }
 
+    /// From now on frames for clients are fetched late: when this is called again with `false`.
+    pub fn fetch_late(&mut self, is_lazy: bool) {
+        self.is_lazy = is_lazy;
+        (0..self.slots.len()).for_each(|node| self.carry_out(node));
+        self.act();
+    }
+
     /// Records everything the nodes do from now on.
     pub fn record(&mut self) {
         self.trace = Some(String::new());
     }
 
-    /// What was recorded.
+    /// Everything recorded so far.
     pub fn trace(&self) -> &str {
         self.trace.as_deref().unwrap_or_default()
     }
 
-    // What happens to nodes and links.
+    // Inputs, links and nodes.
 
-    /// Tells a node something.
-    pub fn tell(&mut self, node: usize, input: Input<'_>) {
+    /// Something happens to a node.
+    pub fn input(&mut self, node: usize, input: Input<'_>) {
         let now = self.now;
-        if let Some(node) = &mut self.stations[node].node {
+        if let Some(node) = &mut self.slots[node].node {
             node.handle(now, input);
         }
         self.carry_out(node);
-        self.send_pongs();
+        self.act();
     }
 
     /// A node starts to drain.
     pub fn drain(&mut self, node: usize, over: Duration) {
-        self.tell(node, Input::Drain { over });
+        self.input(node, Input::Drain { over });
     }
 
     /// A node's link to Redis breaks.
     pub fn link_down(&mut self, node: usize) {
         for event in self.redis.cut(node) {
-            self.tell_event(node, &event);
+            self.bus_event(node, &event);
         }
     }
 
@@ -350,17 +200,19 @@ impl World {
 
     /// A node hangs: it keeps its connections and does nothing.
     pub fn freeze(&mut self, node: usize) {
-        self.stations[node].is_frozen = true;
+        self.slots[node].is_frozen = true;
     }
 
     /// A node dies, and its clients' connections with it.
     pub fn kill(&mut self, node: usize) {
-        self.stations[node].node = None;
         self.redis.forget(node);
-        for (conn, client) in self.stations[node].conns.clone() {
-            self.clients[client.0].is_gone = true;
-            self.release(node, conn);
+        for conn in self.slots[node].clear() {
+            let connection = &mut self.connections[conn.0];
+            if connection.is_waiting() {
+                connection.end(Outcome::Lost);
+            }
         }
+        self.clients.iter_mut().filter(|client| client.node == node).for_each(|client| client.is_gone = true);
     }
 
     /// A backend publishes; returns how many subscribers there were.
@@ -389,17 +241,15 @@ impl World {
             self.check_not_early(next);
             self.now = self.now.max(next);
             while let Some((node, event)) = self.redis.step(self.now) {
-                self.tell_event(node, &event);
+                self.bus_event(node, &event);
             }
-            (0..self.stations.len()).for_each(|node| self.handle_timeouts(node));
+            (0..self.slots.len()).for_each(|node| self.handle_timeouts(node));
         }
         self.now = self.now.max(until);
     }
 
     fn next_due(&self) -> Option<Time> {
-        let awake = self.stations.iter().filter(|station| !station.is_frozen);
-        let timeouts = awake.filter_map(|station| Some(station.node.as_ref()?.poll_timeout()?.0));
-        timeouts.chain(self.redis.next_due()).min()
+        self.slots.iter().filter_map(NodeSlot::next_due).chain(self.redis.next_due()).min()
     }
 
     /// A microsecond before anything is due, nothing happens.
@@ -408,8 +258,8 @@ impl World {
             return;
         }
         self.now = self.now + (next - self.now - MICROSECOND);
-        for station in self.stations.iter_mut().filter(|station| !station.is_frozen) {
-            let Some(node) = &mut station.node else { continue };
+        for slot in self.slots.iter_mut().filter(|slot| !slot.is_frozen) {
+            let Some(node) = &mut slot.node else { continue };
             assert!(!node.handle_timeout(self.now, TIMEOUT_BUDGET), "more is due, but nothing was");
             assert_eq!(node.poll_output(), None, "something happened before its time");
         }
@@ -417,14 +267,14 @@ impl World {
 
     fn handle_timeouts(&mut self, at: usize) {
         let now = self.now;
-        if self.stations[at].is_frozen {
+        if self.slots[at].is_frozen {
             return;
         }
         for _ in 0..TIMEOUT_CALLS_MAX {
-            let Some(node) = &mut self.stations[at].node else { return };
+            let Some(node) = &mut self.slots[at].node else { return };
             let is_more_due = node.handle_timeout(now, TIMEOUT_BUDGET);
             self.carry_out(at);
-            self.send_pongs();
+            self.act();
             if !is_more_due {
                 let next = self.node(at).poll_timeout();
                 assert!(next.is_none_or(|(next, _)| next > now), "{next:?} does not lie in the future");
@@ -434,9 +284,18 @@ impl World {
         panic!("node {at} spins at {now:?}");
     }
 
-    fn tell_event(&mut self, node: usize, event: &BusEvent) {
-        if !self.stations[node].is_frozen {
-            self.tell(node, Input::Bus(event));
+    fn bus_event(&mut self, node: usize, event: &BusEvent) {
+        if !self.slots[node].is_frozen {
+            self.input(node, Input::Bus(event));
+        }
+    }
+}
+
+impl Drop for World {
+    /// Says how clients travelled when a story fails, since many are told once for each way.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("clients travelled by {:?}", self.travel);
         }
     }
 }
