@@ -47,6 +47,7 @@ impl World {
     fn check_invariants(&mut self, node: usize) {
         self.slots[node].check_invariants(self.now);
         let Some(running) = &self.slots[node].node else { return };
+        running.check_invariants();
         if running.config().cluster.is_some() {
             let (wanted, rooms) = (self.redis.wanted(node), running.gauges().rooms);
             assert_eq!(wanted, rooms + OWN_CHANNELS, "a channel for each room, and the node's own");
