@@ -71,8 +71,8 @@ pub(crate) struct ClientAcks {
 impl ClientAcks {
     /// Whether so many more acknowledgements may be awaited. Half of the room that is left at most, so that requests to
     /// many never leave none for requests to one.
-    pub(crate) fn has_room(&self, wanted: usize, awaited_max: usize) -> bool {
-        wanted <= awaited_max.saturating_sub(self.by_socket.len()) / 2
+    pub(crate) fn has_room(&self, wanted: usize, limits: &Limits) -> bool {
+        wanted <= limits.awaited_answers_max.saturating_sub(self.by_socket.len()) / 2
     }
 
     /// An id under which nobody is asked now.
@@ -169,12 +169,13 @@ mod tests {
     #[test]
     fn a_request_takes_half_of_the_room_that_is_left_at_most() {
         let (mut acks, [first, second]) = (ClientAcks::default(), sockets());
-        assert!(acks.has_room(5, 10) && !acks.has_room(6, 10));
+        let limits = Limits { awaited_answers_max: 10, ..Limits::default() };
+        assert!(acks.has_room(5, &limits) && !acks.has_room(6, &limits));
         let id = acks.next_id();
         acks.insert(id, Request::new(ASKER, BTreeSet::from([first, second])));
-        assert!(acks.has_room(4, 10) && !acks.has_room(5, 10));
+        assert!(acks.has_room(4, &limits) && !acks.has_room(5, &limits));
         acks.remove(id);
-        assert!(acks.has_room(5, 10));
+        assert!(acks.has_room(5, &limits));
     }
 
     #[test]

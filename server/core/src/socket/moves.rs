@@ -367,7 +367,7 @@ pub(crate) fn deliver_asking(
     if wanted == 0 {
         return Some((0, None));
     }
-    if !state.client_acks.has_room(wanted, state.config.limits.awaited_answers_max) {
+    if !state.client_acks.has_room(wanted, &state.config.limits) {
         return None;
     }
     let id = state.client_acks.next_id();
