@@ -42,6 +42,17 @@ pub trait Cause: Copy + fmt::Debug + PartialEq + 'static {
 /// assert_eq!(Returned::ALL, [Returned::Unknown]);
 /// assert_eq!(Returned::Unknown.meaning(), "The house has nobody of that name.");
 /// ```
+///
+/// A cause that nobody explains does not compile:
+///
+/// ```compile_fail
+/// moorline_core::causes! {
+///     /// Why a letter came back.
+///     pub enum Returned {
+///         Unknown = "unknown" => "Compare the name with the list.",
+///     }
+/// }
+/// ```
 #[macro_export]
 macro_rules! causes {
     (
