@@ -8,6 +8,8 @@ help: ## this list
 	@echo
 	@echo "make run takes NODES=2 BIND=127.0.0.1 HTTPS_PORT=8443 HTTP_PORT=8080 STATS_PORT=8404 NODE_PORT=3001"
 	@echo "ADMIN_PORT=9001 REDIS_PORT=6390, as in: make run NODES=4 HTTPS_PORT=9443"
+	@echo "make bench takes QUICK=1, ROUNDS=6 and AGAINST=FILE: another moorline in Socket.IO's place, as in:"
+	@echo "make bench AGAINST=/tmp/moorline-before, a copy of the binary as it was before a change"
 
 setup: ## install what everything below needs and this machine lacks (apt packages as root, Rust targets, cargo tools)
 	@haproxy/setup.sh test
@@ -35,10 +37,10 @@ check: $(CLIENT_TOOLS) ## formatting, lints, documentation, dependencies, types,
 	cd client-wasm && npm run types
 
 bench: ## moorline beside Socket.IO from npm: CPU, memory, latency (about 5 minutes; QUICK=1: under one)
-	@haproxy/setup.sh test
+	@haproxy/setup.sh $(if $(AGAINST),run,test)
 	cargo build --release -p moorline -p moorline-load
-	cd tests/load/peer && npm ci --no-audit --no-fund
-	target/release/moorline-load $(if $(QUICK),--quick)
+	$(if $(AGAINST),,cd tests/load/peer && npm ci --no-audit --no-fund)
+	target/release/moorline-load $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(AGAINST),--against '$(AGAINST)')
 
 test: setup check client ## check, unit and property tests, then end to end through real HAProxy, Redis and Chromium
 	cargo test --workspace

@@ -52,7 +52,16 @@ impl Figures {
     }
 
     pub(crate) fn of(&self, key: Key) -> Option<Spread> {
-        Spread::of(self.values.iter().filter(|(at, _)| *at == key).map(|(_, value)| *value).collect())
+        Spread::of(self.rounds(key).collect())
+    }
+
+    /// The ratio of each round's figure to the other subject's of the same round.
+    pub(crate) fn ratio_to(&self, other: &Figures, key: Key) -> Option<Spread> {
+        Spread::of(self.rounds(key).zip(other.rounds(key)).map(|(ours, theirs)| ours / theirs).collect())
+    }
+
+    fn rounds(&self, key: Key) -> impl Iterator<Item = f64> {
+        self.values.iter().filter(move |(at, _)| *at == key).map(|(_, value)| *value)
     }
 }
 
@@ -82,5 +91,19 @@ mod tests {
         let spread = Spread { median: 2.5, min: 1.0, max: 9.0 };
         assert_eq!(Spread::of(vec![9.0, 1.0, 3.0, 2.0]), Some(spread));
         assert_eq!(Spread::of(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_ratio_is_that_of_one_round() {
+        let (mut ours, mut theirs) = (Figures::default(), Figures::default());
+        // The machine slows down by the round; the medians alone would make it 4 / 2 = 2.
+        for (us, them) in [(1.0, 2.0), (4.0, 2.0), (8.0, 8.0)] {
+            ours.add(Key::RoomCpu, us);
+            ours.add(Key::ConnectCpu, 1000.0);
+            theirs.add(Key::RoomCpu, them);
+        }
+        let ratio = Spread { median: 1.0, min: 0.5, max: 2.0 };
+        assert_eq!(ours.ratio_to(&theirs, Key::RoomCpu), Some(ratio));
+        assert_eq!(ours.ratio_to(&theirs, Key::ConnectCpu), None);
     }
 }

@@ -11,16 +11,21 @@ pub(crate) fn description(options: &Options, open_files_max: u64) -> Result<Stri
     let congestion = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control")?;
     let cpu = cpu_model().unwrap_or_default();
     let moorline = output(&options.moorline, &["--version"])?;
-    let peer = output("node", &[&options.peer_script(), "versions"])?;
+    let other = match &options.against {
+        Some(other) => output(other, &["--version"])?,
+        None => {
+            let versions = output("node", &[&options.peer_script(), "versions"])?;
+            format!("{versions} (adapter: {:?})", options.peer_adapter)
+        }
+    };
     let redis = output(&options.redis_server, &["--version"])?;
     let redis = redis.split_whitespace().find_map(|word| word.strip_prefix("v=")).unwrap_or_default();
     let command = env::args().collect::<Vec<_>>().join(" ");
     Ok(format!(
         "{cores} cores ({cpu}), {memory_mib} MiB of RAM, Linux {}, TCP {}, {open_files_max} open files per process\n\
-         {moorline} beside {peer} (adapter: {:?}); Redis {redis}\n{command}",
+         {moorline} beside {other}; Redis {redis}\n{command}",
         kernel.trim(),
         congestion.trim(),
-        options.peer_adapter,
     ))
 }
 

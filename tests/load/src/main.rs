@@ -1,4 +1,5 @@
-//! The benchmark: moorline and Socket.IO from npm, side by side in one run, driven by the same clients over loopback.
+//! The benchmark: moorline and Socket.IO from npm, or another moorline, side by side in one run, driven by the same
+//! clients over loopback.
 //!
 //! It prints figures and their ratios. It fails when a message was lost, doubled or misdirected or a process died,
 //! since then nothing was measured; never because of a figure.
@@ -22,7 +23,7 @@ use clap::Parser;
 use figures::{Figures, Span};
 use options::{Options, Plan};
 use outcome::Result;
-use std::{io::Write, process::ExitCode};
+use std::{fs, io::Write, process::ExitCode};
 use subject::Subject;
 
 /// The files that the generator opens besides its connections: writers, pipes, and those of every process.
@@ -49,23 +50,36 @@ fn run(options: &Options, plan: &Plan) -> Result<String> {
         );
     }
     let machine = machine::description(options, open_files_max)?;
+    check_other(options)?;
     let load_before = machine::load_average();
-    let [mut moorline, mut peer] = [Figures::default(), Figures::default()];
+    let subjects = options.subjects();
+    let mut figures = [Figures::default(), Figures::default()];
     for round in 1..=plan.rounds {
-        for subject in Subject::BOTH {
-            let figures = if subject == Subject::Moorline { &mut moorline } else { &mut peer };
+        for side in options.order(round) {
+            let subject = subjects[side];
             let say = |what: &str| {
                 eprintln!("bench   | round {round} of {}: {}, {what}", plan.rounds, subject.name());
             };
-            measure(subject, options, plan, figures, &say)?;
+            measure(subject, options, plan, &mut figures[side], &say)?;
         }
     }
     Ok(format!(
         "\n{machine}\nload average {load_before} before, {} after; {}\n\n{}",
         machine::load_average(),
         conditions(plan),
-        report::table(&moorline, &peer)
+        report::table(subjects, &figures)
     ))
+}
+
+/// Refuses a binary beside itself: `make bench` builds over `target/release/moorline`, and its ratios would say that a
+/// change costs nothing whatever it costs.
+fn check_other(options: &Options) -> Result<()> {
+    match &options.against {
+        Some(other) if fs::canonicalize(other)? == fs::canonicalize(&options.moorline)? => {
+            Err(format!("{other} is the file measured; keep a copy of the earlier build elsewhere").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn measure(

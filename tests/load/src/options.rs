@@ -1,9 +1,10 @@
 //! The command line, and how much of everything a run does.
 
+use crate::subject::Subject;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
-/// Measures moorline and Socket.IO from npm side by side: the same clients, the same messages, in turns.
+/// Measures moorline beside Socket.IO from npm or another moorline: the same clients, the same messages, in turns.
 #[derive(Debug, Parser)]
 #[command(name = "moorline-load", version)]
 pub(crate) struct Options {
@@ -18,6 +19,11 @@ pub(crate) struct Options {
     /// The moorline binary, built in release
     #[arg(long, value_name = "FILE", default_value = "target/release/moorline")]
     pub(crate) moorline: String,
+
+    /// Another moorline binary to measure in place of Socket.IO, with ratios by the round. The two take turns at
+    /// going first, so an even number of rounds favours neither
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["peer", "peer_adapter"])]
+    pub(crate) against: Option<String>,
 
     /// The folder of the peer, after `npm ci` in it
     #[arg(long, value_name = "DIR", default_value = "tests/load/peer")]
@@ -91,8 +97,34 @@ impl Options {
         Plan { rounds: self.rounds.unwrap_or(plan.rounds), ..plan }
     }
 
+    /// Moorline, and the server it is compared with.
+    pub(crate) fn subjects(&self) -> [Subject; 2] {
+        [Subject::Moorline, if self.against.is_some() { Subject::OtherMoorline } else { Subject::Peer }]
+    }
+
+    /// The indices of the subjects as a round takes them. Between like servers the first place alternates, so that a
+    /// machine that gets slower or faster favours neither.
+    pub(crate) fn order(&self, round: u32) -> [usize; 2] {
+        if self.against.is_some() && round.is_multiple_of(2) { [1, 0] } else { [0, 1] }
+    }
+
     /// The peer's program.
     pub(crate) fn peer_script(&self) -> String {
         self.peer.join("server.mjs").to_string_lossy().into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_moorline_goes_first_in_turn() {
+        let order = |args: &[&str]| {
+            let options = Options::parse_from([&["moorline-load"], args].concat());
+            (options.subjects()[1], [1, 2, 3].map(|round| options.order(round)))
+        };
+        assert_eq!(order(&[]), (Subject::Peer, [[0, 1]; 3]));
+        assert_eq!(order(&["--against", "old"]), (Subject::OtherMoorline, [[0, 1], [1, 0], [0, 1]]));
     }
 }

@@ -1,7 +1,7 @@
 //! The table that shows the figures of a run.
 //!
-//! Each figure is shown as the median over the rounds, with the lowest and highest beside it. It judges nothing: no
-//! figure makes a run fail.
+//! Each figure is shown as the median over the rounds, with the lowest and highest beside it. Beside another moorline
+//! the ratio is taken in each round and shown likewise. It judges nothing: no figure makes a run fail.
 
 use crate::{
     figures::{Figures, Key, Load, Span, Spread},
@@ -105,21 +105,18 @@ const SECTIONS: &[Section] = {
 };
 
 /// The table, in Markdown.
-pub(crate) fn table(moorline: &Figures, peer: &Figures) -> String {
-    let names = Subject::BOTH.map(Subject::name);
+pub(crate) fn table(subjects: [Subject; 2], [moorline, other]: &[Figures; 2]) -> String {
+    let names = subjects.map(Subject::name);
+    let is_by_round = subjects[1] == Subject::OtherMoorline;
+    let comparison = if is_by_round { "moorline / other, by round" } else { "better by" };
     let mut out = String::new();
     for (title, rows) in SECTIONS {
-        let _ = writeln!(out, "| {title} | {} | {} | better by |\n|---|--:|--:|--:|", names[0], names[1]);
+        let _ = writeln!(out, "| {title} | {} | {} | {comparison} |\n|---|--:|--:|--:|", names[0], names[1]);
         for row in *rows {
-            if let (Some(ours), Some(theirs)) = (moorline.of(row.key), peer.of(row.key)) {
-                let _ = writeln!(
-                    out,
-                    "| {} | {} | {} | {} |",
-                    row.label,
-                    cell(ours),
-                    cell(theirs),
-                    ratio(row, ours, theirs)
-                );
+            if let (Some(ours), Some(theirs)) = (moorline.of(row.key), other.of(row.key)) {
+                let compared =
+                    if is_by_round { ratio_by_round(row, moorline, other) } else { ratio(row, ours, theirs) };
+                let _ = writeln!(out, "| {} | {} | {} | {} |", row.label, cell(ours), cell(theirs), compared);
             }
         }
         out.push('\n');
@@ -139,6 +136,16 @@ fn ratio(row: &Row, ours: Spread, theirs: Spread) -> String {
         Better::Neither => return String::new(),
     };
     format!("{ratio:.1}×")
+}
+
+/// Moorline's figure over the other moorline's, taken in each round: one says that nothing has changed.
+fn ratio_by_round(row: &Row, moorline: &Figures, other: &Figures) -> String {
+    match moorline.ratio_to(other, row.key) {
+        Some(Spread { median, min, max }) if row.better != Better::Neither => {
+            format!("{median:.3} ({min:.3}–{max:.3})")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Two or three digits that mean something, thousands apart.
@@ -181,7 +188,7 @@ mod tests {
             ours.add(key, us);
             theirs.add(key, them);
         }
-        let table = table(&ours, &theirs);
+        let table = table([Subject::Moorline, Subject::Peer], &[ours, theirs]);
         assert!(
             table.contains("| per delivery in the room | 2.00 (2.00–2.00) | 10.0 (10.0–10.0) | 5.0× |"),
             "{table}"
@@ -191,5 +198,24 @@ mod tests {
                 .contains("| one node, 1 per pair on its way | 4.00 (4.00–4.00) | 8.00 (8.00–8.00) | 0.5× |"),
             "{table}"
         );
+    }
+
+    #[test]
+    fn beside_another_moorline_the_ratios_are_by_round() {
+        let mut figures = [Figures::default(), Figures::default()];
+        for (us, them) in [(2.0, 2.0), (9.0, 10.0), (4.0, 2.0)] {
+            for key in [Key::RoomCpu, Key::Lateness] {
+                figures[0].add(key, us);
+                figures[1].add(key, them);
+            }
+        }
+        let table = table([Subject::Moorline, Subject::OtherMoorline], &figures);
+        for line in [
+            "| CPU time, µs | moorline | other moorline | moorline / other, by round |",
+            "| per delivery in the room | 4.00 (2.00–9.00) | 2.00 (2.00–10.0) | 1.000 (0.900–2.000) |",
+            "| p99 of a send on schedule | 4.00 (2.00–9.00) | 2.00 (2.00–10.0) |  |",
+        ] {
+            assert!(table.contains(line), "{table}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The two servers under test, started the same way: one node alone, or two with a Redis of their own.
+//! The servers under test, started the same way: one node alone, or two with a Redis of their own.
 
 use crate::{
     options::{Adapter, Options},
@@ -12,16 +12,18 @@ use std::net::SocketAddr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {
     Moorline,
+    /// Socket.IO from npm.
     Peer,
+    /// Another binary of moorline, in place of the peer.
+    OtherMoorline,
 }
 
 impl Subject {
-    pub(crate) const BOTH: [Subject; 2] = [Subject::Moorline, Subject::Peer];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Subject::Moorline => "moorline",
             Subject::Peer => "socket.io",
+            Subject::OtherMoorline => "other moorline",
         }
     }
 
@@ -41,8 +43,11 @@ impl Subject {
     fn start_node(self, options: &Options, redis: Option<&str>) -> Result<Node> {
         let address = free_address()?;
         let command = match self {
-            Subject::Moorline => moorline(options, address, redis),
+            Subject::Moorline => moorline(&options.moorline, address, redis),
             Subject::Peer => peer(options, address, redis),
+            Subject::OtherMoorline => {
+                moorline(options.against.as_ref().ok_or("no other moorline is named")?, address, redis)
+            }
         };
         let mut process = Process::start(self.name(), &command, &[("NODE_ENV", "production")])?;
         process.wait_until(|| answers_http(address))?;
@@ -50,8 +55,8 @@ impl Subject {
     }
 }
 
-fn moorline(options: &Options, address: SocketAddr, redis: Option<&str>) -> Vec<String> {
-    let mut command = vec![options.moorline.clone(), String::from("--log"), String::from("warn")];
+fn moorline(binary: &str, address: SocketAddr, redis: Option<&str>) -> Vec<String> {
+    let mut command = vec![binary.to_owned(), String::from("--log"), String::from("warn")];
     command.extend([String::from("--listen"), address.to_string()]);
     command.extend(redis.into_iter().flat_map(|url| [String::from("--redis"), url.to_owned()]));
     command
