@@ -30,6 +30,7 @@ mod wants;
 
 pub use client::Client;
 pub use input::{Channel, Emission, Input, NetworkChange, SocketIndex, Ticket};
-pub use options::{Options, TransportKind};
+pub use moorline_protocol::{Frame, TransportKind};
+pub use options::Options;
 pub use output::{Asked, CallError, CallId, Context, Details, Output, SendError};
 pub use time::Time;

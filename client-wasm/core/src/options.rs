@@ -1,25 +1,7 @@
 //! Every setting and every limit of a client, each with its default and the reason for it.
 
 use alloc::{string::String, vec, vec::Vec};
-
-/// How packets travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransportKind {
-    /// One WebSocket.
-    WebSocket,
-    /// Long polling over HTTP.
-    Polling,
-}
-
-impl TransportKind {
-    /// The name in a query and to a user.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TransportKind::WebSocket => "websocket",
-            TransportKind::Polling => "polling",
-        }
-    }
-}
+use moorline_protocol::TransportKind;
 
 /// What a [`Client`](crate::Client) is told once. Names follow the stock client's.
 #[derive(Debug, Clone)]

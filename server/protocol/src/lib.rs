@@ -15,6 +15,9 @@ pub mod json;
 pub mod reason;
 pub mod socket;
 
+mod transport;
+
 pub use encoded::Frame;
 pub use error::DecodeError;
 pub use reason::Reason;
+pub use transport::TransportKind;
