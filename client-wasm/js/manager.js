@@ -145,7 +145,7 @@ export class Manager extends Emitter {
     this.fire("open");
   }
 
-  linkMoved(transport) {
+  linkUpgraded(transport) {
     worked.set(this.#key, transport);
     this.fire("upgrade", transport);
   }

@@ -48,8 +48,8 @@ extern "C" {
 
     #[wasm_bindgen(method, js_name = linkOpened)]
     pub(crate) fn link_opened(this: &Owner, transport: &str);
-    #[wasm_bindgen(method, js_name = linkMoved)]
-    pub(crate) fn link_moved(this: &Owner, transport: &str);
+    #[wasm_bindgen(method, js_name = linkUpgraded)]
+    pub(crate) fn link_upgraded(this: &Owner, transport: &str);
     #[wasm_bindgen(method, js_name = linkClosed)]
     pub(crate) fn link_closed(this: &Owner, reason: &str, details: Option<EndDetails>);
     #[wasm_bindgen(method, js_name = reconnectAttempt)]

@@ -223,7 +223,7 @@ fn tell_owner(owner: &Owner, output: Output) {
         Output::CallFailed(call, error) => owner.call_failed(call.0, call_error(error)),
         Output::Dropped(socket, error) => owner.dropped(socket.0, error.code()),
         Output::LinkOpened(kind) => owner.link_opened(kind.as_str()),
-        Output::LinkMoved(kind) => owner.link_moved(kind.as_str()),
+        Output::LinkUpgraded(kind) => owner.link_upgraded(kind.as_str()),
         Output::LinkClosed(reason, end) => owner.link_closed(reason, end.as_ref().map(details)),
         Output::ReconnectAttempt(attempt) => owner.reconnect_attempt(attempt),
         Output::Reconnect(attempt) => owner.reconnected(attempt),

@@ -15,7 +15,7 @@ export class Witness {
       connected: (socket, id) => this.say(`connected ${socket} ${id}`),
       event: (socket, json) => this.say(`event ${socket} ${json}`),
       answered: (call, json) => this.say(`answered ${call} ${json}`),
-      linkMoved: (transport) => this.say(`link moved ${transport}`),
+      linkUpgraded: (transport) => this.say(`link upgraded ${transport}`),
       idle: () => this.say("idle"),
     });
   }

@@ -154,7 +154,7 @@ function makeOwner(stage) {
     callFailed: (call, error) => say("call failed", call, error),
     dropped: (socket, code) => say("dropped", socket, code),
     linkOpened: () => say("link opened"),
-    linkMoved: (transport) => say("link moved", transport),
+    linkUpgraded: (transport) => say("link upgraded", transport),
     linkClosed: () => say("link closed"),
     reconnectAttempt: (attempt) => say("reconnect attempt", attempt),
     reconnected: (attempt) => say("reconnected", attempt),

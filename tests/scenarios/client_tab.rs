@@ -142,7 +142,7 @@ impl Tab {
                 self.closed.push(reason);
             }
             Output::Event { json, attachments, .. } => self.heard.push(format!("{json} {attachments:?}")),
-            Output::LinkMoved(_) => self.moves += 1,
+            Output::LinkUpgraded(_) => self.moves += 1,
             _ => {}
         }
     }

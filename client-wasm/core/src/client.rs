@@ -7,12 +7,12 @@ use crate::{
     CallError, Details, Input, Options, Output, SocketIndex, Ticket, Time, TransportKind,
     backoff::{Backoff, Entropy},
     calls::Purpose,
-    engine::{End, Engine, News, Scene},
+    engine::{End, Engine, EngineEvent, Env},
     leaving::Leaving,
     link::Link,
+    output_queue::OutputQueue,
     reassembly::Reassembly,
     socket::{Socket, State},
-    wants::Wants,
 };
 use alloc::{string::String, vec, vec::Vec};
 use moorline_protocol::{Reason, socket::packet};
@@ -24,7 +24,7 @@ const LEAVING_MAX: usize = 4;
 #[derive(Debug)]
 pub struct Client {
     pub(crate) options: Options,
-    pub(crate) wants: Wants,
+    pub(crate) outputs: OutputQueue,
     pub(crate) sockets: Vec<Socket>,
     pub(crate) link: Link,
     pub(crate) reassembly: Reassembly,
@@ -51,7 +51,7 @@ impl Client {
             offer: options.node.clone(),
             worked: options.worked,
             options,
-            wants: Wants::default(),
+            outputs: OutputQueue::default(),
             sockets: Vec::new(),
             link: Link::Idle,
             reassembly: Reassembly::default(),
@@ -114,7 +114,7 @@ impl Client {
 
     /// The next thing to do, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.wants.pop()
+        self.outputs.pop()
     }
 
     // Commands.
@@ -200,9 +200,9 @@ impl Client {
             Input::Unreadable if self.engine().is_none() => {}
             Input::Unreadable => self.link_ended(now, &End::parse_error("a message is not readable")),
             input => {
-                let wants = &mut self.wants;
-                self.leaving.retain_mut(|leaving| !leaving.handle(&input, wants));
-                self.with_engine(now, |engine, scene| engine.handle(input, scene));
+                let outputs = &mut self.outputs;
+                self.leaving.retain_mut(|leaving| !leaving.handle(&input, outputs));
+                self.with_engine(now, |engine, env| engine.handle(input, env));
             }
         }
     }
@@ -223,21 +223,21 @@ impl Client {
     }
 
     /// Lets the session take something, and takes what it has to tell.
-    fn with_engine(&mut self, now: Time, take: impl FnOnce(&mut Engine, &mut Scene<'_>) -> Result<(), End>) {
+    fn with_engine(&mut self, now: Time, take: impl FnOnce(&mut Engine, &mut Env<'_>) -> Result<(), End>) {
         let engine = match &mut self.link {
             Link::Opening(attempt) => &mut attempt.engine,
             Link::Open { engine, .. } => engine,
             Link::Idle | Link::Waiting { .. } => return,
         };
-        let mut news = Vec::new();
-        let mut scene = Scene { now, options: &self.options, wants: &mut self.wants, news: &mut news };
-        let outcome = take(engine, &mut scene);
-        for news in news {
-            let outcome = self.learn(now, news);
+        let mut events = Vec::new();
+        let mut env = Env { now, options: &self.options, outputs: &mut self.outputs, events: &mut events };
+        let outcome = take(engine, &mut env);
+        for event in events {
+            let outcome = self.engine_event(now, event);
             if let Err(end) = outcome {
                 return self.link_ended(now, &end);
             }
-            // What it told may have been the end of it: nobody wants it any more.
+            // What it told may have been the end of it: nobody outputs it any more.
             if !matches!(self.link, Link::Open { .. }) {
                 return;
             }
@@ -247,22 +247,22 @@ impl Client {
         }
     }
 
-    fn learn(&mut self, now: Time, news: News) -> Result<(), End> {
-        match news {
-            News::Opened => self.link_opened(now),
-            News::Moved => {
+    fn engine_event(&mut self, now: Time, event: EngineEvent) -> Result<(), End> {
+        match event {
+            EngineEvent::Opened => self.link_opened(now),
+            EngineEvent::Upgraded => {
                 self.worked = Some(TransportKind::WebSocket);
-                self.wants.push(Output::LinkMoved(TransportKind::WebSocket));
+                self.outputs.push(Output::LinkUpgraded(TransportKind::WebSocket));
             }
-            News::Packet(text) => {
+            EngineEvent::Packet(text) => {
                 let whole = self.reassembly.text(&text, &self.options).map_err(End::parse_error)?;
                 return whole.map_or(Ok(()), |packet| self.packet(now, packet));
             }
-            News::Binary(bytes) => {
+            EngineEvent::Binary(bytes) => {
                 let whole = self.reassembly.binary(bytes, &self.options).map_err(End::parse_error)?;
                 return whole.map_or(Ok(()), |packet| self.packet(now, packet));
             }
-            News::Alive => {
+            EngineEvent::Alive => {
                 for index in (0..self.sockets.len()).map(SocketIndex) {
                     self.release(now, index);
                     self.work_off_queue(now, index);
@@ -278,20 +278,20 @@ impl Client {
             self.last_ticket = self.last_ticket.wrapping_add(1);
             socket.state = State::Asking(Ticket(self.last_ticket));
             socket.ask_again_at = None;
-            self.wants.push(Output::WantAuth(index, Ticket(self.last_ticket)));
+            self.outputs.push(Output::WantAuth(index, Ticket(self.last_ticket)));
         }
     }
 
     pub(crate) fn connect_error(&mut self, socket: SocketIndex, details: Details) {
         let message = details.description;
-        self.wants.push(Output::ConnectError { socket, message, refusal: None, details: Some(details) });
+        self.outputs.push(Output::ConnectError { socket, message, refusal: None, details: Some(details) });
     }
 
     /// The socket is connected no more: its owner hears so, and whoever awaits an answer to what was sent.
     pub(crate) fn part(&mut self, now: Time, index: SocketIndex, reason: Reason, details: Option<Details>) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         if socket.is_joined() {
-            self.wants.push(Output::Disconnected(index, in_words(reason), details));
+            self.outputs.push(Output::Disconnected(index, in_words(reason), details));
         }
         socket.part();
         for (_, purpose) in socket.calls.end_sent() {
@@ -299,19 +299,19 @@ impl Client {
         }
     }
 
-    /// Closes a connection that nobody wants any more.
+    /// Closes a connection that nobody outputs any more.
     pub(crate) fn leave_if_unwanted(&mut self, now: Time) {
         if self.sockets.iter().any(|socket| socket.is_wanted) {
             return;
         }
         self.attempts = 0;
         match core::mem::replace(&mut self.link, Link::Idle) {
-            Link::Opening(mut attempt) => attempt.engine.abandon(&mut self.wants),
+            Link::Opening(mut attempt) => attempt.engine.abandon(&mut self.outputs),
             Link::Open { engine, .. } => {
                 self.reassembly.reset();
                 self.give_up_leaving(now, LEAVING_MAX - 1);
-                self.leaving.extend(engine.leave(now, &mut self.wants));
-                self.wants.push(Output::LinkClosed(in_words(Reason::ClientNamespaceDisconnect), None));
+                self.leaving.extend(engine.leave(now, &mut self.outputs));
+                self.outputs.push(Output::LinkClosed(in_words(Reason::ClientNamespaceDisconnect), None));
             }
             Link::Idle | Link::Waiting { .. } => {}
         }
@@ -320,13 +320,13 @@ impl Client {
     /// Ends the goodbyes that take too long, and the oldest beyond so many.
     fn give_up_leaving(&mut self, now: Time, most: usize) {
         let excess = self.leaving.len().saturating_sub(most);
-        let wants = &mut self.wants;
+        let outputs = &mut self.outputs;
         let mut at = 0;
         self.leaving.retain_mut(|leaving| {
             at += 1;
             let is_kept = at > excess && leaving.give_up_at > now;
             if !is_kept {
-                leaving.give_up(wants);
+                leaving.give_up(outputs);
             }
             is_kept
         });
@@ -374,7 +374,7 @@ impl Client {
     /// Tells whoever awaits a call that there is no answer.
     pub(crate) fn call_failed(&mut self, now: Time, index: SocketIndex, purpose: Purpose, error: CallError) {
         match purpose {
-            Purpose::Owner(call) => self.wants.push(Output::CallFailed(call, error)),
+            Purpose::Owner(call) => self.outputs.push(Output::CallFailed(call, error)),
             Purpose::Queue => self.queue_failed(now, index, error),
         }
     }

@@ -13,10 +13,10 @@
 use crate::{
     Channel, Context, Details, Input, Options, Output, Time, TransportKind,
     leaving::Leaving,
+    output_queue::OutputQueue,
     polling::{self, Polling},
     probe::{PROBE_MS, Probe, Step},
     url,
-    wants::Wants,
 };
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::{
@@ -39,20 +39,20 @@ const SESSION_UNKNOWN: &str = "1";
 const CUT_OFF: u16 = 1006;
 
 /// What a session needs of its surroundings.
-pub(crate) struct Scene<'a> {
+pub(crate) struct Env<'a> {
     pub(crate) now: Time,
     pub(crate) options: &'a Options,
-    pub(crate) wants: &'a mut Wants,
-    pub(crate) news: &'a mut Vec<News>,
+    pub(crate) outputs: &'a mut OutputQueue,
+    pub(crate) events: &'a mut Vec<EngineEvent>,
 }
 
 /// What a session tells the client.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum EngineEvent {
     /// The handshake is done.
     Opened,
     /// Packets travel by WebSocket now.
-    Moved,
+    Upgraded,
     /// A Socket.IO packet.
     Packet(String),
     /// An attachment.
@@ -95,14 +95,14 @@ impl End {
 
 #[derive(Debug)]
 pub(crate) struct Engine {
-    way: Way,
+    transport: Transport,
     probe: Option<Probe>,
     session: Option<Session>,
     give_up_at: Time,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Transport {
     WebSocket(Channel),
     Polling(Polling),
 }
@@ -110,7 +110,7 @@ enum Way {
 #[derive(Debug)]
 struct Session {
     opened: Opened,
-    heard_at: Time,
+    received_at: Time,
     /// When silence counts as death.
     dead_at: Time,
     is_on_grace: bool,
@@ -118,14 +118,14 @@ struct Session {
 
 impl Session {
     fn new(opened: Opened, now: Time) -> Session {
-        let mut session = Session { opened, heard_at: now, dead_at: now, is_on_grace: false };
-        session.hear(now);
+        let mut session = Session { opened, received_at: now, dead_at: now, is_on_grace: false };
+        session.received(now);
         session
     }
 
-    fn hear(&mut self, now: Time) {
+    fn received(&mut self, now: Time) {
         let silence_ms = self.opened.ping_interval_ms.saturating_add(self.opened.ping_timeout_ms);
-        self.heard_at = now;
+        self.received_at = now;
         self.dead_at = now.plus_ms(silence_ms);
         self.is_on_grace = false;
     }
@@ -148,24 +148,24 @@ impl Engine {
         node: Option<&str>,
         give_up_at: Time,
         options: &Options,
-        wants: &mut Wants,
+        outputs: &mut OutputQueue,
     ) -> Engine {
         let url = url::of(options, kind, None, node);
-        let way = match kind {
+        let transport = match kind {
             TransportKind::WebSocket => {
-                let channel = wants.new_channel();
-                wants.push(Output::Open(channel, url));
-                Way::WebSocket(channel)
+                let channel = outputs.new_channel();
+                outputs.push(Output::Open(channel, url));
+                Transport::WebSocket(channel)
             }
-            TransportKind::Polling => Way::Polling(Polling::open(url, wants)),
+            TransportKind::Polling => Transport::Polling(Polling::open(url, outputs)),
         };
-        Engine { way, probe: None, session: None, give_up_at }
+        Engine { transport, probe: None, session: None, give_up_at }
     }
 
     pub(crate) fn kind(&self) -> TransportKind {
-        match self.way {
-            Way::WebSocket(_) => TransportKind::WebSocket,
-            Way::Polling(_) => TransportKind::Polling,
+        match self.transport {
+            Transport::WebSocket(_) => TransportKind::WebSocket,
+            Transport::Polling(_) => TransportKind::Polling,
         }
     }
 
@@ -175,8 +175,8 @@ impl Engine {
     }
 
     /// When the server was last heard.
-    pub(crate) fn heard_at(&self) -> Time {
-        self.session.as_ref().map_or(Time::default(), |session| session.heard_at)
+    pub(crate) fn received_at(&self) -> Time {
+        self.session.as_ref().map_or(Time::default(), |session| session.received_at)
     }
 
     /// Whether it may be dead: nothing was heard for longer than there should be between two heartbeats.
@@ -186,42 +186,42 @@ impl Engine {
 
     /// Whether a frame fits into what the server takes, on the transport of this moment.
     pub(crate) fn takes(&self, frame: &Frame) -> bool {
-        let bytes = match self.way {
-            Way::WebSocket(_) => frame.as_packet().len(),
-            Way::Polling(_) => polling::posted_bytes(frame),
+        let bytes = match self.transport {
+            Transport::WebSocket(_) => frame.as_packet().len(),
+            Transport::Polling(_) => polling::posted_bytes(frame),
         };
         self.session.as_ref().is_none_or(|session| bytes <= session.payload_bytes_max())
     }
 
     /// Bytes that wait for the transport here. What a WebSocket has not sent yet it knows itself.
     pub(crate) fn waiting_bytes(&self) -> usize {
-        match &self.way {
-            Way::WebSocket(_) => 0,
-            Way::Polling(polling) => polling.waiting_bytes(),
+        match &self.transport {
+            Transport::WebSocket(_) => 0,
+            Transport::Polling(polling) => polling.waiting_bytes(),
         }
     }
 
     /// Whether what is sent now goes out now.
     pub(crate) fn is_writable(&self) -> bool {
-        match &self.way {
-            Way::WebSocket(_) => true,
-            Way::Polling(polling) => polling.post.is_none() && !self.is_pausing(),
+        match &self.transport {
+            Transport::WebSocket(_) => true,
+            Transport::Polling(polling) => polling.post.is_none() && !self.is_pausing(),
         }
     }
 
-    pub(crate) fn send(&mut self, frame: Frame, wants: &mut Wants) {
-        match &mut self.way {
-            Way::WebSocket(channel) => wants.push(Output::Send(*channel, frame)),
-            Way::Polling(polling) => polling.push(frame),
+    pub(crate) fn send(&mut self, frame: Frame, outputs: &mut OutputQueue) {
+        match &mut self.transport {
+            Transport::WebSocket(channel) => outputs.push(Output::Send(*channel, frame)),
+            Transport::Polling(polling) => polling.push(frame),
         }
     }
 
     /// Sends on what `send` was given.
-    pub(crate) fn flush(&mut self, wants: &mut Wants) {
+    pub(crate) fn flush(&mut self, outputs: &mut OutputQueue) {
         if !self.is_pausing()
-            && let Way::Polling(polling) = &mut self.way
+            && let Transport::Polling(polling) = &mut self.transport
         {
-            polling.post(wants);
+            polling.post(outputs);
         }
     }
 
@@ -231,44 +231,44 @@ impl Engine {
         self.probe.as_ref().map_or(own, |probe| probe.give_up_at.min(own))
     }
 
-    pub(crate) fn handle_timeout(&mut self, scene: &mut Scene<'_>) -> Result<(), End> {
-        if self.probe.as_ref().is_some_and(|probe| probe.give_up_at <= scene.now) {
-            self.drop_probe(scene);
+    pub(crate) fn handle_timeout(&mut self, env: &mut Env<'_>) -> Result<(), End> {
+        if self.probe.as_ref().is_some_and(|probe| probe.give_up_at <= env.now) {
+            self.drop_probe(env);
         }
         let Some(session) = &mut self.session else {
-            let is_over = self.give_up_at <= scene.now;
+            let is_over = self.give_up_at <= env.now;
             return if is_over { Err(End::new(Reason::TransportError, "timeout")) } else { Ok(()) };
         };
-        if scene.now < session.dead_at {
+        if env.now < session.dead_at {
             return Ok(());
         }
-        if !session.is_on_grace && scene.now.ms_since(session.dead_at) > LATE_MS {
+        if !session.is_on_grace && env.now.ms_since(session.dead_at) > LATE_MS {
             session.is_on_grace = true;
-            session.dead_at = scene.now.plus_ms(GRACE_MS);
+            session.dead_at = env.now.plus_ms(GRACE_MS);
             return Ok(());
         }
         Err(End::new(Reason::PingTimeout, "no heartbeat from the server"))
     }
 
-    pub(crate) fn handle(&mut self, input: Input, scene: &mut Scene<'_>) -> Result<(), End> {
+    pub(crate) fn handle(&mut self, input: Input, env: &mut Env<'_>) -> Result<(), End> {
         match input {
             Input::Opened(channel) if self.is_probe(channel) => {
-                scene.wants.push(Output::Send(channel, engine::probe()));
+                env.outputs.push(Output::Send(channel, engine::probe()));
                 self.set_step(Step::Asked);
             }
-            Input::Text(channel, text) if self.is_probe(channel) => self.probe_heard(&text, scene),
+            Input::Text(channel, text) if self.is_probe(channel) => self.probe_received(&text, env),
             Input::Binary(channel, _) | Input::Closed { channel, .. } | Input::TooBig(channel)
                 if self.is_probe(channel) =>
             {
-                self.drop_probe(scene);
+                self.drop_probe(env);
             }
             Input::Text(channel, text) if self.is_websocket(channel) => {
-                self.hear(scene);
-                self.packet(&text, scene)?;
+                self.received(env);
+                self.packet(&text, env)?;
             }
             Input::Binary(channel, bytes) if self.is_websocket(channel) => {
-                self.hear(scene);
-                self.binary(bytes, scene)?;
+                self.received(env);
+                self.binary(bytes, env)?;
             }
             Input::Closed { channel, code, reason } if self.is_websocket(channel) => {
                 return Err(self.websocket_closed(code, reason));
@@ -277,7 +277,7 @@ impl Engine {
                 if status != OK {
                     return Err(End::of_status(status, retry_after_ms, &body));
                 }
-                self.answered(channel, body, scene)?;
+                self.answered(channel, body, env)?;
             }
             Input::Failed(channel) if self.is_request(channel) => {
                 return Err(End::new(Reason::TransportError, "polling error"));
@@ -292,11 +292,11 @@ impl Engine {
     }
 
     fn is_websocket(&self, channel: Channel) -> bool {
-        matches!(self.way, Way::WebSocket(own) if own == channel)
+        matches!(self.transport, Transport::WebSocket(own) if own == channel)
     }
 
     fn is_request(&self, channel: Channel) -> bool {
-        matches!(&self.way, Way::Polling(polling) if [polling.poll, polling.post].contains(&Some(channel)))
+        matches!(&self.transport, Transport::Polling(polling) if [polling.poll, polling.post].contains(&Some(channel)))
     }
 
     fn is_probe(&self, channel: Channel) -> bool {
@@ -307,28 +307,28 @@ impl Engine {
         self.probe.as_ref().is_some_and(|probe| probe.step == Step::Pausing)
     }
 
-    fn hear(&mut self, scene: &mut Scene<'_>) {
+    fn received(&mut self, env: &mut Env<'_>) {
         if let Some(session) = &mut self.session {
-            let was_suspect = session.is_suspect(scene.now);
-            session.hear(scene.now);
+            let was_suspect = session.is_suspect(env.now);
+            session.received(env.now);
             if was_suspect {
-                scene.news.push(News::Alive);
+                env.events.push(EngineEvent::Alive);
             }
         }
     }
 
-    fn packet(&mut self, text: &str, scene: &mut Scene<'_>) -> Result<(), End> {
+    fn packet(&mut self, text: &str, env: &mut Env<'_>) -> Result<(), End> {
         match (engine::decode(text), self.session.is_some()) {
-            (Ok(Packet::Open(data)), false) => self.opened(data, scene),
+            (Ok(Packet::Open(data)), false) => self.opened(data, env),
             (Ok(Packet::Message(packet)), true) => {
-                scene.news.push(News::Packet(packet.into()));
+                env.events.push(EngineEvent::Packet(packet.into()));
                 Ok(())
             }
             (Ok(Packet::Ping(_)), true) => {
                 // One answer that waits is enough, however many pings came while it could not go.
-                if !matches!(&self.way, Way::Polling(polling) if polling.ends_with(b"3")) {
-                    self.send(engine::pong(), scene.wants);
-                    self.flush(scene.wants);
+                if !matches!(&self.transport, Transport::Polling(polling) if polling.ends_with(b"3")) {
+                    self.send(engine::pong(), env.outputs);
+                    self.flush(env.outputs);
                 }
                 Ok(())
             }
@@ -342,35 +342,34 @@ impl Engine {
         }
     }
 
-    fn binary(&mut self, bytes: Vec<u8>, scene: &mut Scene<'_>) -> Result<(), End> {
+    fn binary(&mut self, bytes: Vec<u8>, env: &mut Env<'_>) -> Result<(), End> {
         if self.session.is_none() {
             return Err(End::parse_error("binary data before the handshake"));
         }
-        scene.news.push(News::Binary(bytes));
+        env.events.push(EngineEvent::Binary(bytes));
         Ok(())
     }
 
-    fn opened(&mut self, data: &str, scene: &mut Scene<'_>) -> Result<(), End> {
+    fn opened(&mut self, data: &str, env: &mut Env<'_>) -> Result<(), End> {
         let Ok(opened) = handshake::decode(data) else {
             return Err(End::parse_error("a malformed handshake"));
         };
-        let session = Session::new(opened, scene.now);
+        let session = Session::new(opened, env.now);
         let sid = session.opened.sid.as_str();
-        if let Way::Polling(polling) = &mut self.way {
-            let url = url::of(scene.options, TransportKind::Polling, Some(sid), None);
+        if let Transport::Polling(polling) = &mut self.transport {
+            let url = url::of(env.options, TransportKind::Polling, Some(sid), None);
             polling.settle(url, session.payload_bytes_max());
-            let is_wanted =
-                scene.options.upgrade && scene.options.transports.contains(&TransportKind::WebSocket);
+            let is_wanted = env.options.upgrade && env.options.transports.contains(&TransportKind::WebSocket);
             if session.opened.has_upgrade && is_wanted {
-                let url = url::of(scene.options, TransportKind::WebSocket, Some(sid), None);
-                let channel = scene.wants.new_channel();
-                scene.wants.push(Output::Open(channel, url));
-                let give_up_at = scene.now.plus_ms(PROBE_MS);
+                let url = url::of(env.options, TransportKind::WebSocket, Some(sid), None);
+                let channel = env.outputs.new_channel();
+                env.outputs.push(Output::Open(channel, url));
+                let give_up_at = env.now.plus_ms(PROBE_MS);
                 self.probe = Some(Probe { channel, step: Step::Opening, give_up_at });
             }
         }
         self.session = Some(session);
-        scene.news.push(News::Opened);
+        env.events.push(EngineEvent::Opened);
         Ok(())
     }
 
@@ -386,25 +385,25 @@ impl Engine {
         end
     }
 
-    fn answered(&mut self, channel: Channel, body: String, scene: &mut Scene<'_>) -> Result<(), End> {
-        let Way::Polling(polling) = &mut self.way else { return Ok(()) };
+    fn answered(&mut self, channel: Channel, body: String, env: &mut Env<'_>) -> Result<(), End> {
+        let Transport::Polling(polling) = &mut self.transport else { return Ok(()) };
         if polling.post == Some(channel) {
             polling.post = None;
         } else {
             polling.poll = None;
-            self.hear(scene);
-            self.take_body(body, scene)?;
+            self.received(env);
+            self.take_body(body, env)?;
         }
-        self.go_on(scene);
+        self.go_on(env);
         Ok(())
     }
 
-    fn take_body(&mut self, body: String, scene: &mut Scene<'_>) -> Result<(), End> {
+    fn take_body(&mut self, body: String, env: &mut Env<'_>) -> Result<(), End> {
         let mut payload = Payload::new(body);
         while let Some(part) = payload.next_part() {
             match part {
-                Ok(Part::Text(text)) => self.packet(text, scene)?,
-                Ok(Part::Binary(bytes)) => self.binary(bytes, scene)?,
+                Ok(Part::Text(text)) => self.packet(text, env)?,
+                Ok(Part::Binary(bytes)) => self.binary(bytes, env)?,
                 Err(_) => return Err(End::parse_error("a packet is not base64")),
             }
         }
@@ -412,14 +411,14 @@ impl Engine {
     }
 
     /// The next requests, or the move to the WebSocket once those under way have ended.
-    fn go_on(&mut self, scene: &mut Scene<'_>) {
+    fn go_on(&mut self, env: &mut Env<'_>) {
         let is_pausing = self.is_pausing();
-        let Way::Polling(polling) = &mut self.way else { return };
+        let Transport::Polling(polling) = &mut self.transport else { return };
         if !is_pausing {
-            polling.poll(scene.wants);
-            polling.post(scene.wants);
+            polling.poll(env.outputs);
+            polling.post(env.outputs);
         } else if polling.is_idle() {
-            self.move_over(scene);
+            self.upgrade(env);
         }
     }
 
@@ -429,57 +428,59 @@ impl Engine {
         }
     }
 
-    fn probe_heard(&mut self, text: &str, scene: &mut Scene<'_>) {
+    fn probe_received(&mut self, text: &str, env: &mut Env<'_>) {
         let is_asked = self.probe.as_ref().is_some_and(|probe| probe.step == Step::Asked);
         if is_asked && engine::decode(text) == Ok(Packet::Pong("probe")) {
             self.set_step(Step::Pausing);
-            self.go_on(scene);
+            self.go_on(env);
         } else {
-            self.drop_probe(scene);
+            self.drop_probe(env);
         }
     }
 
-    fn move_over(&mut self, scene: &mut Scene<'_>) {
-        let (Some(probe), Way::Polling(polling)) = (self.probe.take(), &mut self.way) else { return };
+    fn upgrade(&mut self, env: &mut Env<'_>) {
+        let (Some(probe), Transport::Polling(polling)) = (self.probe.take(), &mut self.transport) else {
+            return;
+        };
         let outbox = polling.take_outbox();
-        self.way = Way::WebSocket(probe.channel);
-        scene.wants.push(Output::Send(probe.channel, engine::upgrade()));
+        self.transport = Transport::WebSocket(probe.channel);
+        env.outputs.push(Output::Send(probe.channel, engine::upgrade()));
         for frame in outbox {
-            scene.wants.push(Output::Send(probe.channel, frame));
+            env.outputs.push(Output::Send(probe.channel, frame));
         }
-        scene.news.push(News::Moved);
+        env.events.push(EngineEvent::Upgraded);
     }
 
     /// The session goes on polling as if there had been no WebSocket.
-    fn drop_probe(&mut self, scene: &mut Scene<'_>) {
+    fn drop_probe(&mut self, env: &mut Env<'_>) {
         if let Some(probe) = self.probe.take() {
-            scene.wants.push(Output::Close(probe.channel));
-            self.go_on(scene);
+            env.outputs.push(Output::Close(probe.channel));
+            self.go_on(env);
         }
     }
 
     /// Gives everything up at once.
-    pub(crate) fn abandon(&mut self, wants: &mut Wants) {
+    pub(crate) fn abandon(&mut self, outputs: &mut OutputQueue) {
         if let Some(probe) = self.probe.take() {
-            wants.push(Output::Close(probe.channel));
+            outputs.push(Output::Close(probe.channel));
         }
-        match &mut self.way {
-            Way::WebSocket(channel) => wants.push(Output::Close(*channel)),
-            Way::Polling(polling) => polling.abort(wants),
+        match &mut self.transport {
+            Transport::WebSocket(channel) => outputs.push(Output::Close(*channel)),
+            Transport::Polling(polling) => polling.abort(outputs),
         }
     }
 
     /// Says goodbye: everything it was given still goes out, which over polling takes a moment.
-    pub(crate) fn leave(mut self, now: Time, wants: &mut Wants) -> Option<Leaving> {
-        if self.session.is_none() || matches!(self.way, Way::WebSocket(_)) {
-            self.abandon(wants);
+    pub(crate) fn leave(mut self, now: Time, outputs: &mut OutputQueue) -> Option<Leaving> {
+        if self.session.is_none() || matches!(self.transport, Transport::WebSocket(_)) {
+            self.abandon(outputs);
             return None;
         }
         if let Some(probe) = self.probe.take() {
-            wants.push(Output::Close(probe.channel));
+            outputs.push(Output::Close(probe.channel));
         }
-        let Way::Polling(mut polling) = self.way else { return None };
+        let Transport::Polling(mut polling) = self.transport else { return None };
         polling.push(engine::close());
-        Some(Leaving::new(polling, now, wants))
+        Some(Leaving::new(polling, now, outputs))
     }
 }

@@ -1,10 +1,10 @@
-//! moorline's client as a value: told what happened and when, it says what it wants done.
+//! moorline's client as a value: told what happened and when, it says what it outputs done.
 //!
 //! Owns everything a client decides: which transport, when to reconnect and where, what waits to be sent, what an
 //! answer belongs to. It never reads a clock, opens a socket or calls a browser, so all of it is tested without one.
 //!
 //! [`Client`] has the four kinds of methods that the server's `Node` has: commands, `handle` for what happened,
-//! `poll_output` for what it wants, and getters. Inputs never fail: what a server does wrong becomes the end of the
+//! `poll_output` for what it outputs, and getters. Inputs never fail: what a server does wrong becomes the end of the
 //! connection with a reason. Equal inputs give equal outputs.
 #![no_std]
 
@@ -19,6 +19,7 @@ mod leaving;
 mod link;
 mod options;
 mod output;
+mod output_queue;
 mod polling;
 mod probe;
 mod reassembly;
@@ -26,7 +27,6 @@ mod socket;
 mod time;
 mod traffic;
 mod url;
-mod wants;
 
 pub use client::Client;
 pub use input::{Channel, Emission, Input, NetworkChange, SocketIndex, Ticket};

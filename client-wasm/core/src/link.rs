@@ -6,7 +6,7 @@
 //! Idle ──connect──► Opening ──handshake──► Open
 //!   ▲                 ▲  │                  │
 //!   │                 │  ▼ failed           ▼ ended
-//!   └──nobody wants── Waiting ◄─────────────┘
+//!   └──nobody outputs── Waiting ◄─────────────┘
 //! ```
 
 use crate::{
@@ -55,7 +55,7 @@ impl Client {
                 self.is_online = true;
                 // An attempt that was made over the network of before may hang on it.
                 if let Link::Opening(attempt) = &mut self.link {
-                    attempt.engine.abandon(&mut self.wants);
+                    attempt.engine.abandon(&mut self.outputs);
                     let is_retry = attempt.is_retry;
                     self.open(now, is_retry);
                 }
@@ -73,7 +73,7 @@ impl Client {
     fn go_offline(&mut self, now: Time) {
         match &mut self.link {
             Link::Opening(attempt) => {
-                attempt.engine.abandon(&mut self.wants);
+                attempt.engine.abandon(&mut self.outputs);
                 // It has not failed: it is made once more, under the same number.
                 self.attempts -= u32::from(attempt.is_retry);
                 self.link = Link::Waiting { until: now, is_retry: attempt.is_retry };
@@ -104,7 +104,7 @@ impl Client {
         }
         if is_retry {
             self.attempts += 1;
-            self.wants.push(Output::ReconnectAttempt(self.attempts));
+            self.outputs.push(Output::ReconnectAttempt(self.attempts));
         }
         self.open(now, is_retry);
     }
@@ -125,7 +125,7 @@ impl Client {
         let kind = if untried.is_empty() { TransportKind::WebSocket } else { untried.remove(0) };
         let share = if untried.is_empty() { u64::MAX } else { self.options.timeout_ms / SHARE_OF_TIMEOUT };
         let until = now.plus_ms(share).min(give_up_at).max(now.plus_ms(1));
-        let engine = Engine::open(kind, self.offer.as_deref(), until, &self.options, &mut self.wants);
+        let engine = Engine::open(kind, self.offer.as_deref(), until, &self.options, &mut self.outputs);
         self.link = Link::Opening(Attempt { engine, untried, give_up_at, is_retry });
     }
 
@@ -137,10 +137,10 @@ impl Client {
         self.offer = engine.node().map(ToString::to_string);
         self.link = Link::Open { engine, stable_at: now.plus_ms(STABLE_MS) };
         self.not_before = Time::default();
-        self.wants.push(Output::LinkOpened(kind));
+        self.outputs.push(Output::LinkOpened(kind));
         let attempts = core::mem::take(&mut self.attempts);
         if is_retry {
-            self.wants.push(Output::Reconnect(attempts));
+            self.outputs.push(Output::Reconnect(attempts));
         }
         for index in (0..self.sockets.len()).map(SocketIndex) {
             self.sockets[index.0].state = State::Apart;
@@ -157,14 +157,14 @@ impl Client {
         }
         match core::mem::replace(&mut self.link, Link::Idle) {
             Link::Opening(mut attempt) => {
-                attempt.engine.abandon(&mut self.wants);
+                attempt.engine.abandon(&mut self.outputs);
                 // Whatever was wrong, it was wrong there.
                 self.offer = None;
                 self.attempt_failed(now, attempt, end);
             }
             Link::Open { mut engine, stable_at } => {
-                engine.abandon(&mut self.wants);
-                if engine.heard_at() >= stable_at {
+                engine.abandon(&mut self.outputs);
+                if engine.received_at() >= stable_at {
                     self.backoff.reset();
                 }
                 self.reassembly.reset();
@@ -183,7 +183,7 @@ impl Client {
             return self.open_next(now, attempt.untried, attempt.give_up_at, attempt.is_retry);
         }
         if attempt.is_retry {
-            self.wants.push(Output::ReconnectError(end.details.clone()));
+            self.outputs.push(Output::ReconnectError(end.details.clone()));
         }
         for index in (0..self.sockets.len()).map(SocketIndex) {
             if self.is_active(index) {
@@ -194,7 +194,7 @@ impl Client {
     }
 
     fn connection_lost(&mut self, now: Time, end: &End) {
-        self.wants.push(Output::LinkClosed(end.reason.as_str(), Some(end.details.clone())));
+        self.outputs.push(Output::LinkClosed(end.reason.as_str(), Some(end.details.clone())));
         for index in (0..self.sockets.len()).map(SocketIndex) {
             let Some(socket) = self.sockets.get(index.0) else { return };
             if socket.is_joined() {
@@ -234,7 +234,7 @@ impl Client {
         self.attempts = 0;
         self.backoff.reset();
         if self.options.reconnection {
-            self.wants.push(Output::ReconnectFailed);
+            self.outputs.push(Output::ReconnectFailed);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the client wants done: by the transports, and by those who own the sockets.
+//! What the client outputs done: by the transports, and by those who own the sockets.
 
 use crate::{Channel, SocketIndex, Ticket, TransportKind};
 use alloc::{string::String, vec::Vec};
@@ -65,7 +65,7 @@ pub enum Output {
     /// The connection stands, on this transport.
     LinkOpened(TransportKind),
     /// It moved to this transport.
-    LinkMoved(TransportKind),
+    LinkUpgraded(TransportKind),
     /// It ended.
     LinkClosed(&'static str, Option<Details>),
     /// The n-th attempt in a row begins.

@@ -3,7 +3,7 @@
 //! Owns the two requests and what waits for the second. Invariant: packets are posted in the order they were pushed, and
 //! a body holds no more than the server takes, unless a single packet does.
 
-use crate::{Channel, Output, wants::Wants};
+use crate::{Channel, Output, output_queue::OutputQueue};
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 use moorline_protocol::{Frame, engine::payload};
 
@@ -19,11 +19,11 @@ pub(crate) struct Polling {
 
 impl Polling {
     /// Asks for a session.
-    pub(crate) fn open(url: String, wants: &mut Wants) -> Polling {
+    pub(crate) fn open(url: String, outputs: &mut OutputQueue) -> Polling {
         let outbox = VecDeque::new();
         let mut polling =
             Polling { url, poll: None, post: None, outbox, outbox_bytes: 0, body_bytes_max: usize::MAX };
-        polling.poll(wants);
+        polling.poll(outputs);
         polling
     }
 
@@ -34,11 +34,11 @@ impl Polling {
     }
 
     /// Waits for the server again.
-    pub(crate) fn poll(&mut self, wants: &mut Wants) {
+    pub(crate) fn poll(&mut self, outputs: &mut OutputQueue) {
         if self.poll.is_none() {
-            let channel = wants.new_channel();
+            let channel = outputs.new_channel();
             self.poll = Some(channel);
-            wants.push(Output::Get(channel, self.url.clone()));
+            outputs.push(Output::Get(channel, self.url.clone()));
         }
     }
 
@@ -48,12 +48,12 @@ impl Polling {
     }
 
     /// Posts what is due, unless a POST is under way.
-    pub(crate) fn post(&mut self, wants: &mut Wants) {
+    pub(crate) fn post(&mut self, outputs: &mut OutputQueue) {
         if self.post.is_none() && !self.outbox.is_empty() {
-            let channel = wants.new_channel();
+            let channel = outputs.new_channel();
             self.post = Some(channel);
             let body = String::from_utf8(payload::encode(&self.take_body())).unwrap_or_default();
-            wants.push(Output::Post(channel, self.url.clone(), body));
+            outputs.push(Output::Post(channel, self.url.clone(), body));
         }
     }
 
@@ -95,9 +95,9 @@ impl Polling {
         self.poll.is_none() && self.post.is_none()
     }
 
-    pub(crate) fn abort(&mut self, wants: &mut Wants) {
+    pub(crate) fn abort(&mut self, outputs: &mut OutputQueue) {
         for channel in [self.poll.take(), self.post.take()].into_iter().flatten() {
-            wants.push(Output::Abort(channel));
+            outputs.push(Output::Abort(channel));
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Socket {
     /// How often an event is sent again; with it, events queue and go one at a time.
     pub(crate) retries: Option<u32>,
     pub(crate) ack_timeout_ms: Option<u64>,
-    /// Whether its owner wants it connected.
+    /// Whether its owner outputs it connected.
     pub(crate) is_wanted: bool,
     pub(crate) state: State,
     /// Counts how often it joined.

@@ -137,9 +137,9 @@ impl Client {
     pub(crate) fn send(&mut self, frames: Vec<Frame>) {
         if let Link::Open { engine, .. } = &mut self.link {
             for frame in frames {
-                engine.send(frame, &mut self.wants);
+                engine.send(frame, &mut self.outputs);
             }
-            engine.flush(&mut self.wants);
+            engine.flush(&mut self.outputs);
         }
     }
 
@@ -161,7 +161,7 @@ impl Client {
             let Some(socket) = self.sockets.get_mut(index.0) else { return };
             match id.and_then(|id| socket.calls.end(id)) {
                 Some(purpose) => self.call_failed(now, index, purpose, CallError::NotSent(error)),
-                None => self.wants.push(Output::Dropped(index, error)),
+                None => self.outputs.push(Output::Dropped(index, error)),
             }
         }
     }
@@ -205,8 +205,8 @@ impl Client {
     fn drop_first(&mut self, index: SocketIndex, error: CallError) {
         let Some(first) = self.sockets.get_mut(index.0).and_then(|socket| socket.queue.pop()) else { return };
         match (first.call, error) {
-            (Some(call), error) => self.wants.push(Output::CallFailed(call, error)),
-            (None, CallError::NotSent(error)) => self.wants.push(Output::Dropped(index, error)),
+            (Some(call), error) => self.outputs.push(Output::CallFailed(call, error)),
+            (None, CallError::NotSent(error)) => self.outputs.push(Output::Dropped(index, error)),
             (None, CallError::Timeout | CallError::Disconnected) => {}
         }
     }
@@ -252,7 +252,7 @@ impl Client {
         Ok(())
     }
 
-    /// The answer to a CONNECT that nobody awaits any more has come: who wants to join may do so now.
+    /// The answer to a CONNECT that nobody awaits any more has come: who outputs to join may do so now.
     fn withdrawn(&mut self, index: SocketIndex) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         socket.state = State::Apart;
@@ -264,7 +264,7 @@ impl Client {
     fn event(&mut self, socket: SocketIndex, json: String, ack: Option<u64>, attachments: Vec<Vec<u8>>) {
         let life = self.sockets.get(socket.0).map_or(0, |socket| socket.lives);
         let asked = ack.map(|id| Asked { id, life });
-        self.wants.push(Output::Event { socket, json, attachments, asked });
+        self.outputs.push(Output::Event { socket, json, attachments, asked });
     }
 
     fn answered(&mut self, now: Time, index: SocketIndex, ack: u64, json: String, attachments: Vec<Vec<u8>>) {
@@ -276,7 +276,7 @@ impl Client {
             Purpose::Queue => socket.queue.pop().and_then(|queued| queued.call),
         };
         if let Some(call) = owner {
-            self.wants.push(Output::Answered { call, json, attachments });
+            self.outputs.push(Output::Answered { call, json, attachments });
         }
         if purpose == Purpose::Queue {
             self.work_off_queue(now, index);
@@ -300,7 +300,7 @@ impl Client {
         }
         self.release(now, index);
         self.work_off_queue(now, index);
-        self.wants.push(Output::Connected(index, id));
+        self.outputs.push(Output::Connected(index, id));
     }
 
     fn refused(&mut self, now: Time, index: SocketIndex, refusal: String) {
@@ -309,7 +309,7 @@ impl Client {
         socket.state = State::Apart;
         socket.part();
         let message = "refused by the server";
-        self.wants.push(Output::ConnectError {
+        self.outputs.push(Output::ConnectError {
             socket: index,
             message,
             refusal: Some(refusal),

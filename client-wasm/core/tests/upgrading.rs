@@ -31,7 +31,7 @@ fn a_session_moves_once_its_websocket_has_proved_itself() {
     bench.text("3probe");
     assert_eq!(bench.lines(), [""; 0], "a GET is under way");
     bench.polled(&[r#"40{"sid":"me"}"#]);
-    assert_eq!(bench.lines(), ["#2 5", "0 connected: me", "link moved: websocket"]);
+    assert_eq!(bench.lines(), ["#2 5", "0 connected: me", "link upgraded: websocket"]);
     assert_eq!(bench.client.transport(), Some(TransportKind::WebSocket));
     assert_eq!(bench.client.worked(), Some(TransportKind::WebSocket));
     bench.text(r#"42["e"]"#);
@@ -77,7 +77,7 @@ fn nothing_is_lost_or_reordered_by_the_move() {
     bench.polled(&["2", r#"42["heard"]"#]);
     assert_eq!(
         bench.lines(),
-        ["#2 5", "#2 42[2]", "#2 42[3]", "#2 3", r#"0 hears ["heard"]"#, "link moved: websocket"]
+        ["#2 5", "#2 42[2]", "#2 42[3]", "#2 3", r#"0 hears ["heard"]"#, "link upgraded: websocket"]
     );
     bench.emit("4");
     assert_eq!(bench.said(), ["42[4]"]);
@@ -93,7 +93,7 @@ fn the_move_waits_for_a_post_under_way() {
     bench.polled(&["6"]);
     assert_eq!(bench.lines(), [""; 0]);
     bench.posted();
-    assert_eq!(bench.lines(), ["#2 5", "link moved: websocket"]);
+    assert_eq!(bench.lines(), ["#2 5", "link upgraded: websocket"]);
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(crate) fn of(output: &Output) -> String {
         Output::CallFailed(call, error) => format!("call {} failed: {}", call.0, of_error(*error)),
         Output::Dropped(socket, error) => format!("{} dropped: {}", socket.0, error.code()),
         Output::LinkOpened(kind) => format!("link opened: {}", kind.as_str()),
-        Output::LinkMoved(kind) => format!("link moved: {}", kind.as_str()),
+        Output::LinkUpgraded(kind) => format!("link upgraded: {}", kind.as_str()),
         Output::LinkClosed(reason, _) => format!("link closed: {reason}"),
         Output::ReconnectAttempt(count) => format!("attempt {count}"),
         Output::Reconnect(count) => format!("reconnected after {count}"),

@@ -91,7 +91,7 @@ async fn two_clients_talk_by_polling() {
 #[wasm_bindgen_test]
 async fn a_client_moves_from_polling_to_websocket() {
     let visitor = Visitor::new("polling,websocket").await;
-    visitor.hears("link moved websocket").await;
+    visitor.hears("link upgraded websocket").await;
     assert!(visitor.ask(r#""@whoami""#).await.contains("\"node\""));
     visitor.own().disconnect(0);
     visitor.hears("idle").await;

@@ -5,12 +5,12 @@ use alloc::collections::VecDeque;
 
 /// The outputs, in order. Invariant: a channel is named once.
 #[derive(Debug, Default)]
-pub(crate) struct Wants {
+pub(crate) struct OutputQueue {
     outputs: VecDeque<Output>,
     last_channel: u32,
 }
 
-impl Wants {
+impl OutputQueue {
     pub(crate) fn push(&mut self, output: Output) {
         self.outputs.push_back(output);
     }
