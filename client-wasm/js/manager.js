@@ -10,7 +10,7 @@ import { Socket } from "./socket.js";
 import { decode } from "./value.js";
 
 /** Which transport worked last with each server, for the next connection to it. */
-const worked = new Map();
+const lastTransports = new Map();
 
 export class Manager extends Emitter {
   #client;
@@ -29,7 +29,7 @@ export class Manager extends Emitter {
     this.#room = { sendBufferBytes, sendBufferPackets };
     this.#key = key;
     this.#autoConnect = autoConnect;
-    this.#client = newClient({ ...normalised(options), worked: worked.get(key), seed: Math.random() });
+    this.#client = newClient({ ...normalised(options), lastTransport: lastTransports.get(key), seed: Math.random() });
   }
 
   get node() {
@@ -119,9 +119,9 @@ export class Manager extends Emitter {
     this.#sockets[index].disconnectedFor(reason, details);
   }
 
-  event(index, json, attachments, id, life) {
+  event(index, json, attachments, id, epoch) {
     const list = this.#read(json, attachments, hasName);
-    if (list) this.#sockets[index].hear(list, id, life);
+    if (list) this.#sockets[index].hear(list, id, epoch);
   }
 
   answered(call, json, attachments) {
@@ -141,12 +141,12 @@ export class Manager extends Emitter {
   }
 
   linkOpened(transport) {
-    worked.set(this.#key, transport);
+    lastTransports.set(this.#key, transport);
     this.fire("open");
   }
 
   linkUpgraded(transport) {
-    worked.set(this.#key, transport);
+    lastTransports.set(this.#key, transport);
     this.fire("upgrade", transport);
   }
 

@@ -247,23 +247,23 @@ export class Socket extends Emitter {
     if (wasConnected) this.fire("disconnect", reason, details);
   }
 
-  hear(list, id, life) {
+  hear(list, id, epoch) {
     if (this.#isLeaving || RESERVED.has(list[0])) return;
-    if (this.#id === undefined) return void this.#early.push([list, id, life]);
-    if (id !== undefined) list.push(this.#acknowledge(id, life));
+    if (this.#id === undefined) return void this.#early.push([list, id, epoch]);
+    if (id !== undefined) list.push(this.#acknowledge(id, epoch));
     for (const handler of this.#any) safely(handler, this, list);
     this.fire(...list);
   }
 
   /** The function that answers an event, once. */
-  #acknowledge(id, life) {
+  #acknowledge(id, epoch) {
     let isSent = false;
     return (...list) => {
       if (isSent) return;
       isSent = true;
       const { json, parts } = encode(list);
       this.#inOrder(json, parts, undefined, (bytes) => {
-        this.#sent((client) => client.answer(this.#index, id, life, json, bytes));
+        this.#sent((client) => client.answer(this.#index, id, epoch, json, bytes));
       });
     };
   }

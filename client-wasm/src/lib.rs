@@ -113,11 +113,11 @@ impl Client {
         &self,
         socket: usize,
         id: f64,
-        life: u32,
+        epoch: u32,
         json: &str,
         attachments: Vec<Uint8Array>,
     ) -> Result<(), JsValue> {
-        let asked = Asked { id: ms(id), life };
+        let asked = Asked { id: ms(id), epoch };
         let (attachments, unsent) = (bytes_of(attachments), self.0.unsent_bytes());
         self.0
             .tell(|core, _| core.answer(SocketIndex(socket), asked, json, &attachments, unsent))

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 extern "C" {
     /// The settings as `js/url.js` and `js/manager.js` prepare them: `ManagerOptions` of `index.d.ts`, and `url`,
-    /// `query` (encoded), `node`, `worked` and `seed`.
+    /// `query` (encoded), `node`, `lastTransport` and `seed`.
     pub type ClientOptions;
 
     #[wasm_bindgen(method, getter)]
@@ -18,8 +18,8 @@ extern "C" {
     fn query(this: &ClientOptions) -> Option<String>;
     #[wasm_bindgen(method, getter)]
     fn node(this: &ClientOptions) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn worked(this: &ClientOptions) -> Option<String>;
+    #[wasm_bindgen(method, getter, js_name = lastTransport)]
+    fn last_transport(this: &ClientOptions) -> Option<String>;
     #[wasm_bindgen(method, getter)]
     fn transports(this: &ClientOptions) -> Option<Vec<String>>;
     #[wasm_bindgen(method, getter)]
@@ -80,7 +80,7 @@ impl ClientOptions {
         set(&mut options.depth_max, self.max_depth().map(count));
         options.attempts_max = self.reconnection_attempts().and_then(|most| u32::try_from(ms(most)).ok());
         options.node = self.node();
-        options.worked = self.worked().as_ref().and_then(kind);
+        options.last_transport = self.last_transport().as_ref().and_then(kind);
         options.seed = self.seed().to_bits();
         options
     }

@@ -35,7 +35,7 @@ extern "C" {
         json: &str,
         attachments: Array,
         id: Option<f64>,
-        life: u32,
+        epoch: u32,
     );
     #[wasm_bindgen(method)]
     pub(crate) fn answered(this: &Owner, call: u32, json: &str, attachments: Array);

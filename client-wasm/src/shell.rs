@@ -214,8 +214,8 @@ fn tell_owner(owner: &Owner, output: Output) {
         #[allow(clippy::cast_precision_loss, reason = "the codec takes no id above 2^53")]
         Output::Event { socket, json, attachments, asked } => {
             let id = asked.map(|asked| asked.id as f64);
-            let life = asked.map_or(0, |asked| asked.life);
-            owner.event(socket.0, &json, buffers(&attachments), id, life);
+            let epoch = asked.map_or(0, |asked| asked.epoch);
+            owner.event(socket.0, &json, buffers(&attachments), id, epoch);
         }
         Output::Answered { call, json, attachments } => {
             owner.answered(call.0, &json, buffers(&attachments));

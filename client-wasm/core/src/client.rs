@@ -32,8 +32,8 @@ pub struct Client {
     pub(crate) entropy: Entropy,
     pub(crate) backoff: Backoff,
     /// The node to ask for at the next attempt.
-    pub(crate) offer: Option<String>,
-    pub(crate) worked: Option<TransportKind>,
+    pub(crate) preferred_node: Option<String>,
+    pub(crate) last_transport: Option<TransportKind>,
     pub(crate) is_online: bool,
     /// Until then the server asked to be left alone.
     pub(crate) not_before: Time,
@@ -48,8 +48,8 @@ impl Client {
     pub fn new(options: Options) -> Client {
         Client {
             entropy: Entropy::new(options.seed),
-            offer: options.node.clone(),
-            worked: options.worked,
+            preferred_node: options.node.clone(),
+            last_transport: options.last_transport,
             options,
             outputs: OutputQueue::default(),
             sockets: Vec::new(),
@@ -78,8 +78,8 @@ impl Client {
     }
 
     /// The transport that worked last.
-    pub fn worked(&self) -> Option<TransportKind> {
-        self.worked
+    pub fn last_transport(&self) -> Option<TransportKind> {
+        self.last_transport
     }
 
     /// Whether a socket is connected, or will be without being told.
@@ -141,13 +141,13 @@ impl Client {
             }
             Link::Idle => self.begin(now, false),
             // Who asks now does not want to wait.
-            Link::Waiting { .. } => self.hurry(now),
+            Link::Waiting { .. } => self.retry_now(now),
             Link::Opening(_) => {}
             Link::Open { .. } => {
-                if let State::Withdrawn { give_up_at } = &mut socket.state {
+                if let State::Abandoned { give_up_at } = &mut socket.state {
                     *give_up_at = now.plus_ms(self.options.timeout_ms);
                 }
-                self.ask_auth(index);
+                self.request_auth(index);
             }
         }
     }
@@ -156,14 +156,14 @@ impl Client {
     pub fn disconnect(&mut self, now: Time, index: SocketIndex) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         socket.is_wanted = false;
-        if socket.is_joined() {
-            self.say_disconnect(index);
+        if socket.is_connected() {
+            self.send_disconnect(index);
         }
-        self.part(now, index, Reason::ClientNamespaceDisconnect, None);
+        self.disconnected(now, index, Reason::ClientNamespaceDisconnect, None);
         self.leave_if_unwanted(now);
     }
 
-    pub(crate) fn say_disconnect(&mut self, index: SocketIndex) {
+    pub(crate) fn send_disconnect(&mut self, index: SocketIndex) {
         let Some(socket) = self.sockets.get(index.0) else { return };
         self.send(vec![packet::disconnect(&socket.namespace)]);
     }
@@ -172,8 +172,8 @@ impl Client {
     pub fn authorize(&mut self, now: Time, index: SocketIndex, ticket: Ticket, auth: &str) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         // Only while connected does anybody ask.
-        if socket.state == State::Asking(ticket) {
-            socket.state = State::Joining { give_up_at: now.plus_ms(self.options.timeout_ms) };
+        if socket.state == State::AwaitingAuth(ticket) {
+            socket.state = State::Connecting { give_up_at: now.plus_ms(self.options.timeout_ms) };
             let packet = packet::connect(&socket.namespace, auth);
             self.send(vec![packet]);
         }
@@ -182,11 +182,12 @@ impl Client {
     /// What to join a namespace with could not be had; the question comes again later. Returns whether it was still
     /// asked: to an old question that makes no difference.
     pub fn auth_failed(&mut self, now: Time, index: SocketIndex, ticket: Ticket) -> bool {
-        let socket = self.sockets.get_mut(index.0).filter(|socket| socket.state == State::Asking(ticket));
+        let socket =
+            self.sockets.get_mut(index.0).filter(|socket| socket.state == State::AwaitingAuth(ticket));
         let Some(socket) = socket else { return false };
-        socket.state = State::Apart;
+        socket.state = State::Idle;
         let delay_ms = socket.backoff.next_ms(&self.options, &mut self.entropy);
-        socket.ask_again_at = Some(now.plus_ms(delay_ms));
+        socket.auth_retry_at = Some(now.plus_ms(delay_ms));
         true
     }
 
@@ -237,7 +238,7 @@ impl Client {
             if let Err(end) = outcome {
                 return self.link_ended(now, &end);
             }
-            // What it told may have been the end of it: nobody outputs it any more.
+            // What it told may have been the end of it: nobody wants it any more.
             if !matches!(self.link, Link::Open { .. }) {
                 return;
             }
@@ -251,7 +252,7 @@ impl Client {
         match event {
             EngineEvent::Opened => self.link_opened(now),
             EngineEvent::Upgraded => {
-                self.worked = Some(TransportKind::WebSocket);
+                self.last_transport = Some(TransportKind::WebSocket);
                 self.outputs.push(Output::LinkUpgraded(TransportKind::WebSocket));
             }
             EngineEvent::Packet(text) => {
@@ -272,12 +273,12 @@ impl Client {
         Ok(())
     }
 
-    pub(crate) fn ask_auth(&mut self, index: SocketIndex) {
+    pub(crate) fn request_auth(&mut self, index: SocketIndex) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
-        if socket.state == State::Apart {
+        if socket.state == State::Idle {
             self.last_ticket = self.last_ticket.wrapping_add(1);
-            socket.state = State::Asking(Ticket(self.last_ticket));
-            socket.ask_again_at = None;
+            socket.state = State::AwaitingAuth(Ticket(self.last_ticket));
+            socket.auth_retry_at = None;
             self.outputs.push(Output::WantAuth(index, Ticket(self.last_ticket)));
         }
     }
@@ -288,12 +289,18 @@ impl Client {
     }
 
     /// The socket is connected no more: its owner hears so, and whoever awaits an answer to what was sent.
-    pub(crate) fn part(&mut self, now: Time, index: SocketIndex, reason: Reason, details: Option<Details>) {
+    pub(crate) fn disconnected(
+        &mut self,
+        now: Time,
+        index: SocketIndex,
+        reason: Reason,
+        details: Option<Details>,
+    ) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
-        if socket.is_joined() {
+        if socket.is_connected() {
             self.outputs.push(Output::Disconnected(index, in_words(reason), details));
         }
-        socket.part();
+        socket.reset();
         for (_, purpose) in socket.calls.end_sent() {
             self.call_failed(now, index, purpose, CallError::Disconnected);
         }
@@ -337,36 +344,36 @@ impl Client {
         for (id, purpose) in socket.calls.end_due(now) {
             // What still waits to be sent for it is not sent any more.
             if let Some(socket) = self.sockets.get_mut(index.0) {
-                socket.held.remove(id);
+                socket.send_buffer.remove(id);
             }
             self.call_failed(now, index, purpose, CallError::Timeout);
         }
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
-        if socket.ask_again_at.is_some_and(|at| at <= now) {
-            socket.ask_again_at = None;
-            self.ask_auth(index);
-        } else if let State::Joining { give_up_at } | State::Withdrawn { give_up_at } = socket.state
+        if socket.auth_retry_at.is_some_and(|at| at <= now) {
+            socket.auth_retry_at = None;
+            self.request_auth(index);
+        } else if let State::Connecting { give_up_at } | State::Abandoned { give_up_at } = socket.state
             && give_up_at <= now
         {
-            self.join_timed_out(now, index);
+            self.connect_timed_out(now, index);
         }
     }
 
     /// The server took the connection but never answered for the namespace.
-    fn join_timed_out(&mut self, now: Time, index: SocketIndex) {
+    fn connect_timed_out(&mut self, now: Time, index: SocketIndex) {
         let end = End::new(Reason::TransportError, "timeout");
-        if !self.sockets.iter().any(Socket::is_joined) {
+        if !self.sockets.iter().any(Socket::is_connected) {
             return self.link_ended(now, &end);
         }
         // The others are well: only this one is lost.
         if let Some(socket) = self.sockets.get_mut(index.0) {
-            if matches!(socket.state, State::Withdrawn { .. }) {
+            if matches!(socket.state, State::Abandoned { .. }) {
                 // The answer to an earlier CONNECT is not waited for any longer.
-                socket.state = State::Apart;
-                return self.ask_auth(index);
+                socket.state = State::Idle;
+                return self.request_auth(index);
             }
             socket.is_wanted = false;
-            socket.part();
+            socket.reset();
         }
         self.connect_error(index, end.details);
     }

@@ -59,13 +59,13 @@ impl Client {
                     let is_retry = attempt.is_retry;
                     self.open(now, is_retry);
                 }
-                self.hurry(now);
+                self.retry_now(now);
             }
             // Browsers say this of every new estimate of the speed as well: no reason to begin an attempt anew.
-            NetworkChange::Changed => self.hurry(now),
+            NetworkChange::Changed => self.retry_now(now),
             NetworkChange::Shown => {
                 self.handle_timeout(now);
-                self.hurry(now);
+                self.retry_now(now);
             }
         }
     }
@@ -87,7 +87,7 @@ impl Client {
 
     /// Attempts at once what waits, unless the server asked to be left alone: then it stays at the time that was drawn,
     /// so that those who waited do not come back all at once.
-    pub(crate) fn hurry(&mut self, now: Time) {
+    pub(crate) fn retry_now(&mut self, now: Time) {
         if let Link::Waiting { is_retry, .. } = self.link
             && self.is_online
             && self.not_before <= now
@@ -112,11 +112,11 @@ impl Client {
     fn open(&mut self, now: Time, is_retry: bool) {
         let mut untried = self.options.transports.clone();
         // What worked comes first.
-        if let Some(worked) = self.worked
-            && let Some(at) = untried.iter().position(|&kind| kind == worked)
+        if let Some(last) = self.last_transport
+            && let Some(at) = untried.iter().position(|&kind| kind == last)
         {
             untried.remove(at);
-            untried.insert(0, worked);
+            untried.insert(0, last);
         }
         self.open_next(now, untried, now.plus_ms(self.options.timeout_ms), is_retry);
     }
@@ -125,7 +125,8 @@ impl Client {
         let kind = if untried.is_empty() { TransportKind::WebSocket } else { untried.remove(0) };
         let share = if untried.is_empty() { u64::MAX } else { self.options.timeout_ms / SHARE_OF_TIMEOUT };
         let until = now.plus_ms(share).min(give_up_at).max(now.plus_ms(1));
-        let engine = Engine::open(kind, self.offer.as_deref(), until, &self.options, &mut self.outputs);
+        let engine =
+            Engine::open(kind, self.preferred_node.as_deref(), until, &self.options, &mut self.outputs);
         self.link = Link::Opening(Attempt { engine, untried, give_up_at, is_retry });
     }
 
@@ -133,8 +134,8 @@ impl Client {
         let Link::Opening(attempt) = core::mem::replace(&mut self.link, Link::Idle) else { return };
         let Attempt { engine, is_retry, .. } = attempt;
         let kind = engine.kind();
-        self.worked = Some(kind);
-        self.offer = engine.node().map(ToString::to_string);
+        self.last_transport = Some(kind);
+        self.preferred_node = engine.node().map(ToString::to_string);
         self.link = Link::Open { engine, stable_at: now.plus_ms(STABLE_MS) };
         self.not_before = Time::default();
         self.outputs.push(Output::LinkOpened(kind));
@@ -143,9 +144,9 @@ impl Client {
             self.outputs.push(Output::Reconnect(attempts));
         }
         for index in (0..self.sockets.len()).map(SocketIndex) {
-            self.sockets[index.0].state = State::Apart;
+            self.sockets[index.0].state = State::Idle;
             if self.is_active(index) {
-                self.ask_auth(index);
+                self.request_auth(index);
             }
         }
     }
@@ -153,13 +154,13 @@ impl Client {
     /// The connection, or an attempt at one, is over.
     pub(crate) fn link_ended(&mut self, now: Time, end: &End) {
         if end.is_node_leaving {
-            self.offer = None;
+            self.preferred_node = None;
         }
         match core::mem::replace(&mut self.link, Link::Idle) {
             Link::Opening(mut attempt) => {
                 attempt.engine.abandon(&mut self.outputs);
                 // Whatever was wrong, it was wrong there.
-                self.offer = None;
+                self.preferred_node = None;
                 self.attempt_failed(now, attempt, end);
             }
             Link::Open { mut engine, stable_at } => {
@@ -197,10 +198,10 @@ impl Client {
         self.outputs.push(Output::LinkClosed(end.reason.as_str(), Some(end.details.clone())));
         for index in (0..self.sockets.len()).map(SocketIndex) {
             let Some(socket) = self.sockets.get(index.0) else { return };
-            if socket.is_joined() {
-                self.part(now, index, end.reason, Some(end.details.clone()));
+            if socket.is_connected() {
+                self.disconnected(now, index, end.reason, Some(end.details.clone()));
             } else if socket.is_wanted {
-                self.part(now, index, end.reason, None);
+                self.disconnected(now, index, end.reason, None);
                 self.connect_error(index, end.details.clone());
             }
         }
@@ -229,7 +230,7 @@ impl Client {
         self.link = Link::Idle;
         for socket in &mut self.sockets {
             socket.is_wanted = false;
-            socket.part();
+            socket.reset();
         }
         self.attempts = 0;
         self.backoff.reset();

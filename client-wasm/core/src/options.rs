@@ -15,7 +15,7 @@ pub struct Options {
     /// Which transports may be used, the first one first.
     pub transports: Vec<TransportKind>,
     /// The transport that is known to have worked with this server.
-    pub worked: Option<TransportKind>,
+    pub last_transport: Option<TransportKind>,
     /// Whether a session that polls moves to WebSocket.
     pub upgrade: bool,
     /// Whether a lost connection is opened again.
@@ -54,7 +54,7 @@ impl Options {
             query: String::new(),
             node: None,
             transports: vec![TransportKind::WebSocket, TransportKind::Polling],
-            worked: None,
+            last_transport: None,
             upgrade: true,
             reconnection: true,
             attempts_max: None,

@@ -89,7 +89,7 @@ pub struct Asked {
     /// The server's id.
     pub id: u64,
     /// Which of the socket's times in its namespace it came in.
-    pub life: u32,
+    pub epoch: u32,
 }
 
 /// Why a call failed.

@@ -21,36 +21,36 @@ pub(crate) struct Socket {
     /// How often an event is sent again; with it, events queue and go one at a time.
     pub(crate) retries: Option<u32>,
     pub(crate) ack_timeout_ms: Option<u64>,
-    /// Whether its owner outputs it connected.
+    /// Whether its owner wants it connected.
     pub(crate) is_wanted: bool,
     pub(crate) state: State,
     /// Counts how often it joined.
-    pub(crate) lives: u32,
+    pub(crate) epoch: u32,
     /// When to ask for auth again, after it could not be had.
-    pub(crate) ask_again_at: Option<Time>,
+    pub(crate) auth_retry_at: Option<Time>,
     /// How long to wait before that.
     pub(crate) backoff: Backoff,
     /// Events that came before the answer to CONNECT.
-    pub(crate) early: Vec<Incoming>,
-    pub(crate) early_bytes: usize,
-    pub(crate) held: Held,
+    pub(crate) receive_buffer: Vec<Incoming>,
+    pub(crate) receive_buffer_bytes: usize,
+    pub(crate) send_buffer: SendBuffer,
     pub(crate) queue: Queue,
     pub(crate) calls: Calls,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    Apart,
-    Asking(Ticket),
-    Joining {
+    Idle,
+    AwaitingAuth(Ticket),
+    Connecting {
         give_up_at: Time,
     },
     /// It left before the answer to CONNECT. Nothing can be said of the namespace until that has come: a server closes the
     /// whole connection over a DISCONNECT where nobody joined, and over a CONNECT where somebody did.
-    Withdrawn {
+    Abandoned {
         give_up_at: Time,
     },
-    Joined,
+    Connected,
 }
 
 /// A packet that is ready to go.
@@ -73,12 +73,12 @@ pub(crate) fn len_bytes(frames: &[Frame]) -> usize {
 
 /// Packets that wait for the connection.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct SendBuffer {
     packets: VecDeque<Ready>,
     pub(crate) len_bytes: usize,
 }
 
-impl Held {
+impl SendBuffer {
     pub(crate) fn len(&self) -> usize {
         self.packets.len()
     }
@@ -147,31 +147,33 @@ impl Socket {
             retries: retries.filter(|&retries| retries > 0),
             ack_timeout_ms,
             is_wanted: false,
-            state: State::Apart,
-            lives: 0,
-            ask_again_at: None,
+            state: State::Idle,
+            epoch: 0,
+            auth_retry_at: None,
             backoff: Backoff::default(),
-            early: Vec::new(),
-            early_bytes: 0,
-            held: Held::default(),
+            receive_buffer: Vec::new(),
+            receive_buffer_bytes: 0,
+            send_buffer: SendBuffer::default(),
             queue: Queue::default(),
             calls: Calls::new(),
         }
     }
 
-    pub(crate) fn is_joined(&self) -> bool {
-        self.state == State::Joined
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state == State::Connected
     }
 
     /// Back to the start: what came early is of the connection that has ended.
-    pub(crate) fn part(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.state = match self.state {
-            State::Joining { .. } | State::Withdrawn { .. } => State::Withdrawn { give_up_at: Time::NEVER },
-            State::Apart | State::Asking(_) | State::Joined => State::Apart,
+            State::Connecting { .. } | State::Abandoned { .. } => {
+                State::Abandoned { give_up_at: Time::NEVER }
+            }
+            State::Idle | State::AwaitingAuth(_) | State::Connected => State::Idle,
         };
-        self.early.clear();
-        self.early_bytes = 0;
-        self.ask_again_at = None;
+        self.receive_buffer.clear();
+        self.receive_buffer_bytes = 0;
+        self.auth_retry_at = None;
     }
 
     /// When an answer is due: in the time given with the event, or else the socket's own, if there is one. Never at once:
@@ -183,9 +185,9 @@ impl Socket {
     /// When it needs to be looked after.
     pub(crate) fn deadline(&self) -> Time {
         let join = match self.state {
-            State::Joining { give_up_at } | State::Withdrawn { give_up_at } => give_up_at,
-            State::Apart | State::Asking(_) | State::Joined => Time::NEVER,
+            State::Connecting { give_up_at } | State::Abandoned { give_up_at } => give_up_at,
+            State::Idle | State::AwaitingAuth(_) | State::Connected => Time::NEVER,
         };
-        join.min(self.calls.due_at()).min(self.ask_again_at.unwrap_or(Time::NEVER))
+        join.min(self.calls.due_at()).min(self.auth_retry_at.unwrap_or(Time::NEVER))
     }
 }

@@ -59,7 +59,7 @@ impl Client {
         }
         let deadline = match socket.answer_due(now, timeout_ms) {
             // Nothing else would ever end the wait for an answer to what is dropped.
-            Time::NEVER if is_dropped && !socket.is_joined() => now,
+            Time::NEVER if is_dropped && !socket.is_connected() => now,
             due => due,
         };
         let is_held = !is_dropped && !is_sent_now;
@@ -67,7 +67,7 @@ impl Client {
         if !is_dropped && is_sent_now {
             self.send(frames);
         } else if is_held {
-            socket.held.push(Ready { frames, id });
+            socket.send_buffer.push(Ready { frames, id });
         }
         Ok(call)
     }
@@ -85,7 +85,7 @@ impl Client {
         unsent_bytes: usize,
     ) -> Result<(), SendError> {
         let Some(socket) = self.sockets.get(index.0) else { return Ok(()) };
-        if asked.life != socket.lives || !socket.is_joined() {
+        if asked.epoch != socket.epoch || !socket.is_connected() {
             return Ok(());
         }
         let envelope =
@@ -115,9 +115,9 @@ impl Client {
         is_sent_now: bool,
     ) -> Result<(), SendError> {
         let held: usize =
-            self.sockets.iter().map(|socket| socket.held.len_bytes + socket.queue.len_bytes).sum();
+            self.sockets.iter().map(|socket| socket.send_buffer.len_bytes + socket.queue.len_bytes).sum();
         let in_transport = unsent_bytes + self.engine().map_or(0, Engine::waiting_bytes);
-        let packets = socket.held.len() + socket.queue.events.len();
+        let packets = socket.send_buffer.len() + socket.queue.events.len();
         let is_full = held + in_transport + len_bytes(frames) > self.options.send_bytes_max
             || (!is_sent_now && packets >= self.options.send_packets_max);
         if is_full { Err(SendError::BufferFull) } else { Ok(()) }
@@ -129,8 +129,8 @@ impl Client {
     }
 
     fn can_send(&self, now: Time, socket: &Socket) -> bool {
-        socket.is_joined()
-            && socket.held.len() == 0
+        socket.is_connected()
+            && socket.send_buffer.len() == 0
             && self.engine().is_some_and(|engine| !engine.is_suspect(now))
     }
 
@@ -146,10 +146,10 @@ impl Client {
     /// The connection can be used, again: what was held goes out.
     pub(crate) fn release(&mut self, now: Time, index: SocketIndex) {
         loop {
-            let Some(socket) = self.sockets.get_mut(index.0).filter(|socket| socket.is_joined()) else {
+            let Some(socket) = self.sockets.get_mut(index.0).filter(|socket| socket.is_connected()) else {
                 return;
             };
-            let Some(Ready { frames, id }) = socket.held.pop() else { return };
+            let Some(Ready { frames, id }) = socket.send_buffer.pop() else { return };
             if let Some(id) = id {
                 socket.calls.sent(id);
             }
@@ -218,32 +218,33 @@ impl Client {
         let Some(index) = place.map(SocketIndex) else { return Ok(()) };
         let Some(socket) = self.sockets.get_mut(index.0) else { return Ok(()) };
         match (incoming.kind, socket.state) {
-            (IncomingKind::Connected, State::Withdrawn { .. }) => {
-                self.say_disconnect(index);
-                self.withdrawn(index);
+            (IncomingKind::Connected, State::Abandoned { .. }) => {
+                self.send_disconnect(index);
+                self.connect_abandoned(index);
             }
             // It was given up before it came.
-            (IncomingKind::Connected, State::Apart | State::Asking(_)) => self.say_disconnect(index),
-            (IncomingKind::Refused, State::Withdrawn { .. }) => self.withdrawn(index),
-            (IncomingKind::Connected, State::Joining { .. }) => self.joined(now, index, &incoming.json),
-            (IncomingKind::Refused, State::Joining { .. }) => self.refused(now, index, incoming.json),
-            (IncomingKind::Disconnected, State::Joined) => {
+            (IncomingKind::Connected, State::Idle | State::AwaitingAuth(_)) => self.send_disconnect(index),
+            (IncomingKind::Refused, State::Abandoned { .. }) => self.connect_abandoned(index),
+            (IncomingKind::Connected, State::Connecting { .. }) => self.connected(now, index, &incoming.json),
+            (IncomingKind::Refused, State::Connecting { .. }) => self.refused(now, index, incoming.json),
+            (IncomingKind::Disconnected, State::Connected) => {
                 socket.is_wanted = false;
-                self.part(now, index, Reason::ServerNamespaceDisconnect, None);
+                self.disconnected(now, index, Reason::ServerNamespaceDisconnect, None);
                 self.leave_if_unwanted(now);
             }
-            (IncomingKind::Event { ack, attachments }, State::Joined) => {
+            (IncomingKind::Event { ack, attachments }, State::Connected) => {
                 self.event(index, incoming.json, ack, attachments);
             }
-            (kind @ IncomingKind::Event { .. }, State::Joining { .. }) => {
+            (kind @ IncomingKind::Event { .. }, State::Connecting { .. }) => {
                 let incoming = Incoming { kind, ..incoming };
-                socket.early_bytes = socket.early_bytes.saturating_add(incoming.held_bytes());
-                if socket.early_bytes > self.options.message_bytes_max {
+                socket.receive_buffer_bytes =
+                    socket.receive_buffer_bytes.saturating_add(incoming.held_bytes());
+                if socket.receive_buffer_bytes > self.options.message_bytes_max {
                     return Err(End::parse_error("too much came before the answer to CONNECT"));
                 }
-                socket.early.push(incoming);
+                socket.receive_buffer.push(incoming);
             }
-            (IncomingKind::Answer { ack, attachments }, State::Joined) => {
+            (IncomingKind::Answer { ack, attachments }, State::Connected) => {
                 self.answered(now, index, ack, incoming.json, attachments);
             }
             // Crossed with a packet of ours on the way.
@@ -252,18 +253,18 @@ impl Client {
         Ok(())
     }
 
-    /// The answer to a CONNECT that nobody awaits any more has come: who outputs to join may do so now.
-    fn withdrawn(&mut self, index: SocketIndex) {
+    /// The answer to a CONNECT that nobody awaits any more has come: who wants to join may do so now.
+    fn connect_abandoned(&mut self, index: SocketIndex) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
-        socket.state = State::Apart;
+        socket.state = State::Idle;
         if socket.is_wanted {
-            self.ask_auth(index);
+            self.request_auth(index);
         }
     }
 
     fn event(&mut self, socket: SocketIndex, json: String, ack: Option<u64>, attachments: Vec<Vec<u8>>) {
-        let life = self.sockets.get(socket.0).map_or(0, |socket| socket.lives);
-        let asked = ack.map(|id| Asked { id, life });
+        let epoch = self.sockets.get(socket.0).map_or(0, |socket| socket.epoch);
+        let asked = ack.map(|id| Asked { id, epoch });
         self.outputs.push(Output::Event { socket, json, attachments, asked });
     }
 
@@ -283,17 +284,17 @@ impl Client {
         }
     }
 
-    fn joined(&mut self, now: Time, index: SocketIndex, data: &str) {
+    fn connected(&mut self, now: Time, index: SocketIndex, data: &str) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         let Some(id) = json::member(data, "sid").and_then(json::read_string).filter(|id| !id.is_empty())
         else {
             return self.refused(now, index, NO_SID.to_string());
         };
-        socket.state = State::Joined;
+        socket.state = State::Connected;
         socket.backoff.reset();
-        socket.lives = socket.lives.wrapping_add(1);
-        socket.early_bytes = 0;
-        for incoming in core::mem::take(&mut socket.early) {
+        socket.epoch = socket.epoch.wrapping_add(1);
+        socket.receive_buffer_bytes = 0;
+        for incoming in core::mem::take(&mut socket.receive_buffer) {
             if let IncomingKind::Event { ack, attachments } = incoming.kind {
                 self.event(index, incoming.json, ack, attachments);
             }
@@ -306,8 +307,8 @@ impl Client {
     fn refused(&mut self, now: Time, index: SocketIndex, refusal: String) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         socket.is_wanted = false;
-        socket.state = State::Apart;
-        socket.part();
+        socket.state = State::Idle;
+        socket.reset();
         let message = "refused by the server";
         self.outputs.push(Output::ConnectError {
             socket: index,

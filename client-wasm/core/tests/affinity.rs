@@ -109,7 +109,7 @@ fn a_page_may_name_a_node_to_begin_with() {
 fn within_a_session_the_id_names_the_node() {
     let mut bench = Bench::with(|options| {
         options.node = Some("s1".into());
-        options.worked = Some(TransportKind::Polling);
+        options.last_transport = Some(TransportKind::Polling);
     });
     bench.connect();
     assert_eq!(bench.lines(), ["get #1 polling node=s1"]);

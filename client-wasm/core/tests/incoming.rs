@@ -332,7 +332,7 @@ fn who_leaves_before_the_answer_to_connect_harms_nobody() {
 }
 
 #[test]
-fn a_disconnect_that_crosses_with_a_connect_is_of_the_life_before() {
+fn a_disconnect_sent_before_a_connect_belongs_to_the_epoch_before() {
     let mut bench = Bench::new().on_websocket();
     let admin = bench.client.add_socket("/admin".into(), None, None);
     bench.connect_socket(admin);

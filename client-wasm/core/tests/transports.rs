@@ -44,12 +44,12 @@ fn what_a_websocket_says_after_it_was_given_up_is_for_nobody() {
 }
 
 #[test]
-fn what_worked_comes_first() {
+fn the_last_transport_comes_first() {
     let mut bench = Bench::new();
     bench.connect();
     bench.closed(1006);
     bench.polled(&[&handshake("x", "")]);
-    assert_eq!(bench.client.worked(), Some(Polling));
+    assert_eq!(bench.client.last_transport(), Some(Polling));
     bench.failed();
     bench.lines();
     bench.pass(1_000);
@@ -64,13 +64,13 @@ fn what_worked_comes_first() {
 }
 
 #[test]
-fn another_client_may_be_told_what_worked() {
-    let mut bench = Bench::with(|options| options.worked = Some(Polling));
+fn another_client_may_be_given_the_last_transport() {
+    let mut bench = Bench::with(|options| options.last_transport = Some(Polling));
     bench.connect();
     assert_eq!(bench.lines(), ["get #1 polling"]);
     // What may not be used is no help.
     let mut bench = Bench::with(|options| {
-        options.worked = Some(Polling);
+        options.last_transport = Some(Polling);
         options.transports = vec![WebSocket];
     });
     bench.connect();
@@ -101,7 +101,7 @@ fn transports_are_tried_in_the_order_of_the_option() {
 fn a_server_without_polling_is_reached_by_websocket() {
     // It polled before, and the server does not know polling any more: nothing else would ever be tried.
     for status in [400, 404, 405] {
-        let mut bench = Bench::with(|options| options.worked = Some(Polling));
+        let mut bench = Bench::with(|options| options.last_transport = Some(Polling));
         bench.connect();
         bench.lines();
         bench.refused(status, None);

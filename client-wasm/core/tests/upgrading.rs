@@ -12,7 +12,7 @@ fn polling() -> Bench {
 
 #[test]
 fn a_session_moves_once_its_websocket_has_proved_itself() {
-    let mut bench = Bench::with(|options| options.worked = Some(TransportKind::Polling));
+    let mut bench = Bench::with(|options| options.last_transport = Some(TransportKind::Polling));
     bench.connect();
     bench.polled(&[&crate::bench::handshake("s1.x", UPGRADE)]);
     assert_eq!(
@@ -33,7 +33,7 @@ fn a_session_moves_once_its_websocket_has_proved_itself() {
     bench.polled(&[r#"40{"sid":"me"}"#]);
     assert_eq!(bench.lines(), ["#2 5", "0 connected: me", "link upgraded: websocket"]);
     assert_eq!(bench.client.transport(), Some(TransportKind::WebSocket));
-    assert_eq!(bench.client.worked(), Some(TransportKind::WebSocket));
+    assert_eq!(bench.client.last_transport(), Some(TransportKind::WebSocket));
     bench.text(r#"42["e"]"#);
     bench.emit(r#""f""#);
     assert_eq!(bench.lines(), [r#"0 hears ["e"]"#, r#"#2 42["f"]"#]);
@@ -57,7 +57,7 @@ fn no_websocket_is_tried_that_is_not_wanted_or_not_offered() {
     only_polling.connect();
     only_polling.polled(&[&crate::bench::handshake("x", UPGRADE)]);
     assert!(only_polling.lines().iter().all(|line| !line.starts_with("open")));
-    let mut not_offered = Bench::with(|options| options.worked = Some(TransportKind::Polling));
+    let mut not_offered = Bench::with(|options| options.last_transport = Some(TransportKind::Polling));
     not_offered.connect();
     not_offered.polled(&[&crate::bench::handshake("x", "")]);
     assert!(not_offered.lines().iter().all(|line| !line.starts_with("open")));
