@@ -15,7 +15,7 @@ export function sendError(code, options) {
 }
 
 /** Why a call was not answered. */
-export function callError(error) {
+export function ackError(error) {
   if (error === "timeout") return new Error("operation has timed out");
   return sendError(error) ?? new Error("socket has been disconnected");
 }

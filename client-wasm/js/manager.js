@@ -20,7 +20,7 @@ export class Manager extends Emitter {
   #room;
   /** By their numbers in the module. */
   #sockets = [];
-  #calls = new Map();
+  #acks = new Map();
   #mourn = (error) => this.#panicked(error);
 
   constructor({ key, autoConnect = true, ...options }) {
@@ -74,8 +74,8 @@ export class Manager extends Emitter {
   }
 
   /** What to do when a call is over: `done(error, list)`. */
-  await(call, done) {
-    this.#calls.set(call, done);
+  awaitAck(ack, done) {
+    this.#acks.set(ack, done);
   }
 
   /** Whether the module will connect a socket without being told. */
@@ -124,16 +124,16 @@ export class Manager extends Emitter {
     if (list) this.#sockets[index].hear(list, id, epoch);
   }
 
-  answered(call, json, attachments) {
-    const done = this.#take(call);
+  acked(ack, json, attachments) {
+    const done = this.#take(ack);
     const list = this.#read(json, attachments);
     if (list) done?.(null, list);
     // The connection ends over it, and with it what was asked.
     else done?.("disconnected");
   }
 
-  callFailed(call, error) {
-    this.#take(call)?.(error);
+  ackFailed(ack, error) {
+    this.#take(ack)?.(error);
   }
 
   dropped(index, code) {
@@ -185,9 +185,9 @@ export class Manager extends Emitter {
     return undefined;
   }
 
-  #take(call) {
-    const done = this.#calls.get(call);
-    this.#calls.delete(call);
+  #take(ack) {
+    const done = this.#acks.get(ack);
+    this.#acks.delete(ack);
     return done;
   }
 
@@ -200,8 +200,8 @@ export class Manager extends Emitter {
     }
     const isHeard = [this, ...this.#sockets].some((one) => one.hasListeners("error"));
     for (const socket of this.#sockets) socket.stopped(error);
-    for (const done of this.#calls.values()) safely(done, undefined, [error]);
-    this.#calls.clear();
+    for (const done of this.#acks.values()) safely(done, undefined, [error]);
+    this.#acks.clear();
     this.fire("error", error);
     if (!isHeard) report(error);
   }

@@ -3,7 +3,7 @@
 // It keeps no state of the connection but what it was told: id, connected. Invariant: what is emitted goes out in order,
 // though a Blob must be read first.
 
-import { callError, sendError } from "./errors.js";
+import { ackError, sendError } from "./errors.js";
 import { Emitter, report, safely } from "./emitter.js";
 import { encode, hasBlob, kept, read, sizeOf, toBytes } from "./value.js";
 
@@ -164,9 +164,9 @@ export class Socket extends Emitter {
 
   #emit({ timeout, isVolatile = false }, json, bytes, done) {
     const args = [this.#index, json, bytes, done !== undefined, timeout, isVolatile];
-    const call = this.#sent((client) => client.emit(...args));
+    const ack = this.#sent((client) => client.emit(...args));
     // Whatever becomes of a call, it is told later.
-    if (call) this.io.await(call, (error, list) => done(typeof error === "string" ? callError(error) : error, list));
+    if (ack) this.io.awaitAck(ack, (error, list) => done(typeof error === "string" ? ackError(error) : error, list));
   }
 
   /** Calls into the module, whose refusals are codes. */
@@ -263,7 +263,7 @@ export class Socket extends Emitter {
       isSent = true;
       const { json, parts } = encode(list);
       this.#inOrder(json, parts, undefined, (bytes) => {
-        this.#sent((client) => client.answer(this.#index, id, epoch, json, bytes));
+        this.#sent((client) => client.ack(this.#index, id, epoch, json, bytes));
       });
     };
   }

@@ -21,7 +21,7 @@ mod websockets;
 
 use alloc::{rc::Rc, string::String, vec::Vec};
 use js_sys::Uint8Array;
-use moorline_client_core::{Asked, Emission, SendError, SocketIndex, Ticket};
+use moorline_client_core::{Emission, OwedAck, SendError, SocketIndex, Ticket};
 use wasm_bindgen::prelude::*;
 
 pub use options::ClientOptions;
@@ -87,7 +87,7 @@ impl Client {
         socket: usize,
         json: String,
         attachments: Vec<Uint8Array>,
-        has_call: bool,
+        wants_ack: bool,
         timeout_ms: Option<f64>,
         is_volatile: bool,
     ) -> Result<u32, JsValue> {
@@ -96,20 +96,20 @@ impl Client {
         let emission = Emission {
             json,
             attachments: bytes_of(attachments),
-            has_call,
+            wants_ack,
             timeout_ms: timeout_ms.map(ms),
             is_volatile,
             unsent_bytes: self.0.unsent_bytes(),
         };
-        let call = self.0.tell(|core, now| core.emit(now, SocketIndex(socket), emission)).map_err(code)?;
-        Ok(call.map_or(0, |call| call.0))
+        let ack = self.0.tell(|core, now| core.emit(now, SocketIndex(socket), emission)).map_err(code)?;
+        Ok(ack.map_or(0, |ack| ack.0))
     }
 
     /// Answers an event, by the two numbers that came with it.
     ///
     /// # Errors
     /// Throws the code of a [`SendError`] as a string.
-    pub fn answer(
+    pub fn ack(
         &self,
         socket: usize,
         id: f64,
@@ -117,11 +117,9 @@ impl Client {
         json: &str,
         attachments: Vec<Uint8Array>,
     ) -> Result<(), JsValue> {
-        let asked = Asked { id: ms(id), epoch };
+        let owed = OwedAck { id: ms(id), epoch };
         let (attachments, unsent) = (bytes_of(attachments), self.0.unsent_bytes());
-        self.0
-            .tell(|core, _| core.answer(SocketIndex(socket), asked, json, &attachments, unsent))
-            .map_err(code)
+        self.0.tell(|core, _| core.ack(SocketIndex(socket), owed, json, &attachments, unsent)).map_err(code)
     }
 
     /// What the owner was given last is not JSON, or names attachments it does not have.

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use js_sys::Array;
-use moorline_client_core::{CallError, Details};
+use moorline_client_core::{AckError, Details};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -38,10 +38,10 @@ extern "C" {
         epoch: u32,
     );
     #[wasm_bindgen(method)]
-    pub(crate) fn answered(this: &Owner, call: u32, json: &str, attachments: Array);
+    pub(crate) fn acked(this: &Owner, ack: u32, json: &str, attachments: Array);
     /// `error` is `timeout`, `disconnected`, or the code of a `SendError`.
-    #[wasm_bindgen(method, js_name = callFailed)]
-    pub(crate) fn call_failed(this: &Owner, call: u32, error: &str);
+    #[wasm_bindgen(method, js_name = ackFailed)]
+    pub(crate) fn ack_failed(this: &Owner, ack: u32, error: &str);
     /// A message that was kept for later could not be sent.
     #[wasm_bindgen(method)]
     pub(crate) fn dropped(this: &Owner, socket: usize, code: &str);
@@ -79,10 +79,10 @@ pub(crate) fn details(details: &Details) -> EndDetails {
     end_details(details.description, context.code, &context.reason, context.status)
 }
 
-pub(crate) fn call_error(error: CallError) -> &'static str {
+pub(crate) fn ack_error(error: AckError) -> &'static str {
     match error {
-        CallError::Timeout => "timeout",
-        CallError::Disconnected => "disconnected",
-        CallError::NotSent(error) => error.code(),
+        AckError::Timeout => "timeout",
+        AckError::Disconnected => "disconnected",
+        AckError::NotSent(error) => error.code(),
     }
 }

@@ -54,7 +54,7 @@ impl Requests {
             tell(match (status, body) {
                 (0, _) => Input::Failed(channel),
                 (_, None) => Input::TooBig(channel),
-                (status, Some(body)) => Input::Answer { channel, status, retry_after_ms, body },
+                (status, Some(body)) => Input::Response { channel, status, retry_after_ms, body },
             });
         });
         let abort = request(fetch, url, body, self.has_credentials, self.bytes_max, &done);

@@ -6,7 +6,7 @@
 use crate::{
     ClientOptions, Owner,
     clock::Clock,
-    owner::{call_error, details},
+    owner::{ack_error, details},
     page::Page,
     panic,
     requests::Requests,
@@ -193,7 +193,7 @@ impl Shell {
             let Some(shell) = shell.upgrade() else { return };
             match input {
                 Input::Closed { .. } => shell.websockets.close(channel),
-                Input::Answer { .. } | Input::Failed(_) => shell.requests.forget(channel),
+                Input::Response { .. } | Input::Failed(_) => shell.requests.forget(channel),
                 _ => {}
             }
             shell.told(input);
@@ -212,15 +212,15 @@ fn tell_owner(owner: &Owner, output: Output) {
             owner.disconnected(socket.0, reason, end.as_ref().map(details));
         }
         #[allow(clippy::cast_precision_loss, reason = "the codec takes no id above 2^53")]
-        Output::Event { socket, json, attachments, asked } => {
-            let id = asked.map(|asked| asked.id as f64);
-            let epoch = asked.map_or(0, |asked| asked.epoch);
+        Output::Event { socket, json, attachments, owed_ack } => {
+            let id = owed_ack.map(|owed| owed.id as f64);
+            let epoch = owed_ack.map_or(0, |owed| owed.epoch);
             owner.event(socket.0, &json, buffers(&attachments), id, epoch);
         }
-        Output::Answered { call, json, attachments } => {
-            owner.answered(call.0, &json, buffers(&attachments));
+        Output::Acked { ack, json, attachments } => {
+            owner.acked(ack.0, &json, buffers(&attachments));
         }
-        Output::CallFailed(call, error) => owner.call_failed(call.0, call_error(error)),
+        Output::AckFailed(ack, error) => owner.ack_failed(ack.0, ack_error(error)),
         Output::Dropped(socket, error) => owner.dropped(socket.0, error.code()),
         Output::LinkOpened(kind) => owner.link_opened(kind.as_str()),
         Output::LinkUpgraded(kind) => owner.link_upgraded(kind.as_str()),

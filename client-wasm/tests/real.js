@@ -14,7 +14,7 @@ export class Witness {
       wantAuth: (socket, ticket) => this.say(`want auth ${socket} ${ticket}`),
       connected: (socket, id) => this.say(`connected ${socket} ${id}`),
       event: (socket, json) => this.say(`event ${socket} ${json}`),
-      answered: (call, json) => this.say(`answered ${call} ${json}`),
+      acked: (ack, json) => this.say(`ack ${ack} ${json}`),
       linkUpgraded: (transport) => this.say(`link upgraded ${transport}`),
       idle: () => this.say("idle"),
     });

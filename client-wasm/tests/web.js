@@ -145,13 +145,13 @@ function makeOwner(stage) {
     disconnected: (socket, reason) => say("disconnected", socket, reason),
     event: (socket, json, attachments, id) => {
       const parts = attachments.map((buffer) => `[${[...new Uint8Array(buffer)]}]`);
-      say("event", socket, json, ...parts, ...(id === undefined ? [] : ["to be answered", id]));
+      say("event", socket, json, ...parts, ...(id === undefined ? [] : ["wants ack", id]));
       const { handler } = stage;
       stage.handler = undefined;
       handler?.();
     },
-    answered: (call, json) => say("answered", call, json),
-    callFailed: (call, error) => say("call failed", call, error),
+    acked: (ack, json) => say("ack", ack, json),
+    ackFailed: (ack, error) => say("ack failed", ack, error),
     dropped: (socket, code) => say("dropped", socket, code),
     linkOpened: () => say("link opened"),
     linkUpgraded: (transport) => say("link upgraded", transport),

@@ -110,9 +110,9 @@ impl Play {
         ticket.and_then(|ticket| ticket.parse().ok()).expect("auth was asked for")
     }
 
-    fn emit(&self, json: &str, parts: &[&[u8]], has_call: bool) -> Result<u32, JsValue> {
+    fn emit(&self, json: &str, parts: &[&[u8]], wants_ack: bool) -> Result<u32, JsValue> {
         let parts = parts.iter().map(|bytes| Uint8Array::from(*bytes)).collect();
-        self.own().emit(0, json.into(), parts, has_call, None, false)
+        self.own().emit(0, json.into(), parts, wants_ack, None, false)
     }
 
     #[track_caller]
@@ -154,15 +154,15 @@ fn events_and_answers_go_both_ways_with_binary_data() {
     }
     play.assert(&[
         r#"event 0 ["a",1]"#,
-        r#"event 0 ["b",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}] [1,2] [] to be answered 7"#,
+        r#"event 0 ["b",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}] [1,2] [] wants ack 7"#,
     ]);
     let part = Uint8Array::from(&[3u8][..]);
-    play.own().answer(0, 7.0, 1, r#"{"_placeholder":true,"num":0}"#, vec![part]).expect("it is taken");
+    play.own().ack(0, 7.0, 1, r#"{"_placeholder":true,"num":0}"#, vec![part]).expect("it is taken");
     play.assert(&[r#"send 461-7[{"_placeholder":true,"num":0}]"#, "send [3]"]);
     assert_eq!(play.emit(r#""c""#, &[&[255]], true), Ok(1));
     assert_eq!(play.emit(r#""d","x""#, &[], false), Ok(0));
     play.text(r#"430["yes"]"#);
-    play.assert(&[r#"send 451-0["c"]"#, "send [255]", r#"send 42["d","x"]"#, r#"answered 1 ["yes"]"#]);
+    play.assert(&[r#"send 451-0["c"]"#, "send [255]", r#"send 42["d","x"]"#, r#"ack 1 ["yes"]"#]);
 }
 
 #[wasm_bindgen_test]

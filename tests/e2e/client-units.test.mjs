@@ -15,7 +15,7 @@ const part = (name) => import(pathToFileURL(path.join(REPOSITORY, "client-wasm/j
 const { decode, encode, hasBlob, kept, read, sizeOf, toBytes } = await part("value.js");
 const { address } = await part("url.js");
 const { Emitter } = await part("emitter.js");
-const { callError, connectError, sendError } = await part("errors.js");
+const { ackError, connectError, sendError } = await part("errors.js");
 const { request } = await part("platform.js");
 
 const bytes = (...numbers) => new Uint8Array(numbers);
@@ -258,14 +258,14 @@ describe("errors", () => {
     for (const code of ["send_buffer_full", "too_big", "too_many_attachments", "too_many_acks"]) {
       assert.equal(sendError(code).code, code);
       assert.ok(sendError(code).message.length > 20);
-      assert.equal(callError(code).code, code);
+      assert.equal(ackError(code).code, code);
     }
     assert.equal(sendError("else"), undefined);
   });
 
   it("of a call are worded as the stock client's", () => {
-    assert.equal(callError("timeout").message, "operation has timed out");
-    assert.equal(callError("disconnected").message, "socket has been disconnected");
+    assert.equal(ackError("timeout").message, "operation has timed out");
+    assert.equal(ackError("disconnected").message, "socket has been disconnected");
   });
 
   it("of a connect say what the server said", () => {

@@ -240,5 +240,5 @@ fn end(channel: Channel, outcome: Outcome) -> Input {
         Outcome::Refused(RequestError::Overloaded) => (503, String::new()),
         Outcome::Refused(_) => (400, String::new()),
     };
-    Input::Answer { channel, status, retry_after_ms: None, body }
+    Input::Response { channel, status, retry_after_ms: None, body }
 }

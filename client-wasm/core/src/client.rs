@@ -4,9 +4,9 @@
 //! connection is decided in `link.rs`; what sockets send and are sent is in `traffic.rs`. It never parses a packet.
 
 use crate::{
-    CallError, Details, Input, Options, Output, SocketIndex, Ticket, Time, TransportKind,
+    AckError, Details, Input, Options, Output, SocketIndex, Ticket, Time, TransportKind,
+    acks::Waiter,
     backoff::{Backoff, Entropy},
-    calls::Purpose,
     engine::{End, Engine, EngineEvent, Env},
     leaving::Leaving,
     link::Link,
@@ -28,7 +28,7 @@ pub struct Client {
     pub(crate) sockets: Vec<Socket>,
     pub(crate) link: Link,
     pub(crate) reassembly: Reassembly,
-    pub(crate) last_call: u32,
+    pub(crate) last_awaited_ack: u32,
     pub(crate) entropy: Entropy,
     pub(crate) backoff: Backoff,
     /// The node to ask for at the next attempt.
@@ -55,7 +55,7 @@ impl Client {
             sockets: Vec::new(),
             link: Link::Idle,
             reassembly: Reassembly::default(),
-            last_call: 0,
+            last_awaited_ack: 0,
             backoff: Backoff::default(),
             is_online: true,
             not_before: Time::default(),
@@ -301,8 +301,8 @@ impl Client {
             self.outputs.push(Output::Disconnected(index, in_words(reason), details));
         }
         socket.reset();
-        for (_, purpose) in socket.calls.end_sent() {
-            self.call_failed(now, index, purpose, CallError::Disconnected);
+        for (_, waiter) in socket.acks.end_sent() {
+            self.ack_failed(now, index, waiter, AckError::Disconnected);
         }
     }
 
@@ -341,12 +341,12 @@ impl Client {
 
     fn socket_timeout(&mut self, now: Time, index: SocketIndex) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
-        for (id, purpose) in socket.calls.end_due(now) {
+        for (id, waiter) in socket.acks.end_due(now) {
             // What still waits to be sent for it is not sent any more.
             if let Some(socket) = self.sockets.get_mut(index.0) {
                 socket.send_buffer.remove(id);
             }
-            self.call_failed(now, index, purpose, CallError::Timeout);
+            self.ack_failed(now, index, waiter, AckError::Timeout);
         }
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         if socket.auth_retry_at.is_some_and(|at| at <= now) {
@@ -379,10 +379,10 @@ impl Client {
     }
 
     /// Tells whoever awaits a call that there is no answer.
-    pub(crate) fn call_failed(&mut self, now: Time, index: SocketIndex, purpose: Purpose, error: CallError) {
-        match purpose {
-            Purpose::Owner(call) => self.outputs.push(Output::CallFailed(call, error)),
-            Purpose::Queue => self.queue_failed(now, index, error),
+    pub(crate) fn ack_failed(&mut self, now: Time, index: SocketIndex, waiter: Waiter, error: AckError) {
+        match waiter {
+            Waiter::Caller(ack) => self.outputs.push(Output::AckFailed(ack, error)),
+            Waiter::Queue => self.queue_failed(now, index, error),
         }
     }
 

@@ -273,11 +273,11 @@ impl Engine {
             Input::Closed { channel, code, reason } if self.is_websocket(channel) => {
                 return Err(self.websocket_closed(code, reason));
             }
-            Input::Answer { channel, status, retry_after_ms, body } if self.is_request(channel) => {
+            Input::Response { channel, status, retry_after_ms, body } if self.is_request(channel) => {
                 if status != OK {
                     return Err(End::of_status(status, retry_after_ms, &body));
                 }
-                self.answered(channel, body, env)?;
+                self.responded(channel, body, env)?;
             }
             Input::Failed(channel) if self.is_request(channel) => {
                 return Err(End::new(Reason::TransportError, "polling error"));
@@ -385,7 +385,7 @@ impl Engine {
         end
     }
 
-    fn answered(&mut self, channel: Channel, body: String, env: &mut Env<'_>) -> Result<(), End> {
+    fn responded(&mut self, channel: Channel, body: String, env: &mut Env<'_>) -> Result<(), End> {
         let Transport::Polling(polling) = &mut self.transport else { return Ok(()) };
         if polling.post == Some(channel) {
             polling.post = None;

@@ -34,7 +34,7 @@ pub enum Input {
         reason: String,
     },
     /// A request was answered.
-    Answer {
+    Response {
         /// Which one.
         channel: Channel,
         /// The HTTP status.
@@ -78,7 +78,7 @@ pub struct Emission {
     /// The binary data, in the order of its placeholders.
     pub attachments: Vec<Vec<u8>>,
     /// Whether an acknowledgement is awaited.
-    pub has_call: bool,
+    pub wants_ack: bool,
     /// How long that may take; otherwise the socket's own time.
     pub timeout_ms: Option<u64>,
     /// Whether it is dropped rather than kept when it cannot be sent at once.

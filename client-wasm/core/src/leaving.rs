@@ -23,7 +23,7 @@ impl Leaving {
     /// Takes what concerns it; returns whether all is said.
     pub(crate) fn handle(&mut self, input: &Input, outputs: &mut OutputQueue) -> bool {
         match input {
-            Input::Answer { channel, status, .. } => self.ended(*channel, *status == OK, outputs),
+            Input::Response { channel, status, .. } => self.ended(*channel, *status == OK, outputs),
             Input::Failed(channel) | Input::TooBig(channel) => self.ended(*channel, false, outputs),
             _ => false,
         }

@@ -10,8 +10,8 @@
 
 extern crate alloc;
 
+mod acks;
 mod backoff;
-mod calls;
 mod client;
 mod engine;
 mod input;
@@ -32,5 +32,5 @@ pub use client::Client;
 pub use input::{Channel, Emission, Input, NetworkChange, SocketIndex, Ticket};
 pub use moorline_protocol::{Frame, TransportKind};
 pub use options::Options;
-pub use output::{Asked, CallError, CallId, Context, Details, Output, SendError};
+pub use output::{AckError, AwaitedAck, Context, Details, Output, OwedAck, SendError};
 pub use time::Time;

@@ -41,7 +41,7 @@ pub struct Options {
     /// Attachments of one message, both ways; servers of the reference take ten.
     pub attachments_max: usize,
     /// Acknowledgements awaited at a time.
-    pub calls_max: usize,
+    pub acks_max: usize,
     /// What makes one client's randomness differ from another's.
     pub seed: u64,
 }
@@ -67,7 +67,7 @@ impl Options {
             message_bytes_max: 10_000_000,
             depth_max: 64,
             attachments_max: 10,
-            calls_max: 65_536,
+            acks_max: 65_536,
             seed: 0,
         }
     }

@@ -46,19 +46,19 @@ pub enum Output {
         /// Its binary data.
         attachments: Vec<Vec<u8>>,
         /// What to `answer` to, if it is to be acknowledged.
-        asked: Option<Asked>,
+        owed_ack: Option<OwedAck>,
     },
     /// A call was acknowledged.
-    Answered {
+    Acked {
         /// Which call.
-        call: CallId,
+        ack: AwaitedAck,
         /// The array of the answer's arguments.
         json: String,
         /// Its binary data.
         attachments: Vec<Vec<u8>>,
     },
     /// A call will not be acknowledged.
-    CallFailed(CallId, CallError),
+    AckFailed(AwaitedAck, AckError),
     /// A message that was kept for later cannot be sent to this server, and nobody awaits an answer to it.
     Dropped(SocketIndex, SendError),
 
@@ -80,12 +80,12 @@ pub enum Output {
 
 /// An acknowledgement that somebody awaits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CallId(pub u32);
+pub struct AwaitedAck(pub u32);
 
 /// What an event from the server is to be acknowledged with. An answer that comes when the socket has left or
 /// lost its namespace since goes nowhere: the server counts anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
+pub struct OwedAck {
     /// The server's id.
     pub id: u64,
     /// Which of the socket's times in its namespace it came in.
@@ -94,7 +94,7 @@ pub struct Asked {
 
 /// Why a call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallError {
+pub enum AckError {
     /// Its time is over.
     Timeout,
     /// The socket was disconnected first.
@@ -113,7 +113,7 @@ pub enum SendError {
     /// It holds more binary data than the server takes.
     TooManyAttachments,
     /// As many acknowledgements as may be awaited are.
-    TooManyCalls,
+    TooManyAcks,
 }
 
 impl SendError {
@@ -123,7 +123,7 @@ impl SendError {
             SendError::BufferFull => "send_buffer_full",
             SendError::TooBig => "too_big",
             SendError::TooManyAttachments => "too_many_attachments",
-            SendError::TooManyCalls => "too_many_acks",
+            SendError::TooManyAcks => "too_many_acks",
         }
     }
 }

@@ -22,7 +22,7 @@ impl Incoming {
     /// What it takes to keep it, in bytes. Much of a small packet is what holds it.
     pub(crate) fn held_bytes(&self) -> usize {
         let attachments = match &self.kind {
-            IncomingKind::Event { attachments, .. } | IncomingKind::Answer { attachments, .. } => attachments,
+            IncomingKind::Event { attachments, .. } | IncomingKind::Ack { attachments, .. } => attachments,
             IncomingKind::Connected | IncomingKind::Refused | IncomingKind::Disconnected => return 0,
         };
         let attached: usize = attachments.iter().map(|bytes| size_of::<Vec<u8>>() + bytes.len()).sum();
@@ -36,7 +36,7 @@ pub(crate) enum IncomingKind {
     Refused,
     Disconnected,
     Event { ack: Option<u64>, attachments: Vec<Vec<u8>> },
-    Answer { ack: u64, attachments: Vec<Vec<u8>> },
+    Ack { ack: u64, attachments: Vec<Vec<u8>> },
 }
 
 /// The packet whose attachments are still to come.
@@ -76,9 +76,9 @@ impl Reassembly {
             (Kind::BinaryEvent { attachments }, ack) => {
                 (IncomingKind::Event { ack, attachments: Vec::new() }, attachments)
             }
-            (Kind::Ack, Some(ack)) => (IncomingKind::Answer { ack, attachments: Vec::new() }, 0),
+            (Kind::Ack, Some(ack)) => (IncomingKind::Ack { ack, attachments: Vec::new() }, 0),
             (Kind::BinaryAck { attachments }, Some(ack)) => {
-                (IncomingKind::Answer { ack, attachments: Vec::new() }, attachments)
+                (IncomingKind::Ack { ack, attachments: Vec::new() }, attachments)
             }
             (Kind::Ack | Kind::BinaryAck { .. }, None) => return Err("an answer to nothing"),
         };
@@ -101,7 +101,7 @@ impl Reassembly {
         if pending.bytes > options.message_bytes_max {
             return Err("a message is too big");
         }
-        if let IncomingKind::Event { attachments, .. } | IncomingKind::Answer { attachments, .. } =
+        if let IncomingKind::Event { attachments, .. } | IncomingKind::Ack { attachments, .. } =
             &mut pending.incoming.kind
         {
             attachments.push(bytes);

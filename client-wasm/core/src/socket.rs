@@ -11,7 +11,7 @@
 //!
 //! Invariant: what is held goes out in the order it came.
 
-use crate::{CallId, Ticket, Time, backoff::Backoff, calls::Calls, reassembly::Incoming};
+use crate::{AwaitedAck, Ticket, Time, acks::AwaitedAcks, backoff::Backoff, reassembly::Incoming};
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 use moorline_protocol::Frame;
 
@@ -35,7 +35,7 @@ pub(crate) struct Socket {
     pub(crate) receive_buffer_bytes: usize,
     pub(crate) send_buffer: SendBuffer,
     pub(crate) queue: Queue,
-    pub(crate) calls: Calls,
+    pub(crate) acks: AwaitedAcks,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +116,7 @@ pub(crate) struct Queued {
     pub(crate) attachments: Vec<Vec<u8>>,
     pub(crate) timeout_ms: Option<u64>,
     /// Who awaits the answer, if anybody does.
-    pub(crate) call: Option<CallId>,
+    pub(crate) ack: Option<AwaitedAck>,
     pub(crate) tries: u32,
     pub(crate) is_pending: bool,
 }
@@ -155,7 +155,7 @@ impl Socket {
             receive_buffer_bytes: 0,
             send_buffer: SendBuffer::default(),
             queue: Queue::default(),
-            calls: Calls::new(),
+            acks: AwaitedAcks::new(),
         }
     }
 
@@ -178,7 +178,7 @@ impl Socket {
 
     /// When an answer is due: in the time given with the event, or else the socket's own, if there is one. Never at once:
     /// what is due now has been done when `handle_timeout` returns.
-    pub(crate) fn answer_due(&self, now: Time, timeout_ms: Option<u64>) -> Time {
+    pub(crate) fn ack_due(&self, now: Time, timeout_ms: Option<u64>) -> Time {
         timeout_ms.or(self.ack_timeout_ms).map_or(Time::NEVER, |ms| now.plus_ms(ms.max(1)))
     }
 
@@ -188,6 +188,6 @@ impl Socket {
             State::Connecting { give_up_at } | State::Abandoned { give_up_at } => give_up_at,
             State::Idle | State::AwaitingAuth(_) | State::Connected => Time::NEVER,
         };
-        join.min(self.calls.due_at()).min(self.auth_retry_at.unwrap_or(Time::NEVER))
+        join.min(self.acks.due_at()).min(self.auth_retry_at.unwrap_or(Time::NEVER))
     }
 }

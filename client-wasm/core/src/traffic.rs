@@ -5,8 +5,8 @@
 //! more is an error to whoever sends.
 
 use crate::{
-    Asked, CallError, CallId, Client, Emission, Output, SendError, SocketIndex, Time,
-    calls::Purpose,
+    AckError, AwaitedAck, Client, Emission, Output, OwedAck, SendError, SocketIndex, Time,
+    acks::Waiter,
     engine::{End, Engine},
     link::Link,
     reassembly::{Incoming, IncomingKind},
@@ -35,13 +35,13 @@ impl Client {
         now: Time,
         index: SocketIndex,
         emission: Emission,
-    ) -> Result<Option<CallId>, SendError> {
+    ) -> Result<Option<AwaitedAck>, SendError> {
         let Some(socket) = self.sockets.get(index.0) else { return Ok(None) };
-        let Emission { json, attachments, has_call, timeout_ms, is_volatile, unsent_bytes } = emission;
-        if has_call && socket.calls.len() >= self.options.calls_max {
-            return Err(SendError::TooManyCalls);
+        let Emission { json, attachments, wants_ack, timeout_ms, is_volatile, unsent_bytes } = emission;
+        if wants_ack && socket.acks.len() >= self.options.acks_max {
+            return Err(SendError::TooManyAcks);
         }
-        let frames = encode(socket, has_call.then(|| socket.calls.next_id()), &json, &attachments);
+        let frames = encode(socket, wants_ack.then(|| socket.acks.next_id()), &json, &attachments);
         self.check_size(&frames)?;
         let is_queued = socket.retries.is_some() && !is_volatile;
         let is_sent_now = !is_queued && self.can_send(now, socket);
@@ -50,46 +50,46 @@ impl Client {
         if !is_dropped {
             self.check_room(socket, &frames, unsent_bytes, is_sent_now)?;
         }
-        let call = has_call.then(|| self.new_call());
+        let ack = wants_ack.then(|| self.new_awaited_ack());
         let Some(socket) = self.sockets.get_mut(index.0) else { return Ok(None) };
         if is_queued {
-            socket.queue.push(Queued { json, attachments, timeout_ms, call, tries: 0, is_pending: false });
+            socket.queue.push(Queued { json, attachments, timeout_ms, ack, tries: 0, is_pending: false });
             self.work_off_queue(now, index);
-            return Ok(call);
+            return Ok(ack);
         }
-        let deadline = match socket.answer_due(now, timeout_ms) {
+        let deadline = match socket.ack_due(now, timeout_ms) {
             // Nothing else would ever end the wait for an answer to what is dropped.
             Time::NEVER if is_dropped && !socket.is_connected() => now,
             due => due,
         };
         let is_held = !is_dropped && !is_sent_now;
-        let id = call.map(|call| socket.calls.begin(Purpose::Owner(call), deadline, is_held));
+        let id = ack.map(|ack| socket.acks.begin(Waiter::Caller(ack), deadline, is_held));
         if !is_dropped && is_sent_now {
             self.send(frames);
         } else if is_held {
             socket.send_buffer.push(Ready { frames, id });
         }
-        Ok(call)
+        Ok(ack)
     }
 
     /// Answers an event of the server. Whether who asked is still there is looked after here.
     ///
     /// # Errors
     /// [`SendError`] when it cannot be taken.
-    pub fn answer(
+    pub fn ack(
         &mut self,
         index: SocketIndex,
-        asked: Asked,
+        owed: OwedAck,
         json: &str,
         attachments: &[Vec<u8>],
         unsent_bytes: usize,
     ) -> Result<(), SendError> {
         let Some(socket) = self.sockets.get(index.0) else { return Ok(()) };
-        if asked.epoch != socket.epoch || !socket.is_connected() {
+        if owed.epoch != socket.epoch || !socket.is_connected() {
             return Ok(());
         }
         let envelope =
-            Envelope { namespace: &socket.namespace, ack: Some(asked.id), attachments: attachments.len() };
+            Envelope { namespace: &socket.namespace, ack: Some(owed.id), attachments: attachments.len() };
         let frames = with_attachments(packet::ack(envelope, json), attachments);
         self.check_size(&frames)?;
         self.check_room(socket, &frames, unsent_bytes, true)?;
@@ -123,9 +123,9 @@ impl Client {
         if is_full { Err(SendError::BufferFull) } else { Ok(()) }
     }
 
-    fn new_call(&mut self) -> CallId {
-        self.last_call = self.last_call.wrapping_add(1);
-        CallId(self.last_call)
+    fn new_awaited_ack(&mut self) -> AwaitedAck {
+        self.last_awaited_ack = self.last_awaited_ack.wrapping_add(1);
+        AwaitedAck(self.last_awaited_ack)
     }
 
     fn can_send(&self, now: Time, socket: &Socket) -> bool {
@@ -151,7 +151,7 @@ impl Client {
             };
             let Some(Ready { frames, id }) = socket.send_buffer.pop() else { return };
             if let Some(id) = id {
-                socket.calls.sent(id);
+                socket.acks.sent(id);
             }
             // It may have come while nobody knew what this server takes.
             let Err(error) = self.check_size(&frames) else {
@@ -159,8 +159,8 @@ impl Client {
                 continue;
             };
             let Some(socket) = self.sockets.get_mut(index.0) else { return };
-            match id.and_then(|id| socket.calls.end(id)) {
-                Some(purpose) => self.call_failed(now, index, purpose, CallError::NotSent(error)),
+            match id.and_then(|id| socket.acks.end(id)) {
+                Some(waiter) => self.ack_failed(now, index, waiter, AckError::NotSent(error)),
                 None => self.outputs.push(Output::Dropped(index, error)),
             }
         }
@@ -175,10 +175,10 @@ impl Client {
             let Some(first) = socket.queue.events.front().filter(|first| !first.is_pending) else {
                 return;
             };
-            let frames = encode(socket, Some(socket.calls.next_id()), &first.json, &first.attachments);
-            let deadline = socket.answer_due(now, first.timeout_ms);
+            let frames = encode(socket, Some(socket.acks.next_id()), &first.json, &first.attachments);
+            let deadline = socket.ack_due(now, first.timeout_ms);
             if let Err(error) = self.check_size(&frames) {
-                self.drop_first(index, CallError::NotSent(error));
+                self.drop_first(index, AckError::NotSent(error));
                 continue;
             }
             let Some(socket) = self.sockets.get_mut(index.0) else { return };
@@ -186,13 +186,13 @@ impl Client {
                 first.is_pending = true;
                 first.tries += 1;
             }
-            socket.calls.begin(Purpose::Queue, deadline, false);
+            socket.acks.begin(Waiter::Queue, deadline, false);
             return self.send(frames);
         }
     }
 
     /// The first of the queue was not acknowledged: it goes again, or is given up.
-    pub(crate) fn queue_failed(&mut self, now: Time, index: SocketIndex, error: CallError) {
+    pub(crate) fn queue_failed(&mut self, now: Time, index: SocketIndex, error: AckError) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         let Some(first) = socket.queue.events.front_mut() else { return };
         first.is_pending = false;
@@ -202,12 +202,12 @@ impl Client {
         self.work_off_queue(now, index);
     }
 
-    fn drop_first(&mut self, index: SocketIndex, error: CallError) {
+    fn drop_first(&mut self, index: SocketIndex, error: AckError) {
         let Some(first) = self.sockets.get_mut(index.0).and_then(|socket| socket.queue.pop()) else { return };
-        match (first.call, error) {
-            (Some(call), error) => self.outputs.push(Output::CallFailed(call, error)),
-            (None, CallError::NotSent(error)) => self.outputs.push(Output::Dropped(index, error)),
-            (None, CallError::Timeout | CallError::Disconnected) => {}
+        match (first.ack, error) {
+            (Some(ack), error) => self.outputs.push(Output::AckFailed(ack, error)),
+            (None, AckError::NotSent(error)) => self.outputs.push(Output::Dropped(index, error)),
+            (None, AckError::Timeout | AckError::Disconnected) => {}
         }
     }
 
@@ -244,8 +244,8 @@ impl Client {
                 }
                 socket.receive_buffer.push(incoming);
             }
-            (IncomingKind::Answer { ack, attachments }, State::Connected) => {
-                self.answered(now, index, ack, incoming.json, attachments);
+            (IncomingKind::Ack { ack, attachments }, State::Connected) => {
+                self.acked(now, index, ack, incoming.json, attachments);
             }
             // Crossed with a packet of ours on the way.
             _ => {}
@@ -264,22 +264,22 @@ impl Client {
 
     fn event(&mut self, socket: SocketIndex, json: String, ack: Option<u64>, attachments: Vec<Vec<u8>>) {
         let epoch = self.sockets.get(socket.0).map_or(0, |socket| socket.epoch);
-        let asked = ack.map(|id| Asked { id, epoch });
-        self.outputs.push(Output::Event { socket, json, attachments, asked });
+        let owed_ack = ack.map(|id| OwedAck { id, epoch });
+        self.outputs.push(Output::Event { socket, json, attachments, owed_ack });
     }
 
-    fn answered(&mut self, now: Time, index: SocketIndex, ack: u64, json: String, attachments: Vec<Vec<u8>>) {
+    fn acked(&mut self, now: Time, index: SocketIndex, ack: u64, json: String, attachments: Vec<Vec<u8>>) {
         let Some(socket) = self.sockets.get_mut(index.0) else { return };
         // An answer that comes too late, or twice, is for nobody.
-        let Some(purpose) = socket.calls.end(ack) else { return };
-        let owner = match purpose {
-            Purpose::Owner(call) => Some(call),
-            Purpose::Queue => socket.queue.pop().and_then(|queued| queued.call),
+        let Some(waiter) = socket.acks.end(ack) else { return };
+        let owner = match waiter {
+            Waiter::Caller(ack) => Some(ack),
+            Waiter::Queue => socket.queue.pop().and_then(|queued| queued.ack),
         };
-        if let Some(call) = owner {
-            self.outputs.push(Output::Answered { call, json, attachments });
+        if let Some(ack) = owner {
+            self.outputs.push(Output::Acked { ack, json, attachments });
         }
-        if purpose == Purpose::Queue {
+        if waiter == Waiter::Queue {
             self.work_off_queue(now, index);
         }
     }

@@ -6,8 +6,8 @@
 
 use crate::words;
 use moorline_client_core::{
-    CallId, Channel, Client, Emission, Input, NetworkChange, Options, Output, SendError, SocketIndex, Ticket,
-    Time, TransportKind,
+    AwaitedAck, Channel, Client, Emission, Input, NetworkChange, Options, Output, SendError, SocketIndex,
+    Ticket, Time, TransportKind,
 };
 use std::collections::BTreeMap;
 
@@ -123,7 +123,7 @@ impl Bench {
         &mut self,
         socket: SocketIndex,
         emission: Emission,
-    ) -> Result<Option<CallId>, SendError> {
+    ) -> Result<Option<AwaitedAck>, SendError> {
         let outcome = self.client.emit(self.now(), socket, emission);
         self.take_outputs();
         outcome
@@ -137,8 +137,8 @@ impl Bench {
 
     /// An event with an answer, which must be taken; the number of the call.
     pub(crate) fn ask(&mut self, json: &str, timeout_ms: Option<u64>) -> u32 {
-        let emission = Emission { json: json.into(), has_call: true, timeout_ms, ..Emission::default() };
-        self.emit_from(MAIN, emission).expect("it is taken").expect("a call").0
+        let emission = Emission { json: json.into(), wants_ack: true, timeout_ms, ..Emission::default() };
+        self.emit_from(MAIN, emission).expect("it is taken").expect("an ack").0
     }
 
     pub(crate) fn volatile(&mut self, json: &str, unsent_bytes: usize) {
@@ -162,14 +162,15 @@ impl Bench {
         let (channel, is_websocket) = match input {
             Input::Opened(channel) | Input::Text(channel, _) | Input::Binary(channel, _) => (channel, true),
             Input::Closed { channel, .. } => (channel, true),
-            Input::Answer { channel, .. } | Input::Failed(channel) => (channel, false),
+            Input::Response { channel, .. } | Input::Failed(channel) => (channel, false),
             Input::TooBig(_) | Input::Unreadable | Input::Network(_) => return,
         };
         let Some(line) = self.channels.get_mut(channel) else { return };
         // What no shell says of such a channel means nothing.
         if is_websocket == (line.kind == LineKind::WebSocket) {
             line.is_open = true;
-            line.has_ended |= matches!(input, Input::Closed { .. } | Input::Answer { .. } | Input::Failed(_));
+            line.has_ended |=
+                matches!(input, Input::Closed { .. } | Input::Response { .. } | Input::Failed(_));
         }
     }
 
@@ -200,13 +201,13 @@ impl Bench {
     pub(crate) fn polled(&mut self, packets: &[&str]) {
         let channel = self.last(LineKind::Get);
         let body = packets.join("\x1e");
-        self.tell(Input::Answer { channel, status: 200, retry_after_ms: None, body });
+        self.tell(Input::Response { channel, status: 200, retry_after_ms: None, body });
     }
 
     /// The last POST is taken.
     pub(crate) fn posted(&mut self) {
         let channel = self.last(LineKind::Post);
-        self.tell(Input::Answer { channel, status: 200, retry_after_ms: None, body: "ok".into() });
+        self.tell(Input::Response { channel, status: 200, retry_after_ms: None, body: "ok".into() });
     }
 
     /// The last GET is refused.
@@ -217,7 +218,7 @@ impl Bench {
     /// The last GET is answered with a status and a body that says why.
     pub(crate) fn refused_with(&mut self, status: u16, retry_after_ms: Option<u64>, body: &str) {
         let channel = self.last(LineKind::Get);
-        self.tell(Input::Answer { channel, status, retry_after_ms, body: body.into() });
+        self.tell(Input::Response { channel, status, retry_after_ms, body: body.into() });
     }
 
     /// The last GET fails.

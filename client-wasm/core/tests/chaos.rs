@@ -6,7 +6,7 @@
 use crate::bench::{Bench, LineKind, SERVER};
 use crate::model::{Model, prefix};
 use moorline_client_core::{
-    CallId, Channel, Emission, Input, NetworkChange, Options, Output, SocketIndex, TransportKind,
+    AwaitedAck, Channel, Emission, Input, NetworkChange, Options, Output, SocketIndex, TransportKind,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -81,7 +81,7 @@ struct Chaos {
     /// Whether it waits for answers however long they take. Otherwise it may ask twice, which servers take ill.
     is_patient: bool,
     up: BTreeMap<Channel, VecDeque<Up>>,
-    calls: BTreeSet<CallId>,
+    acks: BTreeSet<AwaitedAck>,
     connected: [bool; 3],
     /// The last number heard by each socket.
     heard: [u64; 3],
@@ -152,7 +152,7 @@ impl Chaos {
             is_hostile,
             is_patient,
             up: BTreeMap::new(),
-            calls: BTreeSet::new(),
+            acks: BTreeSet::new(),
             connected: [false; 3],
             heard: [0; 3],
             sent: 0,
@@ -217,7 +217,7 @@ impl Chaos {
             (_, 0) => {
                 let retry_after_ms = self.random.one_in(2).then(|| self.random.below(60_000));
                 let status = self.random.pick(&[400, 403, 429, 500, 503]).expect("a status");
-                Input::Answer { channel, status, retry_after_ms, body: String::new() }
+                Input::Response { channel, status, retry_after_ms, body: String::new() }
             }
             _ => Input::Failed(channel),
         });
@@ -251,7 +251,7 @@ impl Chaos {
             5 => Input::TooBig(channel),
             6 => Input::Unreadable,
             7 => Input::Closed { channel, code: 1012, reason: text },
-            _ => Input::Answer { channel, status: 200, retry_after_ms: None, body: text },
+            _ => Input::Response { channel, status: 200, retry_after_ms: None, body: text },
         });
     }
 
@@ -293,17 +293,17 @@ impl Chaos {
         let emission = Emission {
             json: format!("\"n\",{}", self.sent),
             attachments: if self.random.one_in(4) { vec![vec![1]; 2] } else { Vec::new() },
-            has_call: self.random.one_in(2),
+            wants_ack: self.random.one_in(2),
             timeout_ms: self.random.one_in(2).then(|| self.random.below(5_000)),
             is_volatile: self.random.one_in(5),
             ..Emission::default()
         };
-        let has_call = emission.has_call;
+        let wants_ack = emission.wants_ack;
         // Not through the bench, which would look at outputs before the call is known.
         let now = self.bench.now();
-        if let Ok(call) = self.bench.client.emit(now, socket, emission) {
-            assert_eq!(call.is_some(), has_call);
-            assert!(call.is_none_or(|call| self.calls.insert(call)), "a call is new");
+        if let Ok(ack) = self.bench.client.emit(now, socket, emission) {
+            assert_eq!(ack.is_some(), wants_ack);
+            assert!(ack.is_none_or(|ack| self.acks.insert(ack)), "an ack is new");
         }
         self.bench.take_outputs();
     }
@@ -331,8 +331,8 @@ impl Chaos {
                 Output::Close(channel) | Output::Abort(channel) => self.send_up(channel, Up::Gone),
                 Output::Connected(socket, _) => self.connected[socket.0] = true,
                 Output::Disconnected(socket, ..) => self.connected[socket.0] = false,
-                Output::Answered { call, .. } | Output::CallFailed(call, _) => {
-                    assert!(self.calls.remove(&call), "{call:?} ends twice");
+                Output::Acked { ack, .. } | Output::AckFailed(ack, _) => {
+                    assert!(self.acks.remove(&ack), "{ack:?} ends twice");
                 }
                 Output::Event { socket, json, .. } => self.hear(socket, &json),
                 _ => {}
@@ -413,7 +413,7 @@ impl Chaos {
         self.carry_everything();
         self.bench.pass(20_000);
         self.look_at_outputs();
-        assert!(self.calls.is_empty(), "seed {seed}: {:?} never ended", self.calls);
+        assert!(self.acks.is_empty(), "seed {seed}: {:?} never ended", self.acks);
         self.bench.assert_idle();
     }
 }

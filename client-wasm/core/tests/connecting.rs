@@ -31,7 +31,7 @@ fn a_socket_connects_by_polling() {
     assert_eq!(bench.lines(), ["get #2 polling sid=s1.x", "link opened: polling", "post #3 40"]);
     bench.posted();
     bench.polled(&[r#"40{"sid":"me"}"#, r#"42["early"]"#]);
-    assert_eq!(bench.lines(), ["get #4 polling sid=s1.x", "0 connected: me", r#"0 hears ["early"]"#]);
+    assert_eq!(bench.lines(), ["get #4 polling sid=s1.x", "0 connected: me", r#"0 receives ["early"]"#]);
     assert_eq!(bench.client.transport(), Some(TransportKind::Polling));
 }
 
@@ -46,7 +46,7 @@ fn every_namespace_joins_over_one_connection() {
     bench.text(r#"40/admin,{"sid":"b"}"#);
     bench.text(r#"40{"sid":"a"}"#);
     bench.text(r#"42/admin,["e"]"#);
-    assert_eq!(bench.lines(), ["1 connected: b", "0 connected: a", r#"1 hears ["e"]"#]);
+    assert_eq!(bench.lines(), ["1 connected: b", "0 connected: a", r#"1 receives ["e"]"#]);
     // A third comes later.
     let late = bench.client.add_socket("/late".into(), None, None);
     bench.connect_socket(late);

@@ -123,18 +123,18 @@ fn what_is_sent_while_in_doubt_survives_the_end() {
     let mut bench = Bench::new().on_websocket();
     bench.sleep(100_000);
     bench.emit("1");
-    let call = bench.ask("2", None);
+    let ack = bench.ask("2", None);
     bench.volatile("3", 0);
     bench.pass(2_000);
     bench.pass(1_000);
-    assert!(!bench.lines().iter().any(|line| line.starts_with("call")), "it was never sent");
+    assert!(!bench.lines().iter().any(|line| line.starts_with("ack")), "it was never sent");
     bench.opened();
     bench.text(&crate::bench::handshake("s1.y", ""));
     bench.text(r#"40{"sid":"me"}"#);
     bench.emit("4");
     assert_eq!(bench.said(), ["40", "42[1]", "420[2]", "42[4]"]);
     bench.text("430[7]");
-    assert_eq!(bench.lines(), [format!("call {call} answered [7]")]);
+    assert_eq!(bench.lines(), [format!("ack {ack}: [7]")]);
 }
 
 #[test]

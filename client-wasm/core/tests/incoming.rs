@@ -1,7 +1,7 @@
 //! What a server sends: handed on whole and in order, or the end of the connection; never more than the bounds allow.
 
 use crate::bench::{Bench, LineKind, MAIN, handshake};
-use moorline_client_core::{Asked, Input, Output, SocketIndex};
+use moorline_client_core::{Input, Output, OwedAck, SocketIndex};
 
 fn joining() -> Bench {
     let mut bench = Bench::new();
@@ -12,16 +12,16 @@ fn joining() -> Bench {
     bench
 }
 
-fn asked(bench: &Bench) -> Asked {
+fn asked(bench: &Bench) -> OwedAck {
     let asked = bench.outputs.iter().find_map(|output| match output {
-        Output::Event { asked, .. } => *asked,
+        Output::Event { owed_ack, .. } => *owed_ack,
         _ => None,
     });
     asked.expect("an event that asks")
 }
 
-fn answer(bench: &mut Bench, asked: Asked) {
-    bench.client.answer(MAIN, asked, "1", &[], 0).expect("it is taken");
+fn answer(bench: &mut Bench, asked: OwedAck) {
+    bench.client.ack(MAIN, asked, "1", &[], 0).expect("it is taken");
     bench.take_outputs();
 }
 
@@ -30,7 +30,7 @@ fn events_are_handed_on() {
     let mut bench = Bench::new().on_websocket();
     bench.text(r#"42["a",{"b":[1]}]"#);
     bench.text(r#"4212["c"]"#);
-    assert_eq!(bench.lines(), [r#"0 hears ["a",{"b":[1]}]"#, r#"0 hears ["c"] asks 12"#]);
+    assert_eq!(bench.lines(), [r#"0 receives ["a",{"b":[1]}]"#, r#"0 receives ["c"] wants ack 12"#]);
 }
 
 #[test]
@@ -41,12 +41,12 @@ fn an_event_is_handed_on_with_its_attachments() {
     assert_eq!(bench.lines(), [""; 0]);
     bench.binary(&[]);
     bench.text(r#"450-["none"]"#);
-    assert_eq!(bench.lines(), [r#"0 hears ["a"] [1] [] asks 5"#, r#"0 hears ["none"]"#]);
+    assert_eq!(bench.lines(), [r#"0 receives ["a"] [1] [] wants ack 5"#, r#"0 receives ["none"]"#]);
     let mut bench = Bench::polling_only().on_polling("");
     bench.polled(&[r#"451-["a"]"#]);
     bench.polled(&["bAQI=", r#"42["b"]"#]);
     let heard = bench.lines();
-    assert_eq!(heard[2..], [r#"0 hears ["a"] [1, 2]"#, r#"0 hears ["b"]"#], "{heard:?}");
+    assert_eq!(heard[2..], [r#"0 receives ["a"] [1, 2]"#, r#"0 receives ["b"]"#], "{heard:?}");
 }
 
 #[test]
@@ -57,7 +57,10 @@ fn events_before_the_answer_to_connect_wait_for_it() {
     bench.binary(&[1]);
     assert_eq!(bench.lines(), [""; 0]);
     bench.text(r#"40{"sid":"me"}"#);
-    assert_eq!(bench.lines(), [r#"0 hears ["a"]"#, r#"0 hears ["b"] [1] asks 3"#, "0 connected: me"]);
+    assert_eq!(
+        bench.lines(),
+        [r#"0 receives ["a"]"#, r#"0 receives ["b"] [1] wants ack 3"#, "0 connected: me"]
+    );
 }
 
 #[test]
@@ -193,7 +196,7 @@ fn text_and_attachments_come_when_they_are_due() {
     bench.pass(1_000);
     bench.accept_websocket("s1.y");
     bench.text(r#"42["e"]"#);
-    assert_eq!(bench.lines(), [r#"0 hears ["e"]"#], "nothing is left of the half of before");
+    assert_eq!(bench.lines(), [r#"0 receives ["e"]"#], "nothing is left of the half of before");
 }
 
 #[test]
@@ -247,12 +250,12 @@ fn a_server_that_disconnects_a_socket_means_it() {
     let admin = bench.client.add_socket("/admin".into(), None, None);
     bench.connect_socket(admin);
     bench.text(r#"40/admin,{"sid":"b"}"#);
-    let call = bench.ask("1", None);
+    let ack = bench.ask("1", None);
     bench.lines();
     bench.text("41");
     assert_eq!(
         bench.lines(),
-        ["0 disconnected: io server disconnect".into(), format!("call {call} failed: disconnected")]
+        ["0 disconnected: io server disconnect".into(), format!("ack {ack} failed: disconnected")]
     );
     assert!(!bench.client.is_active(MAIN) && bench.client.is_active(admin));
     bench.text("41/admin,");

@@ -244,7 +244,7 @@ impl Model {
     }
 
     pub(crate) fn answer(&mut self, channel: Channel, status: u16, body: &str) {
-        self.say(channel, Input::Answer { channel, status, retry_after_ms: None, body: body.into() });
+        self.say(channel, Input::Response { channel, status, retry_after_ms: None, body: body.into() });
     }
 
     fn say(&mut self, channel: Channel, input: Input) {

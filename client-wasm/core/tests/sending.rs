@@ -15,7 +15,7 @@ fn with_attachments(count: usize) -> Emission {
 fn what_is_sent_before_the_connection_goes_out_in_order() {
     let mut bench = Bench::new();
     bench.emit(r#""a",1"#);
-    let call = bench.ask(r#""b""#, None);
+    let ack = bench.ask(r#""b""#, None);
     bench.emit(r#""c""#);
     bench.connect();
     bench.opens_session();
@@ -24,7 +24,7 @@ fn what_is_sent_before_the_connection_goes_out_in_order() {
     bench.emit(r#""d""#);
     assert_eq!(bench.said(), [r#"42["a",1]"#, r#"420["b"]"#, r#"42["c"]"#, r#"42["d"]"#]);
     bench.text("430[true]");
-    assert_eq!(bench.lines(), [format!("call {call} answered [true]")]);
+    assert_eq!(bench.lines(), [format!("ack {ack}: [true]")]);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn what_turns_out_to_be_too_big_is_told() {
     let mut bench = Bench::new();
     bench.emit("1");
     bench.emit(&too_big);
-    let call = bench.ask(&too_big, None);
+    let ack = bench.ask(&too_big, None);
     bench.emit("2");
     bench.connect();
     bench.opens_session();
@@ -159,7 +159,7 @@ fn what_turns_out_to_be_too_big_is_told() {
         [
             "#1 42[1]".to_string(),
             "0 dropped: too_big".into(),
-            format!("call {call} failed: too_big"),
+            format!("ack {ack} failed: too_big"),
             "#1 42[2]".into(),
             "0 connected: me".into()
         ]
@@ -197,23 +197,23 @@ fn answers_are_awaited_so_long_and_no_longer() {
     let (own, given) = (bench.ask("1", None), bench.ask("2", Some(500)));
     bench.lines();
     bench.pass(500);
-    assert_eq!(bench.lines(), [format!("call {given} failed: timeout")]);
+    assert_eq!(bench.lines(), [format!("ack {given} failed: timeout")]);
     bench.text("431[1]");
     assert_eq!(bench.lines(), [""; 0], "too late");
     bench.pass(2_499);
     assert_eq!(bench.lines(), [""; 0]);
     bench.pass(1);
-    assert_eq!(bench.lines(), [format!("call {own} failed: timeout")]);
+    assert_eq!(bench.lines(), [format!("ack {own} failed: timeout")]);
 }
 
 #[test]
 fn a_message_whose_time_is_over_is_not_sent_any_more() {
     let mut bench = Bench::new();
     bench.emit("1");
-    let call = bench.ask("2", Some(500));
+    let ack = bench.ask("2", Some(500));
     bench.emit("3");
     bench.pass(500);
-    assert_eq!(bench.lines(), [format!("call {call} failed: timeout")]);
+    assert_eq!(bench.lines(), [format!("ack {ack} failed: timeout")]);
     bench.connect();
     bench.opens_session();
     bench.text(r#"40{"sid":"me"}"#);
@@ -226,43 +226,43 @@ fn a_disconnect_fails_what_was_sent_and_keeps_what_was_not() {
     let sent = bench.ask("1", None);
     bench.closed(1006);
     let held = bench.ask("2", None);
-    assert!(bench.lines().contains(&format!("call {sent} failed: disconnected")));
+    assert!(bench.lines().contains(&format!("ack {sent} failed: disconnected")));
     bench.pass(1_000);
     bench.opens_session();
     bench.closed(1006);
     bench.disconnect();
-    assert!(!bench.lines().iter().any(|line| line.starts_with("call")));
+    assert!(!bench.lines().iter().any(|line| line.starts_with("ack")));
     bench.connect();
     bench.opens_session();
     bench.text(r#"40{"sid":"me"}"#);
     assert_eq!(bench.said(), ["40", "421[2]"]);
     bench.text("431[]");
-    assert_eq!(bench.lines(), [format!("call {held} answered []")]);
+    assert_eq!(bench.lines(), [format!("ack {held}: []")]);
 }
 
 #[test]
 fn an_answer_counts_once_and_only_if_it_was_asked_for() {
     let mut bench = Bench::new().on_websocket();
-    let call = bench.ask("1", None);
+    let ack = bench.ask("1", None);
     bench.lines();
     for text in ["437[0]", "430[1]", "430[2]"] {
         bench.text(text);
     }
-    assert_eq!(bench.lines(), [format!("call {call} answered [1]")]);
-    let call = bench.ask("2", None);
+    assert_eq!(bench.lines(), [format!("ack {ack}: [1]")]);
+    let ack = bench.ask("2", None);
     bench.lines();
     bench.text(r#"461-1[{"_placeholder":true,"num":0}]"#);
     bench.binary(&[1, 2]);
-    assert_eq!(bench.lines(), [format!(r#"call {call} answered [{{"_placeholder":true,"num":0}}] [1, 2]"#)]);
+    assert_eq!(bench.lines(), [format!(r#"ack {ack}: [{{"_placeholder":true,"num":0}}] [1, 2]"#)]);
 }
 
 #[test]
 fn so_many_answers_are_awaited_at_a_time() {
-    let mut bench = Bench::with(|options| options.calls_max = 2).on_websocket();
+    let mut bench = Bench::with(|options| options.acks_max = 2).on_websocket();
     bench.ask("1", None);
     bench.ask("2", None);
-    let third = Emission { has_call: true, ..event("3") };
-    assert_eq!(bench.emit_from(MAIN, third.clone()), Err(SendError::TooManyCalls));
+    let third = Emission { wants_ack: true, ..event("3") };
+    assert_eq!(bench.emit_from(MAIN, third.clone()), Err(SendError::TooManyAcks));
     bench.emit("4");
     bench.text("430[]");
     assert!(bench.emit_from(MAIN, third).is_ok());
@@ -291,16 +291,16 @@ fn what_is_volatile_is_sent_now_or_not_at_all() {
 
 #[test]
 fn an_answer_to_what_was_volatile_fails_when_it_cannot_come() {
-    let volatile = |timeout_ms| Emission { is_volatile: true, has_call: true, timeout_ms, ..event("1") };
+    let volatile = |timeout_ms| Emission { is_volatile: true, wants_ack: true, timeout_ms, ..event("1") };
     let mut bench = Bench::new();
-    let call = bench.emit_from(MAIN, volatile(None)).expect("it is taken").expect("a call");
+    let ack = bench.emit_from(MAIN, volatile(None)).expect("it is taken").expect("an ack");
     assert_eq!(bench.lines(), [""; 0], "its owner has to note it first");
     bench.pass(1);
-    assert_eq!(bench.lines(), [format!("call {} failed: timeout", call.0)]);
-    let call = bench.emit_from(MAIN, volatile(Some(50))).expect("it is taken").expect("a call");
+    assert_eq!(bench.lines(), [format!("ack {} failed: timeout", ack.0)]);
+    let ack = bench.emit_from(MAIN, volatile(Some(50))).expect("it is taken").expect("an ack");
     assert_eq!(bench.lines(), [""; 0]);
     bench.pass(50);
-    assert_eq!(bench.lines(), [format!("call {} failed: timeout", call.0)]);
+    assert_eq!(bench.lines(), [format!("ack {} failed: timeout", ack.0)]);
     bench.assert_idle();
 }
 

@@ -36,7 +36,7 @@ fn a_session_moves_once_its_websocket_has_proved_itself() {
     assert_eq!(bench.client.last_transport(), Some(TransportKind::WebSocket));
     bench.text(r#"42["e"]"#);
     bench.emit(r#""f""#);
-    assert_eq!(bench.lines(), [r#"0 hears ["e"]"#, r#"#2 42["f"]"#]);
+    assert_eq!(bench.lines(), [r#"0 receives ["e"]"#, r#"#2 42["f"]"#]);
     bench.closed(1006);
     assert_eq!(
         bench.lines(),
@@ -77,7 +77,7 @@ fn nothing_is_lost_or_reordered_by_the_move() {
     bench.polled(&["2", r#"42["heard"]"#]);
     assert_eq!(
         bench.lines(),
-        ["#2 5", "#2 42[2]", "#2 42[3]", "#2 3", r#"0 hears ["heard"]"#, "link upgraded: websocket"]
+        ["#2 5", "#2 42[2]", "#2 42[3]", "#2 3", r#"0 receives ["heard"]"#, "link upgraded: websocket"]
     );
     bench.emit("4");
     assert_eq!(bench.said(), ["42[4]"]);
@@ -125,7 +125,7 @@ fn a_session_goes_on_polling_when_its_websocket_fails_at_any_step() {
                 bench.posted();
             }
             bench.polled(&[r#"42["e"]"#]);
-            assert!(bench.lines().contains(&r#"0 hears ["e"]"#.to_string()));
+            assert!(bench.lines().contains(&r#"0 receives ["e"]"#.to_string()));
             assert_eq!(bench.client.transport(), Some(TransportKind::Polling));
             assert_eq!(bench.pass_to_deadline(), 45_000, "the heartbeat only");
         }

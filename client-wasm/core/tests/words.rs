@@ -1,6 +1,6 @@
 //! Outputs as the short lines that stories compare. It never judges them: that is for the bench and the story.
 
-use moorline_client_core::{CallError, Channel, Details, Output};
+use moorline_client_core::{AckError, Channel, Details, Output};
 use moorline_protocol::Frame;
 
 /// One line for one output.
@@ -19,14 +19,14 @@ pub(crate) fn of(output: &Output) -> String {
             format!("{} not connected: {message}{}{more}", socket.0, if more.is_empty() { "" } else { " " })
         }
         Output::Disconnected(socket, reason, _) => format!("{} disconnected: {reason}", socket.0),
-        Output::Event { socket, json, attachments, asked } => {
-            let asked = asked.map_or(String::new(), |asked| format!(" asks {}", asked.id));
-            format!("{} hears {json}{}{asked}", socket.0, of_attachments(attachments))
+        Output::Event { socket, json, attachments, owed_ack } => {
+            let owes = owed_ack.map_or(String::new(), |owed| format!(" wants ack {}", owed.id));
+            format!("{} receives {json}{}{owes}", socket.0, of_attachments(attachments))
         }
-        Output::Answered { call, json, attachments } => {
-            format!("call {} answered {json}{}", call.0, of_attachments(attachments))
+        Output::Acked { ack, json, attachments } => {
+            format!("ack {}: {json}{}", ack.0, of_attachments(attachments))
         }
-        Output::CallFailed(call, error) => format!("call {} failed: {}", call.0, of_error(*error)),
+        Output::AckFailed(ack, error) => format!("ack {} failed: {}", ack.0, of_error(*error)),
         Output::Dropped(socket, error) => format!("{} dropped: {}", socket.0, error.code()),
         Output::LinkOpened(kind) => format!("link opened: {}", kind.as_str()),
         Output::LinkUpgraded(kind) => format!("link upgraded: {}", kind.as_str()),
@@ -62,10 +62,10 @@ fn of_details(details: Option<&Details>) -> String {
     number.map_or(String::new(), |number| format!("({number})"))
 }
 
-fn of_error(error: CallError) -> String {
+fn of_error(error: AckError) -> String {
     match error {
-        CallError::Timeout => "timeout".into(),
-        CallError::Disconnected => "disconnected".into(),
-        CallError::NotSent(error) => error.code().into(),
+        AckError::Timeout => "timeout".into(),
+        AckError::Disconnected => "disconnected".into(),
+        AckError::NotSent(error) => error.code().into(),
     }
 }

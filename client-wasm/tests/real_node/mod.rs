@@ -56,8 +56,8 @@ impl Visitor {
     }
 
     async fn ask(&self, json: &str) -> String {
-        let call = self.own().emit(0, json.into(), Vec::new(), true, None, false).expect("it is taken");
-        self.hears(&format!("answered {call} ")).await
+        let ack = self.own().emit(0, json.into(), Vec::new(), true, None, false).expect("it is taken");
+        self.hears(&format!("ack {ack} ")).await
     }
 }
 
