@@ -7,8 +7,8 @@ use crate::{
     AckError, Details, Input, Options, Output, SocketIndex, Ticket, Time, TransportKind,
     acks::Waiter,
     backoff::{Backoff, Entropy},
+    closing::Closing,
     engine::{End, Engine, EngineEvent, Env},
-    leaving::Leaving,
     link::Link,
     output_queue::OutputQueue,
     reassembly::Reassembly,
@@ -18,7 +18,7 @@ use alloc::{string::String, vec, vec::Vec};
 use moorline_protocol::{Reason, socket::packet};
 
 /// Goodbyes under way at a time; the oldest is cut short.
-const LEAVING_MAX: usize = 4;
+const CLOSING_MAX: usize = 4;
 
 /// One connection and its sockets; see the crate's documentation.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Client {
     /// Attempts to reconnect since the last connection.
     pub(crate) attempts: u32,
     last_ticket: u32,
-    leaving: Vec<Leaving>,
+    closing: Vec<Closing>,
 }
 
 impl Client {
@@ -61,7 +61,7 @@ impl Client {
             not_before: Time::default(),
             attempts: 0,
             last_ticket: 0,
-            leaving: Vec::new(),
+            closing: Vec::new(),
         }
     }
 
@@ -94,7 +94,7 @@ impl Client {
 
     /// Whether nothing is under way and nothing is due: nobody needs to listen to anything for it.
     pub fn is_idle(&self) -> bool {
-        matches!(self.link, Link::Idle) && self.leaving.is_empty() && self.poll_timeout().is_none()
+        matches!(self.link, Link::Idle) && self.closing.is_empty() && self.poll_timeout().is_none()
     }
 
     /// When `handle_timeout` is due.
@@ -107,8 +107,8 @@ impl Client {
             Link::Waiting { .. } => Time::NEVER,
         };
         let sockets = self.sockets.iter().map(Socket::deadline);
-        let leaving = self.leaving.iter().map(|leaving| leaving.give_up_at);
-        let next = sockets.chain(leaving).fold(link, Time::min);
+        let closing = self.closing.iter().map(|closing| closing.give_up_at);
+        let next = sockets.chain(closing).fold(link, Time::min);
         (next != Time::NEVER).then_some(next)
     }
 
@@ -160,7 +160,7 @@ impl Client {
             self.send_disconnect(index);
         }
         self.disconnected(now, index, Reason::ClientNamespaceDisconnect, None);
-        self.leave_if_unwanted(now);
+        self.close_if_unwanted(now);
     }
 
     pub(crate) fn send_disconnect(&mut self, index: SocketIndex) {
@@ -202,7 +202,7 @@ impl Client {
             Input::Unreadable => self.link_ended(now, &End::parse_error("a message is not readable")),
             input => {
                 let outputs = &mut self.outputs;
-                self.leaving.retain_mut(|leaving| !leaving.handle(&input, outputs));
+                self.closing.retain_mut(|closing| !closing.handle(&input, outputs));
                 self.with_engine(now, |engine, env| engine.handle(input, env));
             }
         }
@@ -210,7 +210,7 @@ impl Client {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time) {
-        self.give_up_leaving(now, LEAVING_MAX);
+        self.abort_closing(now, CLOSING_MAX);
         if let Link::Waiting { until, is_retry } = self.link
             && until <= now
             && self.is_online
@@ -307,7 +307,7 @@ impl Client {
     }
 
     /// Closes a connection that nobody outputs any more.
-    pub(crate) fn leave_if_unwanted(&mut self, now: Time) {
+    pub(crate) fn close_if_unwanted(&mut self, now: Time) {
         if self.sockets.iter().any(|socket| socket.is_wanted) {
             return;
         }
@@ -316,8 +316,8 @@ impl Client {
             Link::Opening(mut attempt) => attempt.engine.abandon(&mut self.outputs),
             Link::Open { engine, .. } => {
                 self.reassembly.reset();
-                self.give_up_leaving(now, LEAVING_MAX - 1);
-                self.leaving.extend(engine.leave(now, &mut self.outputs));
+                self.abort_closing(now, CLOSING_MAX - 1);
+                self.closing.extend(engine.close(now, &mut self.outputs));
                 self.outputs.push(Output::LinkClosed(in_words(Reason::ClientNamespaceDisconnect), None));
             }
             Link::Idle | Link::Waiting { .. } => {}
@@ -325,15 +325,15 @@ impl Client {
     }
 
     /// Ends the goodbyes that take too long, and the oldest beyond so many.
-    fn give_up_leaving(&mut self, now: Time, most: usize) {
-        let excess = self.leaving.len().saturating_sub(most);
+    fn abort_closing(&mut self, now: Time, most: usize) {
+        let excess = self.closing.len().saturating_sub(most);
         let outputs = &mut self.outputs;
         let mut at = 0;
-        self.leaving.retain_mut(|leaving| {
+        self.closing.retain_mut(|closing| {
             at += 1;
-            let is_kept = at > excess && leaving.give_up_at > now;
+            let is_kept = at > excess && closing.give_up_at > now;
             if !is_kept {
-                leaving.give_up(outputs);
+                closing.abort(outputs);
             }
             is_kept
         });

@@ -12,7 +12,7 @@
 
 use crate::{
     Channel, Context, Details, Input, Options, Output, Time, TransportKind,
-    leaving::Leaving,
+    closing::Closing,
     output_queue::OutputQueue,
     polling::{self, Polling},
     probe::{PROBE_MS, Probe, Step},
@@ -30,7 +30,7 @@ const LATE_MS: u64 = 1_000;
 /// After that, what came in meanwhile has so long to be heard before silence counts.
 const GRACE_MS: u64 = 2_000;
 /// Close codes with which a server says that this node is leaving: service restart, going away.
-const LEAVING_CODES: [u16; 2] = [1012, 1001];
+const GOING_AWAY_CODES: [u16; 2] = [1012, 1001];
 pub(crate) const OK: u16 = 200;
 const SERVER_ERROR: u16 = 500;
 /// What a server says of a session it does not have.
@@ -68,13 +68,13 @@ pub(crate) struct End {
     pub(crate) details: Details,
     pub(crate) retry_after_ms: Option<u64>,
     /// Whether the node is no place to come back to.
-    pub(crate) is_node_leaving: bool,
+    pub(crate) is_node_unusable: bool,
 }
 
 impl End {
     pub(crate) fn new(reason: Reason, description: &'static str) -> End {
         let details = Details { description, context: Context::default() };
-        End { reason, details, retry_after_ms: None, is_node_leaving: false }
+        End { reason, details, retry_after_ms: None, is_node_unusable: false }
     }
 
     pub(crate) fn parse_error(description: &'static str) -> End {
@@ -88,7 +88,7 @@ impl End {
         // It takes nobody, or somebody else answers in its place. Any other refusal is about the request: a browser
         // repeats one whose connection broke, and the node that has seen it already lives.
         let is_unknown = json::member(body, "code") == Some(SESSION_UNKNOWN);
-        end.is_node_leaving = status >= SERVER_ERROR || is_unknown;
+        end.is_node_unusable = status >= SERVER_ERROR || is_unknown;
         end
     }
 }
@@ -334,7 +334,7 @@ impl Engine {
             }
             (Ok(Packet::Close), _) => {
                 let mut end = End::new(Reason::TransportClose, "closed by the server");
-                end.is_node_leaving = true;
+                end.is_node_unusable = true;
                 Err(end)
             }
             (Ok(Packet::Noop | Packet::Pong(_)), true) => Ok(()),
@@ -381,7 +381,7 @@ impl Engine {
         // A code nobody sent is only the browser's way to say so.
         end.details.context =
             Context { code: Some(if code == 0 { CUT_OFF } else { code }), reason: words, status: None };
-        end.is_node_leaving = LEAVING_CODES.contains(&code);
+        end.is_node_unusable = GOING_AWAY_CODES.contains(&code);
         end
     }
 
@@ -471,7 +471,7 @@ impl Engine {
     }
 
     /// Says goodbye: everything it was given still goes out, which over polling takes a moment.
-    pub(crate) fn leave(mut self, now: Time, outputs: &mut OutputQueue) -> Option<Leaving> {
+    pub(crate) fn close(mut self, now: Time, outputs: &mut OutputQueue) -> Option<Closing> {
         if self.session.is_none() || matches!(self.transport, Transport::WebSocket(_)) {
             self.abandon(outputs);
             return None;
@@ -481,6 +481,6 @@ impl Engine {
         }
         let Transport::Polling(mut polling) = self.transport else { return None };
         polling.push(engine::close());
-        Some(Leaving::new(polling, now, outputs))
+        Some(Closing::new(polling, now, outputs))
     }
 }

@@ -13,9 +13,10 @@ extern crate alloc;
 mod acks;
 mod backoff;
 mod client;
+mod closing;
 mod engine;
 mod input;
-mod leaving;
+
 mod link;
 mod options;
 mod output;

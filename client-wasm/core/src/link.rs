@@ -153,7 +153,7 @@ impl Client {
 
     /// The connection, or an attempt at one, is over.
     pub(crate) fn link_ended(&mut self, now: Time, end: &End) {
-        if end.is_node_leaving {
+        if end.is_node_unusable {
             self.preferred_node = None;
         }
         match core::mem::replace(&mut self.link, Link::Idle) {

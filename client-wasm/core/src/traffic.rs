@@ -230,7 +230,7 @@ impl Client {
             (IncomingKind::Disconnected, State::Connected) => {
                 socket.is_wanted = false;
                 self.disconnected(now, index, Reason::ServerNamespaceDisconnect, None);
-                self.leave_if_unwanted(now);
+                self.close_if_unwanted(now);
             }
             (IncomingKind::Event { ack, attachments }, State::Connected) => {
                 self.event(index, incoming.json, ack, attachments);
@@ -316,7 +316,7 @@ impl Client {
             refusal: Some(refusal),
             details: None,
         });
-        self.leave_if_unwanted(now);
+        self.close_if_unwanted(now);
     }
 }
 

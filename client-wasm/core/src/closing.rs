@@ -5,19 +5,19 @@
 use crate::{Channel, Input, Time, engine::OK, output_queue::OutputQueue, polling::Polling};
 
 /// How long a goodbye may take.
-const LEAVING_MS: u64 = 5_000;
+const CLOSING_MS: u64 = 5_000;
 
 #[derive(Debug)]
-pub(crate) struct Leaving {
+pub(crate) struct Closing {
     polling: Polling,
     pub(crate) give_up_at: Time,
 }
 
-impl Leaving {
+impl Closing {
     /// `polling` has the close packet at the end of what it has to send.
-    pub(crate) fn new(mut polling: Polling, now: Time, outputs: &mut OutputQueue) -> Leaving {
+    pub(crate) fn new(mut polling: Polling, now: Time, outputs: &mut OutputQueue) -> Closing {
         polling.post(outputs);
-        Leaving { polling, give_up_at: now.plus_ms(LEAVING_MS) }
+        Closing { polling, give_up_at: now.plus_ms(CLOSING_MS) }
     }
 
     /// Takes what concerns it; returns whether all is said.
@@ -29,7 +29,7 @@ impl Leaving {
         }
     }
 
-    fn ended(&mut self, channel: Channel, is_well: bool, outputs: &mut OutputQueue) -> bool {
+    fn ended(&mut self, channel: Channel, is_ok: bool, outputs: &mut OutputQueue) -> bool {
         if self.polling.poll == Some(channel) {
             self.polling.poll = None;
         }
@@ -37,15 +37,15 @@ impl Leaving {
             return false;
         }
         self.polling.post = None;
-        if is_well && self.polling.has_unsent() {
+        if is_ok && self.polling.has_unsent() {
             self.polling.post(outputs);
             return false;
         }
-        self.give_up(outputs);
+        self.abort(outputs);
         true
     }
 
-    pub(crate) fn give_up(&mut self, outputs: &mut OutputQueue) {
+    pub(crate) fn abort(&mut self, outputs: &mut OutputQueue) {
         self.polling.abort(outputs);
     }
 }
