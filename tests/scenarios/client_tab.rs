@@ -17,12 +17,12 @@ pub(crate) struct Tab {
     now_ms: u64,
     /// The id of its socket, while it is connected.
     pub(crate) id: Option<String>,
-    /// The events it heard.
-    pub(crate) heard: Vec<String>,
-    /// The queries of the sessions it asked for.
-    pub(crate) asked: Vec<String>,
+    /// The events it received.
+    pub(crate) received: Vec<String>,
+    /// The queries of its handshake requests.
+    pub(crate) queries: Vec<String>,
     pub(crate) closed: Vec<&'static str>,
-    pub(crate) moves: usize,
+    pub(crate) upgrades: usize,
     up: BTreeMap<Channel, VecDeque<Output>>,
     down: BTreeMap<Channel, VecDeque<Input>>,
     carriers: BTreeMap<Channel, Carrier>,
@@ -42,10 +42,21 @@ impl Tab {
         client.add_socket("/".into(), None, None);
         client.connect(Time::from_ms(0), MAIN);
         let (up, down, carriers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (heard, asked, closed) = (Vec::new(), Vec::new(), Vec::new());
+        let (received, queries, closed) = (Vec::new(), Vec::new(), Vec::new());
         let (id, given_up) = (None, BTreeSet::new());
-        let mut tab =
-            Tab { client, now_ms: 0, id, heard, asked, closed, moves: 0, up, down, carriers, given_up };
+        let mut tab = Tab {
+            client,
+            now_ms: 0,
+            id,
+            received,
+            queries,
+            closed,
+            upgrades: 0,
+            up,
+            down,
+            carriers,
+            given_up,
+        };
         tab.take_outputs();
         tab
     }
@@ -125,7 +136,7 @@ impl Tab {
                     *channel
                 }
                 _ => {
-                    self.learn(output);
+                    self.take_up(output);
                     continue;
                 }
             };
@@ -133,7 +144,7 @@ impl Tab {
         }
     }
 
-    fn learn(&mut self, output: Output) {
+    fn take_up(&mut self, output: Output) {
         match output {
             Output::WantAuth(socket, ticket) => self.client.authorize(self.now(), socket, ticket, ""),
             Output::Connected(_, id) => self.id = Some(id),
@@ -141,8 +152,8 @@ impl Tab {
                 self.id = None;
                 self.closed.push(reason);
             }
-            Output::Event { json, attachments, .. } => self.heard.push(format!("{json} {attachments:?}")),
-            Output::LinkUpgraded(_) => self.moves += 1,
+            Output::Event { json, attachments, .. } => self.received.push(format!("{json} {attachments:?}")),
+            Output::LinkUpgraded(_) => self.upgrades += 1,
             _ => {}
         }
     }
@@ -150,7 +161,7 @@ impl Tab {
     fn do_one(&mut self, desk: &mut Desk, output: Output) {
         match output {
             Output::Open(channel, url) => {
-                let conn = match self.ask(&url) {
+                let conn = match self.session_of(&url) {
                     Some(sid) => desk.upgrade(&sid),
                     None => desk.open_websocket(),
                 };
@@ -158,14 +169,14 @@ impl Tab {
                 self.down.entry(channel).or_default().push_back(Input::Opened(channel));
             }
             Output::Get(channel, url) => {
-                let conn = match self.ask(&url) {
+                let conn = match self.session_of(&url) {
                     Some(sid) => desk.poll(&sid),
                     None => desk.ask_for_polling(),
                 };
                 self.carriers.insert(channel, Carrier::Request(conn));
             }
             Output::Post(channel, url, body) => {
-                let conn = desk.start_post(&self.ask(&url).expect("a POST is of a session"));
+                let conn = desk.start_post(&self.session_of(&url).expect("a POST is of a session"));
                 self.carriers.insert(channel, Carrier::Request(conn));
                 desk.say_body(conn, &body);
             }
@@ -190,11 +201,11 @@ impl Tab {
     }
 
     /// The session a request names; without one it is noted.
-    fn ask(&mut self, url: &str) -> Option<String> {
+    fn session_of(&mut self, url: &str) -> Option<String> {
         let sid = url.split('&').find_map(|pair| pair.strip_prefix("sid="));
         if sid.is_none() {
             let (_, query) = url.split_once("EIO=4&transport=").expect("a query");
-            self.asked.push(query.into());
+            self.queries.push(query.into());
         }
         sid.map(String::from)
     }

@@ -1,4 +1,4 @@
-//! Outputs as the short lines that stories compare. It never judges them: that is for the bench and the story.
+//! Outputs as the short lines that stories compare. It never judges them: the harness and the story do.
 
 use moorline_client_core::{AckError, Channel, Details, Output};
 use moorline_protocol::Frame;
