@@ -10,23 +10,16 @@
 
 extern crate alloc;
 
-mod acks;
 mod backoff;
 mod client;
-mod closing;
 mod engine;
 mod input;
 
-mod link;
 mod options;
 mod output;
 mod output_queue;
-mod polling;
-mod probe;
-mod reassembly;
 mod socket;
 mod time;
-mod traffic;
 mod url;
 
 pub use client::Client;

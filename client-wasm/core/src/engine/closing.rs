@@ -2,7 +2,11 @@
 //!
 //! The waiting GET is not aborted before: a server takes that for the end of the session, and would not read the rest.
 
-use crate::{Channel, Input, Time, engine::OK, output_queue::OutputQueue, polling::Polling};
+use crate::{
+    Channel, Input, Time,
+    engine::{OK, polling::Polling},
+    output_queue::OutputQueue,
+};
 
 /// How long a goodbye may take.
 const CLOSING_MS: u64 = 5_000;

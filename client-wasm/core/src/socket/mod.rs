@@ -11,7 +11,14 @@
 //!
 //! Invariant: what is held goes out in the order it came.
 
-use crate::{AwaitedAck, Ticket, Time, acks::AwaitedAcks, backoff::Backoff, reassembly::Incoming};
+pub(crate) mod acks;
+pub(crate) mod reassembly;
+
+use crate::{
+    AwaitedAck, Ticket, Time,
+    backoff::Backoff,
+    socket::{acks::AwaitedAcks, reassembly::Incoming},
+};
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 use moorline_protocol::Frame;
 

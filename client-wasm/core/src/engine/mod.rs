@@ -10,12 +10,16 @@
 //!                                     └──────────────────────┴──────────────┘
 //! ```
 
+pub(crate) mod closing;
+mod polling;
+mod probe;
+
 use crate::{
     Channel, Context, Details, Input, Options, Output, Time, TransportKind,
-    closing::Closing,
+    engine::closing::Closing,
+    engine::polling::Polling,
+    engine::probe::{PROBE_MS, Probe, Step},
     output_queue::OutputQueue,
-    polling::{self, Polling},
-    probe::{PROBE_MS, Probe, Step},
     url,
 };
 use alloc::{string::String, vec::Vec};

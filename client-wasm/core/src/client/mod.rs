@@ -3,15 +3,18 @@
 //! Owns the sockets' ways through their namespaces, the order of what is told, and what is due. When there is a
 //! connection is decided in `link.rs`; what sockets send and are sent is in `traffic.rs`. It never parses a packet.
 
+pub(crate) mod link;
+mod traffic;
+
 use crate::{
     AckError, Details, Input, Options, Output, SocketIndex, Ticket, Time, TransportKind,
-    acks::Waiter,
     backoff::{Backoff, Entropy},
-    closing::Closing,
+    client::link::Link,
+    engine::closing::Closing,
     engine::{End, Engine, EngineEvent, Env},
-    link::Link,
     output_queue::OutputQueue,
-    reassembly::Reassembly,
+    socket::acks::Waiter,
+    socket::reassembly::Reassembly,
     socket::{Socket, State},
 };
 use alloc::{string::String, vec, vec::Vec};

@@ -6,10 +6,10 @@
 
 use crate::{
     AckError, AwaitedAck, Client, Emission, Output, OwedAck, SendError, SocketIndex, Time,
-    acks::Waiter,
+    client::link::Link,
     engine::{End, Engine},
-    link::Link,
-    reassembly::{Incoming, IncomingKind},
+    socket::acks::Waiter,
+    socket::reassembly::{Incoming, IncomingKind},
     socket::{Queued, Ready, Socket, State, len_bytes},
 };
 use alloc::{
