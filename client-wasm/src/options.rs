@@ -1,4 +1,4 @@
-//! From an object of JavaScript to the settings of the state machine. What is missing there has its default there.
+//! From an object of JavaScript to the settings of the state machine. It knows no default: the state machine does.
 
 use crate::ms;
 use alloc::{string::String, vec::Vec};
@@ -63,7 +63,7 @@ fn set<T>(setting: &mut T, given: Option<T>) {
 }
 
 impl ClientOptions {
-    /// In the words of the state machine.
+    /// The settings as the state machine takes them.
     pub(crate) fn to_core(&self) -> Options {
         let mut options = Options::new(self.url());
         set(&mut options.query, self.query());
@@ -90,7 +90,7 @@ fn kind(name: &String) -> Option<TransportKind> {
     [TransportKind::WebSocket, TransportKind::Polling].into_iter().find(|kind| kind.as_str() == name)
 }
 
-/// More than there can be is no bound.
+/// A number beyond `usize` means no bound.
 fn count(number: f64) -> usize {
     usize::try_from(ms(number)).unwrap_or(usize::MAX)
 }

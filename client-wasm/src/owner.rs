@@ -1,37 +1,37 @@
-//! Who hears what happens to the sockets: an object of JavaScript with these methods, none of which throws.
+//! The owner of the sockets, which is told their outputs: an object of JavaScript with these methods, none of which
+//! throws. It holds no state here.
 
 use alloc::string::String;
 use js_sys::Array;
-use moorline_client_core::{AckError, Details};
+use moorline_client_core::Details;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// The owner of a client's sockets. Sockets and calls are named by their numbers.
+    /// The owner of a client's sockets. Sockets, tickets and acknowledgements are named by their numbers.
     pub type Owner;
 
-    /// Say with `authorize` or `authFailed` what to join the namespace with.
+    /// Calls for `authorize` or `authFailed`, with the auth payload for this namespace.
     #[wasm_bindgen(method, js_name = wantAuth)]
-    pub(crate) fn want_auth(this: &Owner, socket: usize, ticket: u32);
+    pub(crate) fn want_auth(this: &Owner, socket: u32, ticket: u32);
     #[wasm_bindgen(method)]
-    pub(crate) fn connected(this: &Owner, socket: usize, id: &str);
-    /// `refusal` is JSON; `details` are for when it was the transport.
+    pub(crate) fn connected(this: &Owner, socket: u32, id: &str);
+    /// `refusal` is JSON; `details` are there if the transport failed.
     #[wasm_bindgen(method, js_name = connectError)]
     pub(crate) fn connect_error(
         this: &Owner,
-        socket: usize,
+        socket: u32,
         message: &str,
         refusal: Option<String>,
         details: Option<EndDetails>,
     );
     #[wasm_bindgen(method)]
-    pub(crate) fn disconnected(this: &Owner, socket: usize, reason: &str, details: Option<EndDetails>);
-    /// `attachments` are `ArrayBuffer`s. To acknowledge, `answer` takes the two numbers; `id` is missing when nobody
-    /// asked.
+    pub(crate) fn disconnected(this: &Owner, socket: u32, reason: &str, details: Option<EndDetails>);
+    /// `attachments` are `ArrayBuffer`s. `ack` takes `id` and `epoch`; `id` is missing when the server awaits no ack.
     #[wasm_bindgen(method)]
     pub(crate) fn event(
         this: &Owner,
-        socket: usize,
+        socket: u32,
         json: &str,
         attachments: Array,
         id: Option<f64>,
@@ -42,9 +42,9 @@ extern "C" {
     /// `error` is `timeout`, `disconnected`, or the code of a `SendError`.
     #[wasm_bindgen(method, js_name = ackFailed)]
     pub(crate) fn ack_failed(this: &Owner, ack: u32, error: &str);
-    /// A message that was kept for later could not be sent.
+    /// An event that was kept for later could not be sent.
     #[wasm_bindgen(method)]
-    pub(crate) fn dropped(this: &Owner, socket: usize, code: &str);
+    pub(crate) fn dropped(this: &Owner, socket: u32, code: &str);
 
     #[wasm_bindgen(method, js_name = linkOpened)]
     pub(crate) fn link_opened(this: &Owner, transport: &str);
@@ -60,7 +60,7 @@ extern "C" {
     pub(crate) fn reconnect_error(this: &Owner, message: &str, details: Option<EndDetails>);
     #[wasm_bindgen(method, js_name = reconnectFailed)]
     pub(crate) fn reconnect_failed(this: &Owner);
-    /// Nothing is under way any more, and this object is let go of.
+    /// Nothing is under way any more, and the client let go of this object.
     #[wasm_bindgen(method)]
     pub(crate) fn idle(this: &Owner);
 
@@ -77,12 +77,4 @@ extern "C" {
 pub(crate) fn details(details: &Details) -> EndDetails {
     let context = &details.context;
     end_details(details.description, context.code, &context.reason, context.status)
-}
-
-pub(crate) fn ack_error(error: AckError) -> &'static str {
-    match error {
-        AckError::Timeout => "timeout",
-        AckError::Disconnected => "disconnected",
-        AckError::NotSent(error) => error.code(),
-    }
 }

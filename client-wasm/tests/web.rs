@@ -1,8 +1,8 @@
 //! The bindings in a real browser: `wasm-pack test --headless --chrome`.
 //!
-//! The transports are the tests' own (`tests/web.js`): a WebSocket and a `fetch` that do what a story says, so that no
-//! server is needed. With the feature `real-node` there is a second set, over the browser's own transports and to a real
-//! node: see `real_node.rs`.
+//! The transports are the tests' own (`tests/web.js`): a WebSocket and a `fetch` that do what a story says, so that
+//! no server is needed. With the feature `real-node` there is a second set, over the browser's own transports and to
+//! a real node: see `real_node.rs`.
 #![cfg(target_arch = "wasm32")]
 
 #[cfg(feature = "real-node")]

@@ -3,17 +3,16 @@
 //! It plays the browser's shell. Invariant: one channel keeps its order; of two channels either may be first.
 
 use moorline_client_core::{
-    Channel, Client, Emission, Input, Options, Output, SocketIndex, Time, TransportKind,
+    Channel, Client, Emission, Input, Options, Output, SocketKey, SocketOptions, Time, TransportKind,
 };
 use moorline_core::RequestError;
 use moorline_tests::sim::{Conn, Desk, Outcome, Seeded};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-pub(crate) const MAIN: SocketIndex = SocketIndex(0);
-
 pub(crate) struct Tab {
     pub(crate) client: Client,
+    socket: SocketKey,
     now_ms: u64,
     /// The id of its socket, while it is connected.
     pub(crate) id: Option<String>,
@@ -39,13 +38,14 @@ impl Tab {
     pub(crate) fn new(seed: u64, transports: &[TransportKind]) -> Tab {
         let url = "http://localhost/socket.io/".into();
         let mut client = Client::new(Options { seed, transports: transports.into(), ..Options::new(url) });
-        client.add_socket("/".into(), None, None);
-        client.connect(Time::from_ms(0), MAIN);
+        let socket = client.add_socket("/".into(), SocketOptions::default());
+        client.connect(Time::from_ms(0), socket);
         let (up, down, carriers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (received, queries, closed) = (Vec::new(), Vec::new(), Vec::new());
         let (id, given_up) = (None, BTreeSet::new());
         let mut tab = Tab {
             client,
+            socket,
             now_ms: 0,
             id,
             received,
@@ -63,12 +63,12 @@ impl Tab {
 
     pub(crate) fn emit(&mut self, json: String, attachments: Vec<Vec<u8>>) {
         let emission = Emission { json, attachments, ..Emission::default() };
-        self.client.emit(self.now(), MAIN, emission).expect("it is taken");
+        self.client.emit(self.now(), self.socket, emission).expect("it is taken");
         self.take_outputs();
     }
 
     pub(crate) fn disconnect(&mut self) {
-        self.client.disconnect(self.now(), MAIN);
+        self.client.disconnect(self.now(), self.socket);
         self.take_outputs();
     }
 

@@ -1,7 +1,7 @@
 //! Builds the npm package `moorline-client`: `cargo run -p moorline-client-build -- [--features LIST] [--out DIR]`.
 //!
-//! It owns the way from the crate `moorline-client` and the files of `client-wasm/js` to a folder that can be published:
-//! cargo, then wasm-bindgen, then binaryen, then esbuild. It never installs a tool besides those of
+//! It owns the way from the crate `moorline-client` and the files of `client-wasm/js` to a folder that can be
+//! published: cargo, then wasm-bindgen, then binaryen, then esbuild. It never installs a tool besides those of
 //! `client-wasm/package.json`, and writes nothing outside `target`, the folder asked for (`client-wasm/pkg` unless
 //! told) and `client-wasm/node_modules`.
 //!
@@ -13,8 +13,8 @@
 //! import bytes from "moorline-wasm/bytes.js"; // makes the module, a Uint8Array, when it is called
 //! ```
 //!
-//! A file of `js` that the crate imports (`#[wasm_bindgen(module = "/js/…")]`) is the same module to `js/index.js` and to
-//! the glue: what one of them leaves in it the other finds.
+//! A file of `js` that the crate imports (`#[wasm_bindgen(module = "/js/…")]`) is the same module to `js/index.js`
+//! and to the glue: what one of them leaves in it the other finds.
 //!
 //! `VERSION` stands for the package's version, a string, in every file. The result is one file without an import: the
 //! module travels in it as text, so a bundler has nothing to resolve and a page nothing to fetch.

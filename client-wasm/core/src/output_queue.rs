@@ -1,13 +1,15 @@
-//! What is wanted and not yet done, and the names of transports.
+//! The outputs that the shell has not taken yet.
+//!
+//! Owns their order and the numbers of new channels. It never looks into an output.
 
-use crate::{Channel, Output};
+use crate::{Channel, Output, channel::Channels};
 use alloc::collections::VecDeque;
 
-/// The outputs, in order. Invariant: a channel is named once.
+/// The outputs, the oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct OutputQueue {
     outputs: VecDeque<Output>,
-    last_channel: u32,
+    channels: Channels,
 }
 
 impl OutputQueue {
@@ -15,13 +17,14 @@ impl OutputQueue {
         self.outputs.push_back(output);
     }
 
+    #[must_use]
     pub(crate) fn pop(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// A channel that never was.
+    /// A channel that was never used.
+    #[must_use]
     pub(crate) fn new_channel(&mut self) -> Channel {
-        self.last_channel = self.last_channel.wrapping_add(1);
-        Channel(self.last_channel)
+        self.channels.next()
     }
 }

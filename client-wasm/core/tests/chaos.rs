@@ -6,7 +6,8 @@
 use crate::harness::{CarrierKind, Harness, SERVER};
 use crate::model::{Model, prefix};
 use moorline_client_core::{
-    AwaitedAck, Channel, Emission, Input, NetworkChange, Options, Output, SocketIndex, TransportKind,
+    AwaitedAck, Channel, Emission, Input, NetworkChange, Options, Output, SocketKey, SocketOptions,
+    TransportKind,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -143,7 +144,7 @@ impl Chaos {
         harness.gives_auth = true;
         for (at, namespace) in NAMESPACES.into_iter().enumerate() {
             let (retries, ack_timeout_ms) = if at == AGAIN { (Some(3), Some(2_000)) } else { (None, None) };
-            harness.client.add_socket(namespace.into(), retries, ack_timeout_ms);
+            harness.client.add_socket(namespace.into(), SocketOptions { retries, ack_timeout_ms });
         }
         Chaos {
             harness,
@@ -240,9 +241,8 @@ impl Chaos {
     }
 
     fn throw_anything(&mut self) {
-        let highest = self.harness.channels.keys().last().map_or(0, |channel| channel.0);
-        let back = u32::try_from(self.random.below(4)).expect("a small number");
-        let channel = Channel(highest.saturating_sub(back));
+        let back = usize::try_from(self.random.below(4)).expect("a small number");
+        let Some(channel) = self.harness.channels.keys().rev().nth(back).copied() else { return };
         let text = self.random.pick(&TEXTS).expect("a text").to_string();
         self.harness.handle(match self.random.below(9) {
             0..=2 => Input::Text(channel, text),
@@ -280,7 +280,8 @@ impl Chaos {
     // The page.
 
     fn act(&mut self) {
-        let socket = SocketIndex(usize::try_from(self.random.below(3)).expect("an index"));
+        let number = u32::try_from(self.random.below(3)).expect("a number");
+        let socket = self.harness.socket(number);
         match self.random.below(10) {
             0 | 1 => self.harness.connect_socket(socket),
             2 if self.random.one_in(2) => self.harness.disconnect_socket(socket),
@@ -288,7 +289,7 @@ impl Chaos {
         }
     }
 
-    fn emit(&mut self, socket: SocketIndex) {
+    fn emit(&mut self, socket: SocketKey) {
         self.sent += 1;
         let emission = Emission {
             json: format!("\"n\",{}", self.sent),
@@ -329,8 +330,8 @@ impl Chaos {
                     self.send_up(channel, Up::Frame(crate::text::packet(&frame)));
                 }
                 Output::Close(channel) | Output::Abort(channel) => self.send_up(channel, Up::Gone),
-                Output::Connected(socket, _) => self.connected[socket.0] = true,
-                Output::Disconnected(socket, ..) => self.connected[socket.0] = false,
+                Output::Connected(socket, _) => self.connected[index(socket)] = true,
+                Output::Disconnected(socket, ..) => self.connected[index(socket)] = false,
                 Output::Acked { ack, .. } | Output::AckFailed(ack, _) => {
                     assert!(self.acks.remove(&ack), "{ack:?} ends twice");
                 }
@@ -344,10 +345,10 @@ impl Chaos {
         self.up.entry(channel).or_default().push_back(up);
     }
 
-    fn receive(&mut self, socket: SocketIndex, json: &str) {
+    fn receive(&mut self, socket: SocketKey, json: &str) {
         if let Some(number) = number_of(json, "s") {
-            assert!(number > self.received[socket.0], "{number} after {}", self.received[socket.0]);
-            self.received[socket.0] = number;
+            assert!(number > self.received[index(socket)], "{number} after {}", self.received[index(socket)]);
+            self.received[index(socket)] = number;
         }
     }
 
@@ -357,7 +358,7 @@ impl Chaos {
     fn calm_down(&mut self, seed: u64) {
         self.harness.network(NetworkChange::Online);
         for _ in 0..40 {
-            for socket in (0..3).map(SocketIndex) {
+            for socket in [0, 1, 2].map(|number| self.harness.socket(number)) {
                 if !self.harness.client.is_active(socket) {
                     self.harness.connect_socket(socket);
                 }
@@ -407,7 +408,7 @@ impl Chaos {
     }
 
     fn leave(&mut self, seed: u64) {
-        for socket in (0..3).map(SocketIndex) {
+        for socket in [0, 1, 2].map(|number| self.harness.socket(number)) {
             self.harness.disconnect_socket(socket);
         }
         self.carry_everything();
@@ -416,6 +417,10 @@ impl Chaos {
         assert!(self.acks.is_empty(), "seed {seed}: {:?} never ended", self.acks);
         self.harness.assert_idle();
     }
+}
+
+fn index(socket: SocketKey) -> usize {
+    usize::try_from(socket.number()).expect("an index")
 }
 
 fn number_of(json: &str, name: &str) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! Disconnecting: sent packets still go out, the server gets a DISCONNECT, and nothing is left behind.
 
 use crate::harness::{CarrierKind, Harness, UPGRADE};
-use moorline_client_core::{Input, TransportKind};
+use moorline_client_core::{Input, SocketOptions, TransportKind};
 
 #[test]
 fn a_websocket_is_closed_after_what_it_was_given() {
@@ -24,7 +24,7 @@ fn a_websocket_is_closed_after_what_it_was_given() {
 #[test]
 fn one_of_two_namespaces_disconnects_alone() {
     let mut harness = Harness::new().on_websocket();
-    let admin = harness.client.add_socket("/admin".into(), None, None);
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
     harness.connect_socket(admin);
     harness.text(r#"40/admin,{"sid":"b"}"#);
     harness.lines();

@@ -1,9 +1,7 @@
 //! From nothing to a connected socket: the handshake, auth, CONNECT and the replies to it.
 
-use crate::harness::{Harness, MAIN, UPGRADE, handshake};
-use moorline_client_core::{SocketIndex, Ticket, TransportKind};
-
-const ADMIN: SocketIndex = SocketIndex(1);
+use crate::harness::{Harness, UPGRADE, handshake};
+use moorline_client_core::{SocketOptions, TransportKind};
 
 #[test]
 fn a_socket_connects_by_websocket() {
@@ -19,7 +17,7 @@ fn a_socket_connects_by_websocket() {
     assert_eq!(harness.lines(), ["0 connected: me"]);
     assert_eq!(harness.client.node(), Some("s1"));
     assert_eq!(harness.client.transport(), Some(TransportKind::WebSocket));
-    assert!(harness.client.is_active(MAIN) && !harness.client.is_idle());
+    assert!(harness.client.is_active(harness.main()) && !harness.client.is_idle());
 }
 
 #[test]
@@ -38,9 +36,9 @@ fn a_socket_connects_by_polling() {
 #[test]
 fn every_namespace_joins_over_one_connection() {
     let mut harness = Harness::new();
-    harness.client.add_socket("/admin".into(), None, None);
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
     harness.connect();
-    harness.connect_socket(ADMIN);
+    harness.connect_socket(admin);
     harness.opens_session();
     assert_eq!(harness.sent(), ["40", "40/admin,"]);
     harness.text(r#"40/admin,{"sid":"b"}"#);
@@ -48,7 +46,7 @@ fn every_namespace_joins_over_one_connection() {
     harness.text(r#"42/admin,["e"]"#);
     assert_eq!(harness.lines(), ["1 connected: b", "0 connected: a", r#"1 receives ["e"]"#]);
     // A third comes later.
-    let late = harness.client.add_socket("/late".into(), None, None);
+    let late = harness.client.add_socket("/late".into(), SocketOptions::default());
     harness.connect_socket(late);
     assert_eq!(harness.sent(), ["40/late,"]);
     assert_eq!(harness.client.node(), None, "this id names none");
@@ -70,9 +68,9 @@ fn auth_is_asked_for_at_every_connection() {
     harness.lines();
     harness.text(&handshake("x", ""));
     assert_eq!(harness.lines(), ["link opened: websocket", "auth of 0 wanted: 1"]);
-    harness.authorize(MAIN, Ticket(1), r#"{"token":1}"#);
+    harness.authorize(harness.main(), harness.ticket(1), r#"{"token":1}"#);
     assert_eq!(harness.sent(), [r#"40{"token":1}"#]);
-    harness.authorize(MAIN, Ticket(1), r#"{"token":1}"#);
+    harness.authorize(harness.main(), harness.ticket(1), r#"{"token":1}"#);
     assert_eq!(harness.sent(), [""; 0], "once is enough");
     harness.closed(1006);
     harness.pass(1_000);
@@ -80,9 +78,9 @@ fn auth_is_asked_for_at_every_connection() {
     harness.opened();
     harness.text(&handshake("y", ""));
     assert!(harness.lines().contains(&"auth of 0 wanted: 2".to_string()));
-    harness.authorize(MAIN, Ticket(1), "{}");
+    harness.authorize(harness.main(), harness.ticket(1), "{}");
     assert_eq!(harness.sent(), [""; 0], "that was for the connection of before");
-    harness.authorize(MAIN, Ticket(2), "{}");
+    harness.authorize(harness.main(), harness.ticket(2), "{}");
     assert_eq!(harness.sent(), ["40{}"]);
 }
 
@@ -90,19 +88,19 @@ fn auth_is_asked_for_at_every_connection() {
 fn auth_for_a_disconnected_socket_is_ignored() {
     let mut harness = Harness::new();
     harness.gives_auth = true;
-    let admin = harness.client.add_socket("/admin".into(), None, None);
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
     harness.connect();
     harness.connect_socket(admin);
     harness.opens_session();
     harness.lines();
     harness.disconnect();
-    harness.authorize(MAIN, Ticket(1), "{}");
+    harness.authorize(harness.main(), harness.ticket(1), "{}");
     assert_eq!(harness.lines(), [""; 0]);
     harness.connect();
     assert_eq!(harness.lines(), ["auth of 0 wanted: 3"]);
-    harness.authorize(MAIN, Ticket(1), "{}");
+    harness.authorize(harness.main(), harness.ticket(1), "{}");
     assert_eq!(harness.lines(), [""; 0]);
-    harness.authorize(MAIN, Ticket(3), "{}");
+    harness.authorize(harness.main(), harness.ticket(3), "{}");
     assert_eq!(harness.sent(), ["40{}"]);
 }
 
@@ -114,12 +112,12 @@ fn auth_that_could_not_be_had_is_asked_for_again() {
     harness.opens_session();
     harness.lines();
     for (ticket, ms) in [(1, 1_000), (2, 2_000), (3, 4_000), (4, 5_000)] {
-        harness.auth_failed(MAIN, Ticket(ticket));
-        harness.auth_failed(MAIN, Ticket(ticket));
+        harness.auth_failed(harness.main(), harness.ticket(ticket));
+        harness.auth_failed(harness.main(), harness.ticket(ticket));
         assert_eq!(harness.pass_to_deadline(), ms);
         assert_eq!(harness.lines(), [format!("auth of 0 wanted: {}", ticket + 1)]);
     }
-    harness.auth_failed(MAIN, Ticket(5));
+    harness.auth_failed(harness.main(), harness.ticket(5));
     harness.connect();
     assert_eq!(harness.lines(), ["auth of 0 wanted: 6"], "connect asks at once");
     harness.pass(5_000);
@@ -129,7 +127,7 @@ fn auth_that_could_not_be_had_is_asked_for_again() {
 #[test]
 fn a_refusal_is_final() {
     let mut harness = Harness::new();
-    let admin = harness.client.add_socket("/admin".into(), None, None);
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
     harness.connect();
     harness.connect_socket(admin);
     harness.opens_session();
@@ -192,13 +190,13 @@ fn a_server_that_does_not_answer_connect_times_out() {
 #[test]
 fn one_namespace_without_a_connect_reply_is_given_up_and_the_others_stay() {
     let mut harness = Harness::new().on_websocket();
-    let admin = harness.client.add_socket("/admin".into(), None, None);
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
     harness.connect_socket(admin);
     assert_eq!(harness.lines(), ["#1 40/admin,"]);
     harness.pass(20_000);
     // Had the server taken it after all, it would take no second CONNECT.
     assert_eq!(harness.lines(), ["1 not connected: timeout"]);
-    assert!(!harness.client.is_active(admin) && harness.client.is_active(MAIN));
+    assert!(!harness.client.is_active(admin) && harness.client.is_active(harness.main()));
     harness.text(r#"40/admin,{"sid":"b"}"#);
     assert_eq!(harness.lines(), ["#1 41/admin,"], "nobody wants it any more");
     harness.connect_socket(admin);
@@ -209,7 +207,7 @@ fn one_namespace_without_a_connect_reply_is_given_up_and_the_others_stay() {
 #[test]
 fn a_connect_reply_that_never_comes_does_not_block_the_namespace() {
     let mut harness = Harness::new().on_websocket();
-    let admin = harness.client.add_socket("/admin".into(), None, None);
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
     harness.connect_socket(admin);
     harness.pass(20_000);
     harness.text("2");

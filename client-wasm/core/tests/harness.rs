@@ -1,19 +1,17 @@
 //! A client in a test harness: a virtual clock, every transport played by the story, every output checked and noted.
 //!
-//! It plays the shell and holds the client to its contract: after `handle_timeout` the next deadline lies in the future;
-//! nothing is sent on a WebSocket that is not open; no channel is given up twice; a session has at most one GET and one
-//! POST under way.
+//! It plays the shell and holds the client to its contract: after `handle_timeout` the next deadline lies in the
+//! future; nothing is sent on a WebSocket that is not open; no channel is given up twice; a session has at most one
+//! GET and one POST under way.
 
 use crate::text;
 use moorline_client_core::{
-    AwaitedAck, Channel, Client, Emission, Input, NetworkChange, Options, Output, SendError, SocketIndex,
-    Ticket, Time, TransportKind,
+    AwaitedAck, Channel, Client, Emission, Input, NetworkChange, Options, Output, SendError, SocketKey,
+    SocketOptions, Ticket, Time, TransportKind,
 };
 use std::collections::BTreeMap;
 
 pub(crate) const SERVER: &str = "https://example.org/socket.io/";
-/// The socket of the main namespace in most stories.
-pub(crate) const MAIN: SocketIndex = SocketIndex(0);
 /// The start of every virtual clock: not zero, so that a time which was never set is noticed.
 const START_MS: u64 = 1_000_000;
 
@@ -22,7 +20,7 @@ pub(crate) struct Harness {
     pub(crate) now_ms: u64,
     /// Whether auth is given by the story; otherwise there is none, at once.
     pub(crate) gives_auth: bool,
-    pub(crate) tickets: Vec<(SocketIndex, Ticket)>,
+    pub(crate) tickets: Vec<(SocketKey, Ticket)>,
     pub(crate) outputs: Vec<Output>,
     pub(crate) channels: BTreeMap<Channel, Carrier>,
 }
@@ -65,7 +63,7 @@ impl Harness {
         options.random_permille = 0;
         adapt(&mut options);
         let mut harness = Harness::bare(options);
-        harness.client.add_socket("/".into(), None, None);
+        harness.client.add_socket("/".into(), SocketOptions::default());
         harness
     }
 
@@ -89,39 +87,54 @@ impl Harness {
         Time::from_ms(self.now_ms)
     }
 
+    /// The socket of the main namespace, which most stories are about.
+    pub(crate) fn main(&self) -> SocketKey {
+        self.socket(0)
+    }
+
+    /// The socket that was added as the n-th, from zero.
+    pub(crate) fn socket(&self, number: u32) -> SocketKey {
+        SocketKey::from_number(number)
+    }
+
+    /// The n-th ticket that the client made, from one.
+    pub(crate) fn ticket(&self, number: u32) -> Ticket {
+        Ticket::from_number(number)
+    }
+
     // Calls of a page.
 
     pub(crate) fn connect(&mut self) {
-        self.connect_socket(MAIN);
+        self.connect_socket(self.main());
     }
 
-    pub(crate) fn connect_socket(&mut self, socket: SocketIndex) {
+    pub(crate) fn connect_socket(&mut self, socket: SocketKey) {
         self.client.connect(self.now(), socket);
         self.take_outputs();
     }
 
     pub(crate) fn disconnect(&mut self) {
-        self.disconnect_socket(MAIN);
+        self.disconnect_socket(self.main());
     }
 
-    pub(crate) fn disconnect_socket(&mut self, socket: SocketIndex) {
+    pub(crate) fn disconnect_socket(&mut self, socket: SocketKey) {
         self.client.disconnect(self.now(), socket);
         self.take_outputs();
     }
 
-    pub(crate) fn authorize(&mut self, socket: SocketIndex, ticket: Ticket, auth: &str) {
+    pub(crate) fn authorize(&mut self, socket: SocketKey, ticket: Ticket, auth: &str) {
         self.client.authorize(self.now(), socket, ticket, auth);
         self.take_outputs();
     }
 
-    pub(crate) fn auth_failed(&mut self, socket: SocketIndex, ticket: Ticket) {
+    pub(crate) fn auth_failed(&mut self, socket: SocketKey, ticket: Ticket) {
         self.client.auth_failed(self.now(), socket, ticket);
         self.take_outputs();
     }
 
     pub(crate) fn emit_from(
         &mut self,
-        socket: SocketIndex,
+        socket: SocketKey,
         emission: Emission,
     ) -> Result<Option<AwaitedAck>, SendError> {
         let outcome = self.client.emit(self.now(), socket, emission);
@@ -132,18 +145,18 @@ impl Harness {
     /// An event without an acknowledgement, which must be taken.
     pub(crate) fn emit(&mut self, json: &str) {
         let emission = Emission { json: json.into(), ..Emission::default() };
-        assert_eq!(self.emit_from(MAIN, emission), Ok(None));
+        assert_eq!(self.emit_from(self.main(), emission), Ok(None));
     }
 
     /// An event with an acknowledgement, which must be taken; returns the number of the awaited ack.
     pub(crate) fn emit_with_ack(&mut self, json: &str, timeout_ms: Option<u64>) -> u32 {
         let emission = Emission { json: json.into(), wants_ack: true, timeout_ms, ..Emission::default() };
-        self.emit_from(MAIN, emission).expect("it is taken").expect("an ack").0
+        self.emit_from(self.main(), emission).expect("it is taken").expect("an ack").number()
     }
 
     pub(crate) fn volatile(&mut self, json: &str, unsent_bytes: usize) {
         let emission = Emission { json: json.into(), is_volatile: true, unsent_bytes, ..Emission::default() };
-        assert_eq!(self.emit_from(MAIN, emission), Ok(None));
+        assert_eq!(self.emit_from(self.main(), emission), Ok(None));
     }
 
     pub(crate) fn network(&mut self, change: NetworkChange) {
@@ -163,7 +176,7 @@ impl Harness {
             Input::Opened(channel) | Input::Text(channel, _) | Input::Binary(channel, _) => (channel, true),
             Input::Closed { channel, .. } => (channel, true),
             Input::Response { channel, .. } | Input::Failed(channel) => (channel, false),
-            Input::TooBig(_) | Input::Unreadable | Input::Network(_) => return,
+            _ => return,
         };
         let Some(carrier) = self.channels.get_mut(channel) else { return };
         // No shell reports such an input for this kind of channel.

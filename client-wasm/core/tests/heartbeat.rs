@@ -1,7 +1,7 @@
 //! Pings answered, silence noticed, and timers that come late: in the background, or after the machine slept.
 
-use crate::harness::{Harness, MAIN};
-use moorline_client_core::NetworkChange;
+use crate::harness::Harness;
+use moorline_client_core::{NetworkChange, SocketOptions};
 
 #[test]
 fn a_ping_is_answered() {
@@ -140,9 +140,8 @@ fn messages_sent_while_in_doubt_survive_the_end() {
 #[test]
 fn a_queue_goes_on_after_silence() {
     let mut harness = Harness::bare(moorline_client_core::Options::new(crate::harness::SERVER.into()));
-    harness.client.add_socket("/".into(), Some(1), Some(1_000));
+    harness.client.add_socket("/".into(), SocketOptions { retries: Some(1), ack_timeout_ms: Some(1_000) });
     let mut harness = harness.on_websocket();
-    assert_eq!(MAIN.0, 0);
     harness.sleep(100_000);
     harness.emit("1");
     assert_eq!(harness.sent(), [""; 0]);

@@ -1,7 +1,7 @@
 //! Packets from a server: handed on whole and in order, or the end of the connection; never more than the bounds allow.
 
-use crate::harness::{CarrierKind, Harness, MAIN, handshake};
-use moorline_client_core::{Input, Output, OwedAck, SocketIndex};
+use crate::harness::{CarrierKind, Harness, handshake};
+use moorline_client_core::{Input, Output, OwedAck, SocketOptions};
 
 fn joining() -> Harness {
     let mut harness = Harness::new();
@@ -21,7 +21,7 @@ fn owed_ack(harness: &Harness) -> OwedAck {
 }
 
 fn ack(harness: &mut Harness, owed: OwedAck) {
-    harness.client.ack(MAIN, owed, "1", &[], 0).expect("it is taken");
+    harness.client.ack(harness.main(), owed, "1", &[], 0).expect("it is taken");
     harness.take_outputs();
 }
 
@@ -241,13 +241,13 @@ fn packets_of_unknown_namespaces_are_ignored() {
         harness.text(text);
         assert_eq!(harness.lines(), [""; 0], "{text}");
     }
-    assert!(harness.client.is_active(MAIN));
+    assert!(harness.client.is_active(harness.main()));
 }
 
 #[test]
 fn a_server_that_disconnects_a_socket_means_it() {
     let mut harness = Harness::new().on_websocket();
-    let admin = harness.client.add_socket("/admin".into(), None, None);
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
     harness.connect_socket(admin);
     harness.text(r#"40/admin,{"sid":"b"}"#);
     let ack = harness.emit_with_ack("1", None);
@@ -257,7 +257,7 @@ fn a_server_that_disconnects_a_socket_means_it() {
         harness.lines(),
         ["0 disconnected: io server disconnect".into(), format!("ack {ack} failed: disconnected")]
     );
-    assert!(!harness.client.is_active(MAIN) && harness.client.is_active(admin));
+    assert!(!harness.client.is_active(harness.main()) && harness.client.is_active(admin));
     harness.text("41/admin,");
     assert_eq!(
         harness.lines(),
@@ -285,7 +285,7 @@ fn an_ack_goes_to_the_connection_of_its_event() {
 #[test]
 fn an_ack_does_not_outlive_its_epoch() {
     let mut harness = Harness::new().on_websocket();
-    let admin = harness.client.add_socket("/admin".into(), None, None);
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
     harness.connect_socket(admin);
     harness.text(r#"40/admin,{"sid":"b"}"#);
     harness.text(r#"427["q"]"#);
@@ -301,8 +301,8 @@ fn an_ack_does_not_outlive_its_epoch() {
 #[test]
 fn the_reply_to_an_abandoned_connect_is_ignored() {
     let mut harness = joining();
-    harness.client.add_socket("/admin".into(), None, None);
-    harness.connect_socket(SocketIndex(1));
+    harness.client.add_socket("/admin".into(), SocketOptions::default());
+    harness.connect_socket(harness.socket(1));
     harness.disconnect();
     harness.connect();
     harness.text(r#"42["old"]"#);
@@ -318,8 +318,8 @@ fn the_reply_to_an_abandoned_connect_is_ignored() {
 fn a_disconnect_before_the_connect_reply_keeps_the_connection() {
     // A server closes the whole connection when it is told of a namespace that was not joined.
     let mut harness = joining();
-    harness.client.add_socket("/admin".into(), None, None);
-    harness.connect_socket(SocketIndex(1));
+    harness.client.add_socket("/admin".into(), SocketOptions::default());
+    harness.connect_socket(harness.socket(1));
     harness.lines();
     harness.disconnect();
     assert_eq!(harness.lines(), [""; 0]);
@@ -337,7 +337,7 @@ fn a_disconnect_before_the_connect_reply_keeps_the_connection() {
 #[test]
 fn a_disconnect_sent_before_a_connect_belongs_to_the_epoch_before() {
     let mut harness = Harness::new().on_websocket();
-    let admin = harness.client.add_socket("/admin".into(), None, None);
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
     harness.connect_socket(admin);
     harness.text(r#"40/admin,{"sid":"b"}"#);
     harness.disconnect();
@@ -345,7 +345,7 @@ fn a_disconnect_sent_before_a_connect_belongs_to_the_epoch_before() {
     harness.lines();
     harness.text("41");
     assert_eq!(harness.lines(), [""; 0]);
-    assert!(harness.client.is_active(MAIN));
+    assert!(harness.client.is_active(harness.main()));
     harness.text(r#"40{"sid":"again"}"#);
     assert_eq!(harness.lines(), ["0 connected: again"]);
 }

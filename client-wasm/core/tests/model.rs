@@ -1,7 +1,7 @@
 //! A server as a model: sessions, polls, probes, namespaces and acknowledgements, as short as possible.
 //!
-//! It plays the other side for the chaos. Invariant: it does what the protocol says and nothing more; a fault of the client
-//! is noted and ends its session.
+//! It plays the other side for the chaos. Invariant: it does what the protocol says and nothing more; a fault of the
+//! client is noted and ends its session.
 
 use moorline_client_core::{Channel, Input};
 use moorline_protocol::{

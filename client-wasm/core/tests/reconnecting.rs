@@ -1,6 +1,6 @@
 //! After the end of a connection or an attempt: when the next one is made, and when none is.
 
-use crate::harness::{Harness, MAIN, handshake};
+use crate::harness::{Harness, handshake};
 use moorline_client_core::{NetworkChange, Options, TransportKind};
 
 fn websocket_only(adapt: impl FnOnce(&mut Options)) -> Harness {
@@ -18,7 +18,7 @@ fn a_lost_connection_is_opened_again() {
         harness.lines(),
         ["close #1", "link closed: transport close", "0 disconnected: transport close"]
     );
-    assert!(harness.client.is_active(MAIN));
+    assert!(harness.client.is_active(harness.main()));
     assert_eq!(harness.pass_to_deadline(), 1_000);
     assert_eq!(harness.lines(), ["attempt 1", "open #2 websocket node=s1"]);
     harness.opened();
@@ -107,7 +107,7 @@ fn attempts_may_be_limited() {
     let received = harness.lines();
     assert_eq!(received.last().map(String::as_str), Some("no more attempts"));
     assert_eq!(received.iter().filter(|line| line.starts_with("attempt failed")).count(), 2);
-    assert!(!harness.client.is_active(MAIN));
+    assert!(!harness.client.is_active(harness.main()));
     harness.assert_idle();
     harness.connect();
     harness.closed(1006);
@@ -122,7 +122,7 @@ fn without_reconnection_an_end_is_the_end() {
         harness.lines(),
         ["close #1", "link closed: transport close", "0 disconnected: transport close"]
     );
-    assert!(!harness.client.is_active(MAIN));
+    assert!(!harness.client.is_active(harness.main()));
     harness.assert_idle();
     harness.connect();
     harness.closed(1006);

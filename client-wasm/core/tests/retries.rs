@@ -1,14 +1,14 @@
 //! Events that are sent until they are acknowledged: one at a time, in order, so often and no more.
 
-use crate::harness::{Harness, MAIN, SERVER};
-use moorline_client_core::{Emission, Options, SendError};
+use crate::harness::{Harness, SERVER};
+use moorline_client_core::{Emission, Options, SendError, SocketOptions};
 
 /// Two tries more, a second for each.
 fn bare() -> Harness {
     let mut options = Options::new(SERVER.into());
     options.random_permille = 0;
     let mut harness = Harness::bare(options);
-    harness.client.add_socket("/".into(), Some(2), Some(1_000));
+    harness.client.add_socket("/".into(), SocketOptions { retries: Some(2), ack_timeout_ms: Some(1_000) });
     harness
 }
 
@@ -112,11 +112,11 @@ fn the_queue_is_bounded_like_everything_that_waits() {
     let mut options = Options::new(SERVER.into());
     options.send_packets_max = 2;
     let mut harness = Harness::bare(options);
-    harness.client.add_socket("/".into(), Some(1), Some(1_000));
+    harness.client.add_socket("/".into(), SocketOptions { retries: Some(1), ack_timeout_ms: Some(1_000) });
     harness.emit("1");
     harness.emit("2");
     let third = Emission { json: "3".into(), ..Emission::default() };
-    assert_eq!(harness.emit_from(MAIN, third), Err(SendError::BufferFull));
+    assert_eq!(harness.emit_from(harness.main(), third), Err(SendError::BufferFull));
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_volatile_event_goes_past_the_queue() {
 #[test]
 fn no_retries_is_no_queue() {
     let mut harness = Harness::bare(Options::new(SERVER.into()));
-    harness.client.add_socket("/".into(), Some(0), Some(1_000));
+    harness.client.add_socket("/".into(), SocketOptions { retries: Some(0), ack_timeout_ms: Some(1_000) });
     let mut harness = harness.on_websocket();
     harness.emit("1");
     harness.emit("2");
@@ -162,7 +162,7 @@ fn no_retries_is_no_queue() {
 #[test]
 fn a_timeout_of_zero_is_a_moment() {
     let mut harness = Harness::bare(Options::new(SERVER.into()));
-    harness.client.add_socket("/".into(), Some(3), Some(0));
+    harness.client.add_socket("/".into(), SocketOptions { retries: Some(3), ack_timeout_ms: Some(0) });
     let mut harness = harness.on_websocket();
     let ack = harness.emit_with_ack("1", None);
     harness.pass(4);

@@ -1,7 +1,7 @@
 //! Events from the page: sent at once, kept for later within bounds, with acknowledgements, or not taken at all.
 
-use crate::harness::{Harness, MAIN};
-use moorline_client_core::{Emission, Options, SendError};
+use crate::harness::Harness;
+use moorline_client_core::{Emission, Options, SendError, SocketOptions};
 
 fn event(json: &str) -> Emission {
     Emission { json: json.into(), ..Emission::default() }
@@ -33,7 +33,7 @@ fn a_buffer_takes_so_many_messages_and_no_more() {
     for number in 0..3 {
         harness.emit(&number.to_string());
     }
-    assert_eq!(harness.emit_from(MAIN, event("3")), Err(SendError::BufferFull));
+    assert_eq!(harness.emit_from(harness.main(), event("3")), Err(SendError::BufferFull));
     harness.volatile("4", 0);
     let mut harness = harness.on_websocket();
     harness.emit("5");
@@ -54,27 +54,27 @@ fn a_buffer_takes_so_many_bytes_and_no_more() {
     for _ in 0..3 {
         harness.emit(&hundred);
     }
-    assert_eq!(harness.emit_from(MAIN, event("1")), Err(SendError::BufferFull));
+    assert_eq!(harness.emit_from(harness.main(), event("1")), Err(SendError::BufferFull));
     let mut harness = Harness::with(|options| options.send_bytes_max = 305);
     harness.emit(&hundred);
     harness.emit(&hundred);
-    assert_eq!(harness.emit_from(MAIN, event(&hundred)), Err(SendError::BufferFull));
+    assert_eq!(harness.emit_from(harness.main(), event(&hundred)), Err(SendError::BufferFull));
 }
 
 #[test]
 fn attachments_and_other_sockets_count_as_well() {
     let mut harness = Harness::with(|options| options.send_bytes_max = 100);
-    let admin = harness.client.add_socket("/admin".into(), None, None);
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
     harness.emit_from(admin, with_attachments(4)).expect("it is taken");
-    assert_eq!(harness.emit_from(MAIN, with_attachments(3)), Err(SendError::BufferFull));
+    assert_eq!(harness.emit_from(harness.main(), with_attachments(3)), Err(SendError::BufferFull));
 }
 
 #[test]
 fn the_backlog_of_a_slow_websocket_counts_as_well() {
     let mut harness = Harness::with(|options| options.send_bytes_max = 1_000).on_websocket();
     let full = Emission { unsent_bytes: 994, ..event("1") };
-    assert_eq!(harness.emit_from(MAIN, Emission { unsent_bytes: 993, ..event("1") }), Ok(None));
-    assert_eq!(harness.emit_from(MAIN, full), Err(SendError::BufferFull));
+    assert_eq!(harness.emit_from(harness.main(), Emission { unsent_bytes: 993, ..event("1") }), Ok(None));
+    assert_eq!(harness.emit_from(harness.main(), full), Err(SendError::BufferFull));
     assert_eq!(harness.sent(), ["42[1]"]);
 }
 
@@ -89,7 +89,7 @@ fn the_backlog_of_a_post_counts_as_well() {
     for _ in 0..3 {
         harness.emit("1");
     }
-    assert_eq!(harness.emit_from(MAIN, event("1")), Err(SendError::BufferFull));
+    assert_eq!(harness.emit_from(harness.main(), event("1")), Err(SendError::BufferFull));
     harness.posted();
     harness.emit("2");
     assert_eq!(harness.sent(), ["42[1]", "42[1]", "42[1]"]);
@@ -133,13 +133,13 @@ fn an_event_larger_than_the_server_takes_is_an_error() {
     let (fits, too_big) = (format!("\"{}\"", "x".repeat(994)), format!("\"{}\"", "x".repeat(995)));
     let mut harness = Harness::new().on_websocket();
     harness.emit(&fits);
-    assert_eq!(harness.emit_from(MAIN, event(&too_big)), Err(SendError::TooBig));
+    assert_eq!(harness.emit_from(harness.main(), event(&too_big)), Err(SendError::TooBig));
     let attached = |bytes| Emission { attachments: vec![vec![1; bytes]], ..event(r#""b""#) };
-    assert_eq!(harness.emit_from(MAIN, attached(1_000)), Ok(None));
-    assert_eq!(harness.emit_from(MAIN, attached(1_001)), Err(SendError::TooBig));
+    assert_eq!(harness.emit_from(harness.main(), attached(1_000)), Ok(None));
+    assert_eq!(harness.emit_from(harness.main(), attached(1_001)), Err(SendError::TooBig));
     let mut harness = Harness::polling_only().on_polling("");
-    assert_eq!(harness.emit_from(MAIN, attached(747)), Ok(None), "997 bytes in base64");
-    assert_eq!(harness.emit_from(MAIN, attached(750)), Err(SendError::TooBig));
+    assert_eq!(harness.emit_from(harness.main(), attached(747)), Ok(None), "997 bytes in base64");
+    assert_eq!(harness.emit_from(harness.main(), attached(750)), Err(SendError::TooBig));
 }
 
 #[test]
@@ -182,17 +182,19 @@ fn a_server_that_names_no_bound_takes_anything() {
 #[test]
 fn attachments_follow_their_packet_and_are_bounded() {
     let mut harness = Harness::new().on_websocket();
-    harness.emit_from(MAIN, with_attachments(2)).expect("it is taken");
+    harness.emit_from(harness.main(), with_attachments(2)).expect("it is taken");
     let bytes = format!("b{:?}", [7; 10]);
     assert_eq!(harness.sent(), [r#"452-["b"]"#.to_string(), bytes.clone(), bytes]);
-    assert_eq!(harness.emit_from(MAIN, with_attachments(10)), Ok(None));
-    assert_eq!(harness.emit_from(MAIN, with_attachments(11)), Err(SendError::TooManyAttachments));
+    assert_eq!(harness.emit_from(harness.main(), with_attachments(10)), Ok(None));
+    assert_eq!(harness.emit_from(harness.main(), with_attachments(11)), Err(SendError::TooManyAttachments));
 }
 
 #[test]
 fn acks_are_awaited_so_long_and_no_longer() {
     let mut harness = Harness::bare(Options::new(crate::harness::SERVER.into()));
-    harness.client.add_socket("/".into(), None, Some(3_000));
+    harness
+        .client
+        .add_socket("/".into(), SocketOptions { ack_timeout_ms: Some(3_000), ..Default::default() });
     let mut harness = harness.on_websocket();
     let (own, given) = (harness.emit_with_ack("1", None), harness.emit_with_ack("2", Some(500)));
     harness.lines();
@@ -262,10 +264,10 @@ fn so_many_acks_are_awaited_at_a_time() {
     harness.emit_with_ack("1", None);
     harness.emit_with_ack("2", None);
     let third = Emission { wants_ack: true, ..event("3") };
-    assert_eq!(harness.emit_from(MAIN, third.clone()), Err(SendError::TooManyAcks));
+    assert_eq!(harness.emit_from(harness.main(), third.clone()), Err(SendError::TooManyAcks));
     harness.emit("4");
     harness.text("430[]");
-    assert!(harness.emit_from(MAIN, third).is_ok());
+    assert!(harness.emit_from(harness.main(), third).is_ok());
 }
 
 #[test]
@@ -293,21 +295,21 @@ fn a_volatile_event_is_sent_now_or_not_at_all() {
 fn the_ack_of_a_volatile_event_fails_when_it_cannot_come() {
     let volatile = |timeout_ms| Emission { is_volatile: true, wants_ack: true, timeout_ms, ..event("1") };
     let mut harness = Harness::new();
-    let ack = harness.emit_from(MAIN, volatile(None)).expect("it is taken").expect("an ack");
+    let ack = harness.emit_from(harness.main(), volatile(None)).expect("it is taken").expect("an ack");
     assert_eq!(harness.lines(), [""; 0], "its owner has to note it first");
     harness.pass(1);
-    assert_eq!(harness.lines(), [format!("ack {} failed: timeout", ack.0)]);
-    let ack = harness.emit_from(MAIN, volatile(Some(50))).expect("it is taken").expect("an ack");
+    assert_eq!(harness.lines(), [format!("ack {} failed: timeout", ack.number())]);
+    let ack = harness.emit_from(harness.main(), volatile(Some(50))).expect("it is taken").expect("an ack");
     assert_eq!(harness.lines(), [""; 0]);
     harness.pass(50);
-    assert_eq!(harness.lines(), [format!("ack {} failed: timeout", ack.0)]);
+    assert_eq!(harness.lines(), [format!("ack {} failed: timeout", ack.number())]);
     harness.assert_idle();
 }
 
 #[test]
 fn a_socket_that_does_not_exist_takes_nothing() {
     let mut harness = Harness::new();
-    let nobody = moorline_client_core::SocketIndex(7);
+    let nobody = Harness::new().client.add_socket("/another client".into(), SocketOptions::default());
     assert_eq!(harness.emit_from(nobody, event("1")), Ok(None));
     harness.connect_socket(nobody);
     harness.disconnect_socket(nobody);

@@ -189,12 +189,12 @@ fn an_event_and_its_attachments_are_not_torn_apart() {
     };
     harness.text("3probe");
     harness.lines();
-    harness.emit_from(crate::harness::MAIN, emission.clone()).expect("it is taken");
+    harness.emit_from(harness.main(), emission.clone()).expect("it is taken");
     harness.polled(&["6"]);
     let packet = r#"451-["b",{"_placeholder":true,"num":0}]"#;
     assert_eq!(harness.sent(), ["5", packet, "b[1, 2, 3, 4]"]);
     let mut harness = polling();
     harness.lines();
-    harness.emit_from(crate::harness::MAIN, emission).expect("it is taken");
+    harness.emit_from(harness.main(), emission).expect("it is taken");
     assert_eq!(harness.sent(), [packet, "bAQIDBA=="]);
 }

@@ -1,30 +1,30 @@
-//! The goodbye of a session that polled: what it had to send, and the close packet, posted after the socket has gone.
+//! A polling session that is being closed: its last packets and the close packet are posted after the client let it go.
 //!
-//! The waiting GET is not aborted before: a server takes that for the end of the session, and would not read the rest.
+//! Owns its requests and its deadline. It never receives packets. The waiting GET is not aborted first: a server takes
+//! that for the end of the session, and would not read the rest.
 
-use crate::{
-    Channel, Input, Time,
-    engine::{OK, polling::Polling},
-    output_queue::OutputQueue,
-};
+use super::polling::{OK, Polling};
+use crate::{Channel, Input, Time, output_queue::OutputQueue};
 
-/// How long a goodbye may take.
+/// How long closing may take.
 const CLOSING_MS: u64 = 5_000;
 
 #[derive(Debug)]
+#[must_use = "dropped, its requests would never be aborted"]
 pub(crate) struct Closing {
     polling: Polling,
     pub(crate) give_up_at: Time,
 }
 
 impl Closing {
-    /// `polling` has the close packet at the end of what it has to send.
+    /// Begins to close. `polling` has the close packet at the end of its outbox.
     pub(crate) fn new(mut polling: Polling, now: Time, outputs: &mut OutputQueue) -> Closing {
         polling.post(outputs);
         Closing { polling, give_up_at: now.plus_ms(CLOSING_MS) }
     }
 
-    /// Takes what concerns it; returns whether all is said.
+    /// Takes an input about its requests; returns whether it is done.
+    #[must_use]
     pub(crate) fn handle(&mut self, input: &Input, outputs: &mut OutputQueue) -> bool {
         match input {
             Input::Response { channel, status, .. } => self.ended(*channel, *status == OK, outputs),

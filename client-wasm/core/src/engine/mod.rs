@@ -1,48 +1,41 @@
-//! One Engine.IO session, from the first request to its end: handshake, heartbeat, and the way its packets travel.
+//! One Engine.IO session, from the first request to its end: handshake, heartbeat, and the transport of its packets.
 //!
-//! It never decides what comes after it: whether there is another attempt, where, and when, is the client's. An error of
-//! any method is the end of the session; whoever gets it calls `abandon`.
+//! It never decides whether, when and where there is another attempt: the client does. An error of any method is the
+//! end of the session; the caller then calls `abandon`.
 //!
 //! ```text
 //! open(WebSocket) ──► handshake ──────────────────────────────────────► WebSocket
-//! open(Polling)  ──► handshake ──► polling ──► probe: Opening, Asked ──► Pausing ──► WebSocket
+//! open(Polling)  ──► handshake ──► polling ──► probe: Opening, Probing ─► Pausing ──► WebSocket
 //!                                     ▲                      │ failed       │ failed
 //!                                     └──────────────────────┴──────────────┘
 //! ```
 
-pub(crate) mod closing;
+mod closing;
+mod end;
 mod polling;
 mod probe;
+mod session;
 
+use self::{
+    polling::{OK, Polling},
+    probe::{Probe, Step},
+    session::Session,
+};
 use crate::{
-    Channel, Context, Details, Input, Options, Output, Time, TransportKind,
-    engine::closing::Closing,
-    engine::polling::Polling,
-    engine::probe::{PROBE_MS, Probe, Step},
+    Channel, Input, Options, Output, Time, TransportKind,
     output_queue::OutputQueue,
-    url,
+    url::{self, Target},
 };
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::{
     Frame, Reason,
-    engine::{self, Opened, Packet, Part, Payload, handshake},
-    json,
+    engine::{self, Packet, Part, Payload, handshake},
 };
 
-/// A timer this late was held up: the page was throttled or frozen, or the machine slept.
-const LATE_MS: u64 = 1_000;
-/// After that, what came in meanwhile has so long to be heard before silence counts.
-const GRACE_MS: u64 = 2_000;
-/// Close codes with which a server says that this node is leaving: service restart, going away.
-const GOING_AWAY_CODES: [u16; 2] = [1012, 1001];
-pub(crate) const OK: u16 = 200;
-const SERVER_ERROR: u16 = 500;
-/// What a server says of a session it does not have.
-const SESSION_UNKNOWN: &str = "1";
-/// Nothing came and nobody said why.
-const CUT_OFF: u16 = 1006;
+pub(crate) use closing::Closing;
+pub(crate) use end::End;
 
-/// What a session needs of its surroundings.
+/// The surroundings of a session.
 pub(crate) struct Env<'a> {
     pub(crate) now: Time,
     pub(crate) options: &'a Options,
@@ -50,51 +43,19 @@ pub(crate) struct Env<'a> {
     pub(crate) events: &'a mut Vec<EngineEvent>,
 }
 
-/// What a session tells the client.
+/// An event of a session for the client.
 #[derive(Debug)]
 pub(crate) enum EngineEvent {
     /// The handshake is done.
     Opened,
-    /// Packets travel by WebSocket now.
+    /// Packets travel by WebSocket from now on.
     Upgraded,
     /// A Socket.IO packet.
     Packet(String),
     /// An attachment.
     Binary(Vec<u8>),
-    /// It was silent for too long, and is heard again.
-    Alive,
-}
-
-/// Why a session ended, or never began.
-#[derive(Debug)]
-pub(crate) struct End {
-    pub(crate) reason: Reason,
-    pub(crate) details: Details,
-    pub(crate) retry_after_ms: Option<u64>,
-    /// Whether the node is no place to come back to.
-    pub(crate) is_node_unusable: bool,
-}
-
-impl End {
-    pub(crate) fn new(reason: Reason, description: &'static str) -> End {
-        let details = Details { description, context: Context::default() };
-        End { reason, details, retry_after_ms: None, is_node_unusable: false }
-    }
-
-    pub(crate) fn parse_error(description: &'static str) -> End {
-        End::new(Reason::ParseError, description)
-    }
-
-    fn of_status(status: u16, retry_after_ms: Option<u64>, body: &str) -> End {
-        let mut end = End::new(Reason::TransportError, "polling error");
-        end.details.context.status = Some(status);
-        end.retry_after_ms = retry_after_ms;
-        // It takes nobody, or somebody else answers in its place. Any other refusal is about the request: a browser
-        // repeats one whose connection broke, and the node that has seen it already lives.
-        let is_unknown = json::member(body, "code") == Some(SESSION_UNKNOWN);
-        end.is_node_unusable = status >= SERVER_ERROR || is_unknown;
-        end
-    }
+    /// Packets come again after a silence that was too long.
+    Responsive,
 }
 
 #[derive(Debug)]
@@ -111,50 +72,16 @@ enum Transport {
     Polling(Polling),
 }
 
-#[derive(Debug)]
-struct Session {
-    opened: Opened,
-    received_at: Time,
-    /// When silence counts as death.
-    dead_at: Time,
-    is_on_grace: bool,
-}
-
-impl Session {
-    fn new(opened: Opened, now: Time) -> Session {
-        let mut session = Session { opened, received_at: now, dead_at: now, is_on_grace: false };
-        session.received(now);
-        session
-    }
-
-    fn received(&mut self, now: Time) {
-        let silence_ms = self.opened.ping_interval_ms.saturating_add(self.opened.ping_timeout_ms);
-        self.received_at = now;
-        self.dead_at = now.plus_ms(silence_ms);
-        self.is_on_grace = false;
-    }
-
-    fn is_suspect(&self, now: Time) -> bool {
-        self.is_on_grace || now >= self.dead_at
-    }
-
-    fn payload_bytes_max(&self) -> usize {
-        // Zero is how some servers say that there is no bound.
-        let announced = self.opened.payload_bytes_max.filter(|&bytes| bytes > 0);
-        announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX)
-    }
-}
-
 impl Engine {
     /// Begins a session; it has until `give_up_at` to open.
     pub(crate) fn open(
         kind: TransportKind,
-        node: Option<&str>,
+        preferred_node: Option<&str>,
         give_up_at: Time,
         options: &Options,
         outputs: &mut OutputQueue,
     ) -> Engine {
-        let url = url::of(options, kind, None, node);
+        let url = url::of(options, kind, Target::New { preferred_node });
         let transport = match kind {
             TransportKind::WebSocket => {
                 let channel = outputs.new_channel();
@@ -178,12 +105,12 @@ impl Engine {
         url::node_of(&self.session.as_ref()?.opened.sid)
     }
 
-    /// When the server was last heard.
+    /// When the last packet came.
     pub(crate) fn received_at(&self) -> Time {
         self.session.as_ref().map_or(Time::default(), |session| session.received_at)
     }
 
-    /// Whether it may be dead: nothing was heard for longer than there should be between two heartbeats.
+    /// Whether the server has been silent for longer than two heartbeats should be apart.
     pub(crate) fn is_suspect(&self, now: Time) -> bool {
         self.session.as_ref().is_some_and(|session| session.is_suspect(now))
     }
@@ -197,7 +124,7 @@ impl Engine {
         self.session.as_ref().is_none_or(|session| bytes <= session.payload_bytes_max())
     }
 
-    /// Bytes that wait for the transport here. What a WebSocket has not sent yet it knows itself.
+    /// Bytes that wait here for the transport. A WebSocket counts its own.
     pub(crate) fn waiting_bytes(&self) -> usize {
         match &self.transport {
             Transport::WebSocket(_) => 0,
@@ -205,7 +132,7 @@ impl Engine {
         }
     }
 
-    /// Whether what is sent now goes out now.
+    /// Whether a packet sent now goes out now.
     pub(crate) fn is_writable(&self) -> bool {
         match &self.transport {
             Transport::WebSocket(_) => true,
@@ -220,7 +147,7 @@ impl Engine {
         }
     }
 
-    /// Sends on what `send` was given.
+    /// Makes the request for packets that `send` took.
     pub(crate) fn flush(&mut self, outputs: &mut OutputQueue) {
         if !self.is_pausing()
             && let Transport::Polling(polling) = &mut self.transport
@@ -229,7 +156,7 @@ impl Engine {
         }
     }
 
-    /// When it needs `handle_timeout`.
+    /// When `handle_timeout` is due.
     pub(crate) fn deadline(&self) -> Time {
         let own = self.session.as_ref().map_or(self.give_up_at, |session| session.dead_at);
         self.probe.as_ref().map_or(own, |probe| probe.give_up_at.min(own))
@@ -243,22 +170,17 @@ impl Engine {
             let is_over = self.give_up_at <= env.now;
             return if is_over { Err(End::new(Reason::TransportError, "timeout")) } else { Ok(()) };
         };
-        if env.now < session.dead_at {
-            return Ok(());
+        if session.has_timed_out(env.now) {
+            return Err(End::new(Reason::PingTimeout, "no heartbeat from the server"));
         }
-        if !session.is_on_grace && env.now.ms_since(session.dead_at) > LATE_MS {
-            session.is_on_grace = true;
-            session.dead_at = env.now.plus_ms(GRACE_MS);
-            return Ok(());
-        }
-        Err(End::new(Reason::PingTimeout, "no heartbeat from the server"))
+        Ok(())
     }
 
     pub(crate) fn handle(&mut self, input: Input, env: &mut Env<'_>) -> Result<(), End> {
         match input {
             Input::Opened(channel) if self.is_probe(channel) => {
                 env.outputs.push(Output::Send(channel, engine::probe()));
-                self.set_step(Step::Asked);
+                self.set_step(Step::Probing);
             }
             Input::Text(channel, text) if self.is_probe(channel) => self.probe_received(&text, env),
             Input::Binary(channel, _) | Input::Closed { channel, .. } | Input::TooBig(channel)
@@ -275,7 +197,7 @@ impl Engine {
                 self.binary(bytes, env)?;
             }
             Input::Closed { channel, code, reason } if self.is_websocket(channel) => {
-                return Err(self.websocket_closed(code, reason));
+                return Err(End::of_websocket(self.session.is_some(), code, reason));
             }
             Input::Response { channel, status, retry_after_ms, body } if self.is_request(channel) => {
                 if status != OK {
@@ -289,7 +211,7 @@ impl Engine {
             Input::TooBig(channel) if self.is_websocket(channel) || self.is_request(channel) => {
                 return Err(End::parse_error("a message is too big"));
             }
-            // Of a transport that was given up, or not about one.
+            // Other inputs are of a transport that was given up, or of none.
             _ => {}
         }
         Ok(())
@@ -300,7 +222,10 @@ impl Engine {
     }
 
     fn is_request(&self, channel: Channel) -> bool {
-        matches!(&self.transport, Transport::Polling(polling) if [polling.poll, polling.post].contains(&Some(channel)))
+        match &self.transport {
+            Transport::WebSocket(_) => false,
+            Transport::Polling(polling) => [polling.poll, polling.post].contains(&Some(channel)),
+        }
     }
 
     fn is_probe(&self, channel: Channel) -> bool {
@@ -316,7 +241,7 @@ impl Engine {
             let was_suspect = session.is_suspect(env.now);
             session.received(env.now);
             if was_suspect {
-                env.events.push(EngineEvent::Alive);
+                env.events.push(EngineEvent::Responsive);
             }
         }
     }
@@ -329,18 +254,14 @@ impl Engine {
                 Ok(())
             }
             (Ok(Packet::Ping(_)), true) => {
-                // One answer that waits is enough, however many pings came while it could not go.
+                // One waiting pong is enough, however many pings came while it could not go.
                 if !matches!(&self.transport, Transport::Polling(polling) if polling.ends_with(b"3")) {
                     self.send(engine::pong(), env.outputs);
                     self.flush(env.outputs);
                 }
                 Ok(())
             }
-            (Ok(Packet::Close), _) => {
-                let mut end = End::new(Reason::TransportClose, "closed by the server");
-                end.is_node_unusable = true;
-                Err(end)
-            }
+            (Ok(Packet::Close), _) => Err(End::of_close_packet()),
             (Ok(Packet::Noop | Packet::Pong(_)), true) => Ok(()),
             _ => Err(End::parse_error("not a packet of the protocol")),
         }
@@ -361,32 +282,19 @@ impl Engine {
         let session = Session::new(opened, env.now);
         let sid = session.opened.sid.as_str();
         if let Transport::Polling(polling) = &mut self.transport {
-            let url = url::of(env.options, TransportKind::Polling, Some(sid), None);
+            let url = url::of(env.options, TransportKind::Polling, Target::Session(sid));
             polling.settle(url, session.payload_bytes_max());
             let is_wanted = env.options.upgrade && env.options.transports.contains(&TransportKind::WebSocket);
             if session.opened.has_upgrade && is_wanted {
-                let url = url::of(env.options, TransportKind::WebSocket, Some(sid), None);
+                let url = url::of(env.options, TransportKind::WebSocket, Target::Session(sid));
                 let channel = env.outputs.new_channel();
                 env.outputs.push(Output::Open(channel, url));
-                let give_up_at = env.now.plus_ms(PROBE_MS);
-                self.probe = Some(Probe { channel, step: Step::Opening, give_up_at });
+                self.probe = Some(Probe::new(channel, env.now));
             }
         }
         self.session = Some(session);
         env.events.push(EngineEvent::Opened);
         Ok(())
-    }
-
-    fn websocket_closed(&self, code: u16, words: String) -> End {
-        let mut end = match &self.session {
-            Some(_) => End::new(Reason::TransportClose, "websocket connection closed"),
-            None => End::new(Reason::TransportError, "websocket error"),
-        };
-        // A code nobody sent is only the browser's way to say so.
-        end.details.context =
-            Context { code: Some(if code == 0 { CUT_OFF } else { code }), reason: words, status: None };
-        end.is_node_unusable = GOING_AWAY_CODES.contains(&code);
-        end
     }
 
     fn responded(&mut self, channel: Channel, body: String, env: &mut Env<'_>) -> Result<(), End> {
@@ -414,7 +322,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The next requests, or the move to the WebSocket once those under way have ended.
+    /// Makes the next requests, or upgrades once those under way have ended.
     fn go_on(&mut self, env: &mut Env<'_>) {
         let is_pausing = self.is_pausing();
         let Transport::Polling(polling) = &mut self.transport else { return };
@@ -433,8 +341,8 @@ impl Engine {
     }
 
     fn probe_received(&mut self, text: &str, env: &mut Env<'_>) {
-        let is_asked = self.probe.as_ref().is_some_and(|probe| probe.step == Step::Asked);
-        if is_asked && engine::decode(text) == Ok(Packet::Pong("probe")) {
+        let is_probing = self.probe.as_ref().is_some_and(|probe| probe.step == Step::Probing);
+        if is_probing && engine::decode(text) == Ok(Packet::Pong("probe")) {
             self.set_step(Step::Pausing);
             self.go_on(env);
         } else {
@@ -455,7 +363,7 @@ impl Engine {
         env.events.push(EngineEvent::Upgraded);
     }
 
-    /// The session goes on polling as if there had been no WebSocket.
+    /// Closes the probe; the session goes on polling.
     fn drop_probe(&mut self, env: &mut Env<'_>) {
         if let Some(probe) = self.probe.take() {
             env.outputs.push(Output::Close(probe.channel));
@@ -463,7 +371,7 @@ impl Engine {
         }
     }
 
-    /// Gives everything up at once.
+    /// Ends the session at once, without a word to the server.
     pub(crate) fn abandon(&mut self, outputs: &mut OutputQueue) {
         if let Some(probe) = self.probe.take() {
             outputs.push(Output::Close(probe.channel));
@@ -474,7 +382,7 @@ impl Engine {
         }
     }
 
-    /// Says goodbye: everything it was given still goes out, which over polling takes a moment.
+    /// Closes the session: packets that `send` took still go out, which over polling takes requests after this one.
     pub(crate) fn close(mut self, now: Time, outputs: &mut OutputQueue) -> Option<Closing> {
         if self.session.is_none() || matches!(self.transport, Transport::WebSocket(_)) {
             self.abandon(outputs);

@@ -1,9 +1,11 @@
-//! The test of a WebSocket while a session polls: `2probe`, `3probe`, the polls come to rest, `5`.
+//! The probe of a WebSocket while a session polls: `2probe`, `3probe`, polls come to rest, `5`.
+//!
+//! Owns its step and its deadline. It never sends: the engine does.
 
 use crate::{Channel, Time};
 
-/// How long a WebSocket may take to prove itself. Some networks let none through and say nothing.
-pub(crate) const PROBE_MS: u64 = 10_000;
+/// The time in which a WebSocket must prove itself. Some networks let none through and say nothing.
+const PROBE_MS: u64 = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Probe {
@@ -14,10 +16,16 @@ pub(crate) struct Probe {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It is not open yet.
+    /// The WebSocket is not open yet.
     Opening,
-    /// The server was asked whether it hears us.
-    Asked,
-    /// It does. No new request is made, and when those under way have ended, the session moves.
+    /// `2probe` was sent.
+    Probing,
+    /// `3probe` came. No new request is made, and when those under way have ended, the session is upgraded.
     Pausing,
+}
+
+impl Probe {
+    pub(crate) fn new(channel: Channel, now: Time) -> Probe {
+        Probe { channel, step: Step::Opening, give_up_at: now.plus_ms(PROBE_MS) }
+    }
 }

@@ -1,26 +1,33 @@
-//! One namespace over the connection: where it stands, what waits to be sent, and which answers it awaits.
+//! One namespace over the connection: its state, its buffers, and the acknowledgements it awaits.
 //!
-//! Owns the tables and their order. It never sends: the client does, with the connection it has.
+//! Owns the tables and their order. It never sends: the client does, on the connection it has.
 //!
 //! ```text
-//! Apart ──► Asking (for auth) ──► Joining (CONNECT sent) ──► Joined
-//!   ▲           │                      │ left                   │
-//!   │           │                  Withdrawn (the answer is on its way)
-//!   └───────────┴──────────────────────┴────────────────────────┘  the connection ended, or a refusal
+//! Idle ──► AwaitingAuth ──► Connecting (CONNECT sent) ──► Connected
+//!   ▲           │                 │ disconnect                │
+//!   │           │             Abandoned (the reply is on its way)
+//!   └───────────┴─────────────────┴───────────────────────────┘  the connection ended, or a refusal
 //! ```
 //!
-//! Invariant: what is held goes out in the order it came.
+//! Invariant: the send buffer goes out in the order in which it was filled.
 
-pub(crate) mod acks;
-pub(crate) mod reassembly;
+mod acks;
+mod buffers;
+mod owed_ack;
+mod reassembly;
+mod ticket;
 
-use crate::{
-    AwaitedAck, Ticket, Time,
-    backoff::Backoff,
-    socket::{acks::AwaitedAcks, reassembly::Incoming},
-};
-use alloc::{collections::VecDeque, string::String, vec::Vec};
-use moorline_protocol::Frame;
+use crate::{SocketOptions, Time, backoff::Backoff};
+use alloc::{string::String, vec::Vec};
+
+pub use acks::AwaitedAck;
+pub(crate) use acks::{AckId, AwaitedAckCount, AwaitedAcks, Waiter};
+pub(crate) use buffers::{Queue, Queued, Ready, SendBuffer, len_bytes};
+pub(crate) use owed_ack::Epoch;
+pub use owed_ack::{OwedAck, OwedAckNumbers};
+pub(crate) use reassembly::{Incoming, IncomingKind, Reassembly};
+pub use ticket::Ticket;
+pub(crate) use ticket::Tickets;
 
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -31,13 +38,12 @@ pub(crate) struct Socket {
     /// Whether its owner wants it connected.
     pub(crate) is_wanted: bool,
     pub(crate) state: State,
-    /// Counts how often it joined.
-    pub(crate) epoch: u32,
-    /// When to ask for auth again, after it could not be had.
+    pub(crate) epoch: Epoch,
+    /// When to request auth again, after it failed.
     pub(crate) auth_retry_at: Option<Time>,
-    /// How long to wait before that.
+    /// The delay before that.
     pub(crate) backoff: Backoff,
-    /// Events that came before the answer to CONNECT.
+    /// Events that came before the reply to CONNECT.
     pub(crate) receive_buffer: Vec<Incoming>,
     pub(crate) receive_buffer_bytes: usize,
     pub(crate) send_buffer: SendBuffer,
@@ -52,110 +58,23 @@ pub(crate) enum State {
     Connecting {
         give_up_at: Time,
     },
-    /// It left before the answer to CONNECT. Nothing can be said of the namespace until that has come: a server closes the
-    /// whole connection over a DISCONNECT where nobody joined, and over a CONNECT where somebody did.
+    /// Disconnected before the reply to CONNECT. No packet of the namespace may be sent until it comes: a server
+    /// closes the whole connection over a DISCONNECT where nobody is connected, and over a CONNECT where somebody is.
     Abandoned {
         give_up_at: Time,
     },
     Connected,
 }
 
-/// A packet that is ready to go.
-#[derive(Debug)]
-pub(crate) struct Ready {
-    pub(crate) frames: Vec<Frame>,
-    /// The acknowledgement it asks for.
-    pub(crate) id: Option<u64>,
-}
-
-impl Ready {
-    pub(crate) fn len_bytes(&self) -> usize {
-        len_bytes(&self.frames)
-    }
-}
-
-pub(crate) fn len_bytes(frames: &[Frame]) -> usize {
-    frames.iter().map(Frame::len_bytes).sum()
-}
-
-/// Packets that wait for the connection.
-#[derive(Debug, Default)]
-pub(crate) struct SendBuffer {
-    packets: VecDeque<Ready>,
-    pub(crate) len_bytes: usize,
-}
-
-impl SendBuffer {
-    pub(crate) fn len(&self) -> usize {
-        self.packets.len()
-    }
-
-    pub(crate) fn push(&mut self, packet: Ready) {
-        self.len_bytes += packet.len_bytes();
-        self.packets.push_back(packet);
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<Ready> {
-        let packet = self.packets.pop_front()?;
-        self.len_bytes -= packet.len_bytes();
-        Some(packet)
-    }
-
-    /// Takes away the one that asks for this acknowledgement.
-    pub(crate) fn remove(&mut self, id: u64) {
-        let place = self.packets.iter().position(|packet| packet.id == Some(id));
-        if let Some(packet) = place.and_then(|at| self.packets.remove(at)) {
-            self.len_bytes -= packet.len_bytes();
-        }
-    }
-}
-
-/// Events that are sent until they are acknowledged.
-#[derive(Debug, Default)]
-pub(crate) struct Queue {
-    pub(crate) events: VecDeque<Queued>,
-    pub(crate) len_bytes: usize,
-}
-
-#[derive(Debug)]
-pub(crate) struct Queued {
-    pub(crate) json: String,
-    pub(crate) attachments: Vec<Vec<u8>>,
-    pub(crate) timeout_ms: Option<u64>,
-    /// Who awaits the answer, if anybody does.
-    pub(crate) ack: Option<AwaitedAck>,
-    pub(crate) tries: u32,
-    pub(crate) is_pending: bool,
-}
-
-impl Queued {
-    fn len_bytes(&self) -> usize {
-        self.json.len() + self.attachments.iter().map(Vec::len).sum::<usize>()
-    }
-}
-
-impl Queue {
-    pub(crate) fn push(&mut self, queued: Queued) {
-        self.len_bytes += queued.len_bytes();
-        self.events.push_back(queued);
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<Queued> {
-        let queued = self.events.pop_front()?;
-        self.len_bytes -= queued.len_bytes();
-        Some(queued)
-    }
-}
-
 impl Socket {
-    pub(crate) fn new(namespace: String, retries: Option<u32>, ack_timeout_ms: Option<u64>) -> Socket {
+    pub(crate) fn new(namespace: String, options: SocketOptions) -> Socket {
         Socket {
             namespace,
-            retries: retries.filter(|&retries| retries > 0),
-            ack_timeout_ms,
+            retries: options.retries.filter(|&retries| retries > 0),
+            ack_timeout_ms: options.ack_timeout_ms,
             is_wanted: false,
             state: State::Idle,
-            epoch: 0,
+            epoch: Epoch::default(),
             auth_retry_at: None,
             backoff: Backoff::default(),
             receive_buffer: Vec::new(),
@@ -170,7 +89,7 @@ impl Socket {
         self.state == State::Connected
     }
 
-    /// Back to the start: what came early is of the connection that has ended.
+    /// Leaves the namespace, and drops the receive buffer of the connection that ended.
     pub(crate) fn reset(&mut self) {
         self.state = match self.state {
             State::Connecting { .. } | State::Abandoned { .. } => {
@@ -183,18 +102,18 @@ impl Socket {
         self.auth_retry_at = None;
     }
 
-    /// When an answer is due: in the time given with the event, or else the socket's own, if there is one. Never at once:
-    /// what is due now has been done when `handle_timeout` returns.
-    pub(crate) fn ack_due(&self, now: Time, timeout_ms: Option<u64>) -> Time {
+    /// The deadline of an acknowledgement: from the event's own timeout, or else the socket's, if there is one. It is
+    /// never now, since `handle_timeout` must leave nothing due.
+    pub(crate) fn ack_deadline(&self, now: Time, timeout_ms: Option<u64>) -> Time {
         timeout_ms.or(self.ack_timeout_ms).map_or(Time::NEVER, |ms| now.plus_ms(ms.max(1)))
     }
 
-    /// When it needs to be looked after.
+    /// When it needs `handle_timeout`.
     pub(crate) fn deadline(&self) -> Time {
-        let join = match self.state {
+        let connect = match self.state {
             State::Connecting { give_up_at } | State::Abandoned { give_up_at } => give_up_at,
             State::Idle | State::AwaitingAuth(_) | State::Connected => Time::NEVER,
         };
-        join.min(self.acks.due_at()).min(self.auth_retry_at.unwrap_or(Time::NEVER))
+        connect.min(self.acks.due_at()).min(self.auth_retry_at.unwrap_or(Time::NEVER))
     }
 }

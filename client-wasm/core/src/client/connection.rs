@@ -1,50 +1,29 @@
 //! The connection of a client: when to attempt one, by which transport and to which node, and when to try again.
 //!
-//! Owns backoff, offer and what the network and the server ask for. What the sockets make of it is in `client.rs`.
-//!
-//! ```text
-//! Idle ──connect──► Opening ──handshake──► Open
-//!   ▲                 ▲  │                  │
-//!   │                 │  ▼ failed           ▼ ended
-//!   └──nobody outputs── Waiting ◄─────────────┘
-//! ```
+//! Owns the transitions of the link, the backoff, the preferred node, and the rules for the network and for
+//! `Retry-After`. It never parses a packet.
 
+use super::Client;
 use crate::{
-    Client, NetworkChange, Output, SocketIndex, Time, TransportKind,
+    NetworkChange, Output, Time, TransportKind,
     engine::{End, Engine},
+    link::{Attempt, Link},
     socket::State,
 };
 use alloc::{string::ToString, vec::Vec};
 use moorline_protocol::Reason;
 
-/// A connection is stable when something is heard of it this long after it opened: a heartbeat does.
+/// A connection is stable when a packet comes this long after it opened: a heartbeat does.
 const STABLE_MS: u64 = 10_000;
 /// A transport that is not the last to try may take this part of the time of an attempt.
 const SHARE_OF_TIMEOUT: u64 = 4;
-/// However long a server asks to be left alone, it is asked again after this.
+/// The longest `Retry-After` that is obeyed.
 const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
-/// With these a server asks for fewer requests: too many requests, service unavailable.
+/// Statuses by which a server asks for fewer requests: too many requests, service unavailable.
 const BUSY: [u16; 2] = [429, 503];
 
-#[derive(Debug)]
-pub(crate) enum Link {
-    Idle,
-    Opening(Attempt),
-    Open { engine: Engine, stable_at: Time },
-    Waiting { until: Time, is_retry: bool },
-}
-
-#[derive(Debug)]
-pub(crate) struct Attempt {
-    pub(crate) engine: Engine,
-    /// The transports that were not tried yet, the next one first.
-    untried: Vec<TransportKind>,
-    give_up_at: Time,
-    is_retry: bool,
-}
-
 impl Client {
-    pub(crate) fn network_changed(&mut self, now: Time, change: NetworkChange) {
+    pub(super) fn network_changed(&mut self, now: Time, change: NetworkChange) {
         match change {
             NetworkChange::Absent if self.options.is_loopback() => {}
             NetworkChange::Offline | NetworkChange::Absent => {
@@ -53,7 +32,7 @@ impl Client {
             }
             NetworkChange::Online => {
                 self.is_online = true;
-                // An attempt that was made over the network of before may hang on it.
+                // An attempt over the previous network may hang: begin it anew.
                 if let Link::Opening(attempt) = &mut self.link {
                     attempt.engine.abandon(&mut self.outputs);
                     let is_retry = attempt.is_retry;
@@ -61,7 +40,7 @@ impl Client {
                 }
                 self.retry_now(now);
             }
-            // Browsers say this of every new estimate of the speed as well: no reason to begin an attempt anew.
+            // Browsers report every new estimate of the speed as well: no reason to begin an attempt anew.
             NetworkChange::Changed => self.retry_now(now),
             NetworkChange::Shown => {
                 self.handle_timeout(now);
@@ -74,7 +53,7 @@ impl Client {
         match &mut self.link {
             Link::Opening(attempt) => {
                 attempt.engine.abandon(&mut self.outputs);
-                // It has not failed: it is made once more, under the same number.
+                // The attempt has not failed: it is made once more, under the same number.
                 self.attempts -= u32::from(attempt.is_retry);
                 self.link = Link::Waiting { until: now, is_retry: attempt.is_retry };
             }
@@ -85,9 +64,9 @@ impl Client {
         }
     }
 
-    /// Attempts at once what waits, unless the server asked to be left alone: then it stays at the time that was drawn,
-    /// so that those who waited do not come back all at once.
-    pub(crate) fn retry_now(&mut self, now: Time) {
+    /// Makes the next attempt now, unless `Retry-After` forbids: then the random time stays, so that clients do not
+    /// come back all at once.
+    pub(super) fn retry_now(&mut self, now: Time) {
         if let Link::Waiting { is_retry, .. } = self.link
             && self.is_online
             && self.not_before <= now
@@ -97,7 +76,7 @@ impl Client {
     }
 
     /// Begins an attempt, or waits for a network to do so.
-    pub(crate) fn begin(&mut self, now: Time, is_retry: bool) {
+    pub(super) fn begin(&mut self, now: Time, is_retry: bool) {
         if !self.is_online {
             self.link = Link::Waiting { until: now, is_retry };
             return;
@@ -111,7 +90,7 @@ impl Client {
 
     fn open(&mut self, now: Time, is_retry: bool) {
         let mut untried = self.options.transports.clone();
-        // What worked comes first.
+        // The last transport that connected comes first.
         if let Some(last) = self.last_transport
             && let Some(at) = untried.iter().position(|&kind| kind == last)
         {
@@ -130,7 +109,7 @@ impl Client {
         self.link = Link::Opening(Attempt { engine, untried, give_up_at, is_retry });
     }
 
-    pub(crate) fn link_opened(&mut self, now: Time) {
+    pub(super) fn link_opened(&mut self, now: Time) {
         let Link::Opening(attempt) = core::mem::replace(&mut self.link, Link::Idle) else { return };
         let Attempt { engine, is_retry, .. } = attempt;
         let kind = engine.kind();
@@ -143,23 +122,25 @@ impl Client {
         if is_retry {
             self.outputs.push(Output::Reconnect(attempts));
         }
-        for index in (0..self.sockets.len()).map(SocketIndex) {
-            self.sockets[index.0].state = State::Idle;
-            if self.is_active(index) {
-                self.request_auth(index);
+        for socket in self.sockets.iter_mut() {
+            socket.state = State::Idle;
+        }
+        for key in self.sockets.keys() {
+            if self.is_active(key) {
+                self.request_auth(key);
             }
         }
     }
 
     /// The connection, or an attempt at one, is over.
-    pub(crate) fn link_ended(&mut self, now: Time, end: &End) {
+    pub(super) fn link_ended(&mut self, now: Time, end: &End) {
         if end.is_node_unusable {
             self.preferred_node = None;
         }
         match core::mem::replace(&mut self.link, Link::Idle) {
             Link::Opening(mut attempt) => {
                 attempt.engine.abandon(&mut self.outputs);
-                // Whatever was wrong, it was wrong there.
+                // The failure may be this node's: ask for no node.
                 self.preferred_node = None;
                 self.attempt_failed(now, attempt, end);
             }
@@ -177,7 +158,7 @@ impl Client {
     }
 
     fn attempt_failed(&mut self, now: Time, attempt: Attempt, end: &End) {
-        // A server that is too busy is so by another transport as well. Any other answer may be about this one.
+        // A busy server is busy for another transport as well. Any other refusal may be about this one.
         let is_busy = end.retry_after_ms.is_some()
             || end.details.context.status.is_some_and(|status| BUSY.contains(&status));
         if !attempt.untried.is_empty() && attempt.give_up_at > now && !is_busy {
@@ -186,9 +167,9 @@ impl Client {
         if attempt.is_retry {
             self.outputs.push(Output::ReconnectError(end.details.clone()));
         }
-        for index in (0..self.sockets.len()).map(SocketIndex) {
-            if self.is_active(index) {
-                self.connect_error(index, end.details.clone());
+        for key in self.sockets.keys() {
+            if self.is_active(key) {
+                self.connect_error(key, end.details.clone());
             }
         }
         self.wait(now, end.retry_after_ms);
@@ -196,21 +177,21 @@ impl Client {
 
     fn connection_lost(&mut self, now: Time, end: &End) {
         self.outputs.push(Output::LinkClosed(end.reason.as_str(), Some(end.details.clone())));
-        for index in (0..self.sockets.len()).map(SocketIndex) {
-            let Some(socket) = self.sockets.get(index.0) else { return };
+        for key in self.sockets.keys() {
+            let Some(socket) = self.sockets.get(key) else { return };
             if socket.is_connected() {
-                self.disconnected(now, index, end.reason, Some(end.details.clone()));
+                self.disconnected(now, key, end.reason, Some(end.details.clone()));
             } else if socket.is_wanted {
-                self.disconnected(now, index, end.reason, None);
-                self.connect_error(index, end.details.clone());
+                self.disconnected(now, key, end.reason, None);
+                self.connect_error(key, end.details.clone());
             }
         }
     }
 
     /// Waits for the next attempt, if there is to be one.
     fn wait(&mut self, now: Time, retry_after_ms: Option<u64>) {
-        let asked_ms = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MS_MAX);
-        self.not_before = now.plus_ms(asked_ms);
+        let retry_after_ms = retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MS_MAX);
+        self.not_before = now.plus_ms(retry_after_ms);
         let is_exhausted = self.options.attempts_max.is_some_and(|most| self.attempts >= most);
         if !self.sockets.iter().any(|socket| socket.is_wanted) {
             self.link = Link::Idle;
@@ -219,16 +200,16 @@ impl Client {
         if !self.options.reconnection || is_exhausted {
             return self.give_up();
         }
-        // The random part comes on top, so that those who were asked to wait do not come back all at once.
+        // The random delay comes on top, so that clients told to wait do not come back all at once.
         let delay_ms = self.backoff.next_ms(&self.options, &mut self.entropy);
-        // Never at once: what is due now has been done when `handle_timeout` returns.
+        // Never now: `handle_timeout` must leave nothing due.
         let until = self.not_before.plus_ms(delay_ms).max(now.plus_ms(1));
         self.link = Link::Waiting { until, is_retry: true };
     }
 
     fn give_up(&mut self) {
         self.link = Link::Idle;
-        for socket in &mut self.sockets {
+        for socket in self.sockets.iter_mut() {
             socket.is_wanted = false;
             socket.reset();
         }
