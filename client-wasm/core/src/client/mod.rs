@@ -22,7 +22,101 @@ use moorline_protocol::{Reason, socket::packet};
 /// Sessions that are being closed at a time; the oldest is aborted.
 const CLOSING_MAX: usize = 4;
 
-/// One connection to one server, and the sockets that share it; see the crate's documentation.
+/// One connection to one server, and the sockets that share it.
+///
+/// # Contract
+///
+/// The client does nothing by itself; a *shell* around it owns the WebSockets, requests and the timer.
+///
+/// **Time.** Every command and input comes with the time. It never goes back; a step of any length is fine.
+///
+/// **The loop.** After each command or input the shell calls [`poll_output`](Client::poll_output) until it returns
+/// `None`, and only then sleeps: until something happens, or until [`poll_timeout`](Client::poll_timeout), whichever
+/// comes first. When that time has come it calls [`handle_timeout`](Client::handle_timeout), after which the next
+/// deadline lies in the future. A call that comes early does nothing.
+///
+/// **Order.** Outputs are done one by one in the order in which they come. The inputs of one
+/// [`Channel`](crate::Channel) are handed in in the order of the network; those of two channels may be handed in in
+/// any order.
+///
+/// **Obligations.** `Open`, `Get` and `Post` oblige the shell to report the end of that channel once, by `Closed` for
+/// a WebSocket and by `Response`, `Failed` or `TooBig` for a request, unless the client gives it up first by `Close`
+/// or `Abort`. `Send` needs no report: a failure shows as `Closed`. `Close` lets earlier packets go out, `Abort` does
+/// not wait. Inputs of a channel that has ended or was given up are ignored. `WantAuth` obliges it to call
+/// [`authorize`](Client::authorize) or [`auth_failed`](Client::auth_failed) with that ticket, now or later. The
+/// others are news for the owner of the sockets.
+///
+/// **Re-entrancy.** Commands may be called between two outputs, as by a handler of one of them: their outputs come
+/// after those that wait already. No output is about a command that has not returned.
+///
+/// **Ends.** Each acknowledgement that [`emit`](Client::emit) returned ends once, by `Acked` or `AckFailed`, and
+/// never inside `emit`. A socket is `Connected` and `Disconnected` in turn. A client that
+/// [`is_idle`](Client::is_idle) has no channel, no deadline and no output of its own accord any more, and may be
+/// dropped or connected again.
+///
+/// **Errors.** Inputs never fail: an error of the server ends the connection with a reason. Equal inputs give equal
+/// outputs.
+///
+/// # Example
+///
+/// A whole run loop, with a server in memory in place of a WebSocket:
+///
+/// ```
+/// use moorline_client_core::{Channel, Client, Emission, Frame, Input, Options, Output, SocketOptions, Time};
+/// use std::collections::VecDeque;
+///
+/// /// A server that accepts every WebSocket and acknowledges the first event.
+/// fn serve(channel: Channel, packet: Option<&Frame>) -> Option<Input> {
+///     let reply = match packet.map(Frame::as_packet) {
+///         None => r#"0{"sid":"s1.a","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#,
+///         Some(b"40") => r#"40{"sid":"me"}"#,
+///         Some(br#"420["hello"]"#) => r#"430["hi"]"#,
+///         Some(_) => return None,
+///     };
+///     Some(Input::Text(channel, reply.into()))
+/// }
+///
+/// let mut client = Client::new(Options::new("https://example.org/socket.io/".into()));
+/// let mut now = Time::from_ms(0);
+/// let mut arriving = VecDeque::new();
+///
+/// let socket = client.add_socket("/".into(), SocketOptions::default());
+/// client.connect(now, socket);
+/// let hello = Emission { json: r#""hello""#.into(), wants_ack: true, ..Emission::default() };
+/// let awaited = client.emit(now, socket, hello).expect("there is room");
+/// let mut acked = None;
+///
+/// loop {
+///     while let Some(output) = client.poll_output() {
+///         match output {
+///             Output::Open(channel, _url) => {
+///                 arriving.push_back(Input::Opened(channel));
+///                 arriving.extend(serve(channel, None));
+///             }
+///             Output::Send(channel, frame) => arriving.extend(serve(channel, Some(&frame))),
+///             Output::Close(_) => arriving.clear(),
+///             Output::WantAuth(socket, ticket) => client.authorize(now, socket, ticket, ""),
+///             Output::Acked { ack, json, .. } => {
+///                 assert_eq!(Some(ack), awaited);
+///                 acked = Some(json);
+///                 client.disconnect(now, socket);
+///             }
+///             Output::Get(..) | Output::Post(..) | Output::Abort(_) => unreachable!("the WebSocket works"),
+///             news => println!("{news:?}"),
+///         }
+///     }
+///     match (arriving.pop_front(), client.poll_timeout()) {
+///         (Some(input), _) => client.handle(now, input),
+///         (None, Some(at)) => {
+///             now = at; // A real shell sleeps until then.
+///             client.handle_timeout(now);
+///         }
+///         (None, None) => break,
+///     }
+/// }
+/// assert!(client.is_idle());
+/// assert_eq!(acked.as_deref(), Some(r#"["hi"]"#));
+/// ```
 #[derive(Debug)]
 pub struct Client {
     options: Options,
