@@ -1,19 +1,19 @@
-//! What cargo does for the build: it tells about the crate, and compiles it.
+//! Cargo as the build uses it: for the metadata of the crate, and to compile it. It never writes a file of the package.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::{env, fs};
-
+use crate::run::{Failure, command, output, run};
 use serde_json::Value;
-
-use crate::Failure;
-use crate::run::{command, output, run};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 const CRATE: &str = "moorline-client";
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "wasm";
 
-/// What Cargo.toml says about the crate, and what goes into package.json.
+/// The metadata of the crate in Cargo.toml, of which package.json is made.
 pub(crate) struct Metadata {
     pub(crate) version: String,
     pub(crate) license: String,

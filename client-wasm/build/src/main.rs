@@ -5,8 +5,8 @@
 //! `client-wasm/package.json`, and writes nothing outside `target`, the folder asked for (`client-wasm/pkg` unless
 //! told) and `client-wasm/node_modules`.
 //!
-//! What `js/index.js` may import, and nothing else generates: the module `moorline-wasm`, which is there only while
-//! esbuild bundles (it is an alias for a folder under `target`, so that two variants never share a file):
+//! `js/index.js` may import the module `moorline-wasm`, which exists only while esbuild bundles. It is an alias for a
+//! folder under `target`, so that two variants never share a file:
 //!
 //! ```js
 //! import { initSync, … } from "moorline-wasm/moorline_client.js"; // wasm-bindgen's glue
@@ -22,24 +22,26 @@
 //! `--features LIST` adds cargo features to `npm`, for variants that only tests want.
 
 mod cargo;
+mod files;
 mod npm;
 mod package;
 mod run;
 mod text;
 
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::{env, fs};
-
+use crate::{
+    files::{emptied, entries, made, read, size, write},
+    package::BUNDLE,
+    run::{Failure, say},
+};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 use wasm_bindgen_cli_support::Bindgen;
 
-/// What went wrong and what to do about it, for the person who asked for the build.
-type Failure = String;
-
-/// What wasm-bindgen calls its two files: after the crate.
+/// The name of wasm-bindgen's two files: the crate's.
 const GLUE_NAME: &str = "moorline_client";
-/// The one file of the package that runs.
-const BUNDLE: &str = "moorline-client.js";
 
 fn main() -> ExitCode {
     match Request::parse(env::args().skip(1)).and_then(|request| build(&request)) {
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the command line asks for.
+/// The request on the command line.
 struct Request {
     features: String,
     out: PathBuf,
@@ -138,40 +140,4 @@ fn reunite(client: &Path, generated: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-}
-
-/// A folder of the build's own with nothing in it, whatever an earlier build left there.
-fn emptied(folder: &Path) -> Result<(), Failure> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)
-            .map_err(|error| format!("{} cannot be emptied: {error}.", folder.display()))?;
-    }
-    made(folder)
-}
-
-/// A folder that may hold what is not ours.
-fn made(folder: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}.", folder.display()))
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(file).map_err(|error| format!("{} cannot be read: {error}.", file.display()))
-}
-
-fn write(file: &Path, text: String) -> Result<(), Failure> {
-    fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}.", file.display()))
-}
-
-fn size(file: &Path) -> Result<u64, Failure> {
-    fs::metadata(file)
-        .map(|found| found.len())
-        .map_err(|error| format!("{} is missing: {error}.", file.display()))
-}
-
-fn say(what: &str) {
-    eprintln!("client: {what}");
 }

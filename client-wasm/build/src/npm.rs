@@ -1,14 +1,14 @@
 //! The tools that come from npm: binaryen and esbuild, at the versions that `client-wasm/package-lock.json` fixes.
 //!
-//! Never a `wasm-opt` from the PATH: old ones, as Debian has, exit 0 and leave a module that no browser starts.
+//! It never runs a `wasm-opt` from the PATH: old ones, as Debian has, exit 0 and leave a module that no browser starts.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::SystemTime;
-
-use crate::run::{command, output, run};
-use crate::{Failure, say};
+use crate::run::{Failure, command, output, run, say};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
 
 /// The folder of programs that npm installed.
 pub(crate) struct Tools {

@@ -1,27 +1,25 @@
-//! The package around the bundle: package.json, the types, and the two texts that npm shows.
+//! The package around the bundle: package.json, the types, and the two texts that npm shows. It never builds the bundle.
 
-use std::fs;
-use std::path::Path;
-
+use crate::{cargo::Metadata, files, run::Failure};
 use serde_json::Value;
+use std::{fs, path::Path};
 
-use crate::cargo::Metadata;
-use crate::{BUNDLE, Failure};
-
+/// The one file of the package that runs.
+pub(crate) const BUNDLE: &str = "moorline-client.js";
 const TYPES: &str = "index.d.ts";
 
 pub(crate) fn write(client: &Path, out: &Path, meta: &Metadata) -> Result<(), Failure> {
     copy(&client.join("js").join(TYPES), &out.join(TYPES))?;
     copy(&client.join("README.md"), &out.join("README.md"))?;
     copy(&client.join("../LICENSE"), &out.join("LICENSE"))?;
-    crate::write(&out.join("package.json"), package_json(meta))
+    files::write(&out.join("package.json"), package_json(meta))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::copy(from, to).map(drop).map_err(|error| format!("{} cannot be copied: {error}.", from.display()))
 }
 
-/// By hand and not by a JSON library, because people read it: what matters comes first.
+/// Written by hand and not by a JSON library, because people read it: the important fields come first.
 fn package_json(meta: &Metadata) -> String {
     let quoted = |text: &str| Value::from(text).to_string();
     format!(

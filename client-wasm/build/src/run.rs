@@ -1,9 +1,16 @@
-//! Running a program to its end. What it says goes where ours goes, to stderr; only what was asked for is returned.
+//! Running a program to its end. Its stderr goes to ours; only its stdout is returned. It never runs a shell.
 
-use std::ffi::OsStr;
-use std::process::{Command, Output, Stdio};
+use std::{
+    ffi::OsStr,
+    process::{Command, Output, Stdio},
+};
 
-use crate::Failure;
+/// The failure of a build and its remedy, for the person who asked for the build.
+pub(crate) type Failure = String;
+
+pub(crate) fn say(progress: &str) {
+    eprintln!("client: {progress}");
+}
 
 /// A program with its arguments.
 pub(crate) fn command(program: impl AsRef<OsStr>, args: &[&str]) -> Command {

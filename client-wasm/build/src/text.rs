@@ -9,7 +9,7 @@
 const FIRST: u8 = b'#';
 /// This many stand for a byte. The two after them add 90 and 180 to the one that follows.
 const DIGITS: u8 = 90;
-/// What stands for the backslash, which is one of them.
+/// Stands for the backslash, which is one of them.
 const FOR_BACKSLASH: u8 = b'!';
 
 /// A JavaScript module whose default export makes the bytes, in an array of its own, at every call.
@@ -56,7 +56,7 @@ fn character(digit: u8) -> char {
 mod tests {
     use super::*;
 
-    /// What the JavaScript does.
+    /// Decodes as the JavaScript does.
     fn bytes(text: &str) -> Vec<u8> {
         let (mut bytes, mut more) = (Vec::new(), 0);
         for code in text.bytes() {
