@@ -7,8 +7,10 @@ use moorline_client_core::{
 };
 use moorline_core::RequestError;
 use moorline_tests::sim::{Conn, Desk, Outcome, Seeded};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 pub(crate) struct Tab {
     pub(crate) client: Client,

@@ -3,8 +3,11 @@
 //! In every order: the client keeps its contract with the shell (the harness checks that), every awaited ack ends once,
 //! events arrive at most once and in order, and when the chaos is over every socket is connected.
 
-use crate::harness::{CarrierKind, Harness, SERVER};
-use crate::model::{Model, prefix};
+use crate::{
+    harness::{CarrierKind, Harness, SERVER},
+    model::{Model, prefix},
+    text,
+};
 use moorline_client_core::{
     AwaitedAck, Channel, Emission, Input, NetworkChange, Options, Output, SocketKey, SocketOptions,
     TransportKind,
@@ -327,7 +330,7 @@ impl Chaos {
                 Output::Get(channel, url) => self.send_up(channel, Up::Get(url)),
                 Output::Post(channel, url, body) => self.send_up(channel, Up::Post(url, body)),
                 Output::Send(channel, frame) => {
-                    self.send_up(channel, Up::Frame(crate::text::packet(&frame)));
+                    self.send_up(channel, Up::Frame(text::packet(&frame)));
                 }
                 Output::Close(channel) | Output::Abort(channel) => self.send_up(channel, Up::Gone),
                 Output::Connected(socket, _) => self.connected[index(socket)] = true,
