@@ -1,4 +1,4 @@
-// What moorline's client leaves behind when it is disconnected: nothing that keeps a process alive, no handle, no memory.
+// A disconnected client of moorline leaves nothing behind: nothing that keeps a process alive, no handle, no memory.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
