@@ -6,6 +6,15 @@ use crate::{SocketOptions, socket::Socket};
 use alloc::{string::String, vec::Vec};
 
 /// A socket of a [`Client`](crate::Client), as `add_socket` returned it.
+///
+/// Keys are types of their own, so swapped arguments do not compile:
+///
+/// ```compile_fail,E0308
+/// # use moorline_client_core::{Client, SocketKey, Ticket, Time};
+/// fn authorize(client: &mut Client, now: Time, socket: SocketKey, ticket: Ticket) {
+///     client.authorize(now, ticket, socket, "");
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SocketKey(u32);
 
