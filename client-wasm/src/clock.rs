@@ -4,7 +4,7 @@
 //! `Date.now` jumps when somebody sets it. Each step counts as the longer of what both say, so time never goes back and
 //! a sleep is noticed.
 
-use crate::ms;
+use crate::number::ms;
 use core::cell::Cell;
 use moorline_client_core::Time;
 use wasm_bindgen::prelude::*;

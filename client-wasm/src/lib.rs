@@ -13,6 +13,7 @@
 extern crate alloc;
 
 mod clock;
+mod number;
 mod options;
 mod owner;
 mod page;
@@ -22,12 +23,12 @@ mod shell;
 mod timer;
 mod websockets;
 
+use crate::{number::ms, shell::Shell};
 use alloc::{rc::Rc, string::String, vec::Vec};
 use js_sys::Uint8Array;
 use moorline_client_core::{
     AwaitedAck, Client as Core, Emission, OwedAckNumbers, SendError, SocketKey, SocketOptions, Ticket, Time,
 };
-use shell::Shell;
 use wasm_bindgen::prelude::*;
 
 pub use options::ClientOptions;
@@ -181,10 +182,4 @@ fn code(error: SendError) -> JsValue {
 
 fn bytes_of(attachments: Vec<Uint8Array>) -> Vec<Vec<u8>> {
     attachments.into_iter().map(|bytes| bytes.to_vec()).collect()
-}
-
-/// A number of JavaScript as a whole one: milliseconds, or an id below 2^53. Not-a-number counts as zero.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from a float saturates")]
-fn ms(number: f64) -> u64 {
-    number as u64
 }

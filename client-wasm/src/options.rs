@@ -1,6 +1,6 @@
 //! From an object of JavaScript to the settings of the state machine. It knows no default: the state machine does.
 
-use crate::ms;
+use crate::number::{count, ms, permille};
 use alloc::{string::String, vec::Vec};
 use js_sys::Function;
 use moorline_client_core::{Options, TransportKind};
@@ -88,13 +88,4 @@ impl ClientOptions {
 
 fn kind(name: &String) -> Option<TransportKind> {
     [TransportKind::WebSocket, TransportKind::Polling].into_iter().find(|kind| kind.as_str() == name)
-}
-
-/// A number beyond `usize` means no bound.
-fn count(number: f64) -> usize {
-    usize::try_from(ms(number)).unwrap_or(usize::MAX)
-}
-
-fn permille(part: f64) -> u32 {
-    u32::try_from(ms(part * 1_000.0)).unwrap_or(1_000)
 }

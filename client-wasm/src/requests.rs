@@ -2,7 +2,7 @@
 //!
 //! Owns their aborts and closures. It never reads a body: `js/platform.js` does.
 
-use crate::ms;
+use crate::number::ms;
 use alloc::{string::String, vec::Vec};
 use core::cell::RefCell;
 use js_sys::Function;
