@@ -1,4 +1,4 @@
-// The errors that a page sees.
+// The errors that a page sees, made from the module's codes and details. Nothing here throws one.
 
 const SEND_ERRORS = new Map([
   ["send_buffer_full", "as much as may wait is waiting to be sent (sendBufferPackets, sendBufferBytes)"],

@@ -1,4 +1,4 @@
-// The WebAssembly module: started once, with the first client, and refused once it has panicked.
+// The WebAssembly module: started once, with the first client, and refused once it has panicked. It never restarts one.
 
 import { Client, initSync, onPanic } from "moorline-wasm/moorline_client.js";
 import bytes from "moorline-wasm/bytes.js";

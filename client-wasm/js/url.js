@@ -1,4 +1,4 @@
-// From a URL and options to the address of a server and a namespace.
+// From a URL and options to the address of a server and a namespace. It never resolves a name.
 
 /** `url` without query, `query`, `node` (to prefer at first), `namespace`, and `key`: the same for the same server. */
 export function address(url, { path = "/socket.io/", query } = {}) {

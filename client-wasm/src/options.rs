@@ -1,4 +1,5 @@
-//! From an object of JavaScript to the settings of the state machine. It knows no default: the state machine does.
+//! From an object of JavaScript to the settings of the state machine. It never has a default:
+//! the state machine does.
 
 use crate::number::{count, ms, permille};
 use alloc::{string::String, vec::Vec};

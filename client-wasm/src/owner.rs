@@ -1,5 +1,5 @@
 //! The owner of the sockets, which is told their outputs: an object of JavaScript with these methods, none of which
-//! throws. It holds no state here.
+//! throws. It never holds state here.
 
 use alloc::string::String;
 use js_sys::Array;

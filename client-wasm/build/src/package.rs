@@ -1,4 +1,5 @@
-//! The package around the bundle: package.json, the types, and the two texts that npm shows. It never builds the bundle.
+//! The package around the bundle: package.json, the types, and the two texts that npm shows. It never builds the
+//! bundle.
 
 use crate::{cargo::Metadata, files, run::Failure};
 use serde_json::Value;

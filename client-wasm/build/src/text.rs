@@ -1,9 +1,9 @@
 //! The module as text: how bytes travel in a JavaScript file, so that the file is small once it is compressed.
 //!
-//! Not base64: it cuts bytes into six bits, and what repeats in the module no longer repeats in the text. Here a byte
-//! is one character, or two if it is large (few are, in WebAssembly); compressed, that costs about what the module
-//! alone does, where base64 costs a quarter more. All of it is ASCII without quote and backslash, so that it means
-//! the same whatever the file is served as and whatever a bundler makes of it.
+//! Owns the encoding and the JavaScript that decodes it; it never compresses. Base64 would cut bytes into six bits,
+//! so that repetitions in the module are lost in the text. Here a byte is one character, or two if it is large (few
+//! are, in WebAssembly); compressed, that costs about as much as the module alone, and base64 a quarter more. All of
+//! it is ASCII without quote and backslash, so that no encoding and no bundler changes it.
 
 /// The first character, for the byte 0. The 92 from here on are all that ASCII has after the double quote.
 const FIRST: u8 = b'#';
