@@ -13,12 +13,12 @@ export class Emitter {
     return this.#add(event, { handler, isOnce: true });
   }
 
-  /** Takes away one handler, all of an event, or all. */
+  /** Removes one handler, all of an event, or all. */
   off(...given) {
     const [event, handler] = given;
     if (given.length === 0) this.#handlers.clear();
     else if (given.length === 1) this.#set(event, []);
-    // Also if it is undefined: who means one handler does not mean all.
+    // An undefined handler removes nothing: the caller meant one handler, not all.
     else this.#remove(event, (one) => one.handler === handler);
     return this;
   }
@@ -39,7 +39,7 @@ export class Emitter {
     return this.#of(event).length > 0;
   }
 
-  /** Calls the handlers there are now; what they add or take away counts from the next time on. */
+  /** Calls the handlers registered now; handlers added or removed meanwhile count from the next event on. */
   fire(event, ...args) {
     for (const one of this.#of(event)) {
       if (one.isOnce) this.#remove(event, (other) => other === one);
@@ -53,7 +53,7 @@ export class Emitter {
     return this;
   }
 
-  /** Takes away the first that matches. */
+  /** Removes the first handler that matches. */
   #remove(event, matches) {
     const handlers = this.#of(event);
     const at = handlers.findIndex(matches);
@@ -64,7 +64,7 @@ export class Emitter {
     return this.#handlers.get(String(event)) ?? [];
   }
 
-  /** A server may name an event by a number, which is the name of its digits. */
+  /** A server may name an event by a number; its name is the number's digits. */
   #set(event, handlers) {
     if (handlers.length > 0) this.#handlers.set(String(event), handlers);
     else this.#handlers.delete(String(event));
@@ -80,7 +80,7 @@ export function safely(called, self, args) {
   }
 }
 
-/** As if nobody had caught it, after what is under way. */
+/** Throws the error as an uncaught one, after the current task's code. */
 export function report(error) {
   queueMicrotask(() => {
     throw error;

@@ -1,4 +1,4 @@
-// The errors that a page sees.
+// The errors that a page sees, made from the module's codes and details. Nothing here throws one.
 
 const SEND_ERRORS = new Map([
   ["send_buffer_full", "as much as may wait is waiting to be sent (sendBufferPackets, sendBufferBytes)"],
@@ -14,17 +14,17 @@ export function sendError(code, options) {
   return message && Object.assign(new Error(message, options), { code });
 }
 
-/** Why a call was not answered. */
-export function callError(error) {
+/** The error of an emit that was not acknowledged. */
+export function ackError(error) {
   if (error === "timeout") return new Error("operation has timed out");
   return sendError(error) ?? new Error("socket has been disconnected");
 }
 
-/** A `ConnectError` of index.d.ts: what the server said, or what is known of the transport's end. */
+/** A `ConnectError` of index.d.ts: the server's refusal, or the details of the transport's failure. */
 export function connectError(message, refusal, details) {
-  const said = parsed(refusal);
-  const error = new Error(typeof said === "string" ? said : (said?.message ?? message));
-  if (said?.data !== undefined) error.data = said.data;
+  const reason = parsed(refusal);
+  const error = new Error(typeof reason === "string" ? reason : (reason?.message ?? message));
+  if (reason?.data !== undefined) error.data = reason.data;
   return Object.assign(error, details);
 }
 

@@ -1,4 +1,4 @@
-// What `moorline-client` exports. Written by hand, checked by `tsc --strict` against `client-wasm/types`.
+// The exports of `moorline-client`. Written by hand, checked by `tsc --strict` against `client-wasm/types`.
 
 /** Event names and the functions that take their arguments, as users of Socket.IO write them. */
 export interface EventsMap {
@@ -13,7 +13,7 @@ export interface DefaultEventsMap {
 export type EventNames<Map extends EventsMap> = keyof Map & string;
 export type EventParams<Map extends EventsMap, Event extends EventNames<Map>> = Parameters<Map[Event]>;
 
-/** The last one, whether or not it may be left out. */
+/** The last element of a list, optional or not. */
 type Last<List extends any[]> = Required<List> extends [...any[], infer Item] ? Item : any;
 type AllButLast<List extends any[]> = List extends [...infer Items, any]
   ? Items
@@ -44,7 +44,7 @@ type ErrorFirst<Args extends any[], Result> = { call(error: Error | null, ...arg
 
 export type TransportName = "websocket" | "polling";
 
-/** A payload for the server, or a function that gives one, asked at every connect. It may take a callback or be async. */
+/** A payload for the server, or a function that gives one, called at every connect. It may take a callback or be async. */
 export type Auth =
   | { [key: string]: any }
   | ((callback: (payload: object) => void) => void | object | Promise<void | object>);
@@ -63,7 +63,7 @@ export interface ManagerOptions extends SocketOptions {
   path?: string;
   /** More query parameters for every request. */
   query?: { [key: string]: string | number | boolean } | string;
-  /** Which transports may be used, the first one first. Default `["websocket", "polling"]`. */
+  /** The transports to use, in the order in which to try them. Default `["websocket", "polling"]`. */
   transports?: TransportName[];
   /** Whether a connection that polls moves to WebSocket when it can. Default `true`. */
   upgrade?: boolean;
@@ -83,7 +83,7 @@ export interface ManagerOptions extends SocketOptions {
   reconnectionDelay?: number;
   /** The highest ceiling, in milliseconds. Default 5000. */
   reconnectionDelayMax?: number;
-  /** Which part of a delay is random: 1 is full jitter, 0 none. Default 1. */
+  /** The random part of a delay: 1 is full jitter, 0 none. Default 1. */
   randomizationFactor?: number;
   /** How long one attempt to connect may take, in milliseconds. Default 20000. */
   timeout?: number;
@@ -109,7 +109,7 @@ export type DisconnectReason =
   | "transport error"
   | "parse error";
 
-/** What is known of the end of a connection. */
+/** Details about the end of a connection. */
 export interface DisconnectDetails {
   description: string;
   context: {
@@ -117,21 +117,22 @@ export interface DisconnectDetails {
     code?: number;
     /** The reason that came with it. */
     reason?: string;
-    /** The status of an answer to a polling request. */
+    /** The status of the response to a polling request. */
     status?: number;
   };
 }
 
 export interface ConnectError extends Error {
-  /** What the server gave as a reason, when it was the server. */
+  /** The reason that the server gave, if the server refused. */
   data?: any;
   description?: string;
   context?: DisconnectDetails["context"];
 }
 
 /**
- * A message that could not be taken: `emit` throws it, `emitWithAck` rejects with it. What is only known later, as of a
- * message with a Blob, goes to the callback if there is a timeout, and else is an `error` event of the socket.
+ * A message that could not be taken: `emit` throws it, `emitWithAck` rejects with it. An error that is
+ * known only later, as of a message with a Blob, goes to the callback if there is a timeout, and else to the socket's
+ * `error` event.
  */
 export interface SendError extends Error {
   code: "send_buffer_full" | "too_big" | "too_many_attachments" | "too_many_acks" | "unreadable";
@@ -143,7 +144,7 @@ interface ReservedEvents {
   disconnect: (reason: DisconnectReason, details?: DisconnectDetails) => void;
 }
 type Reserved = keyof ReservedEvents;
-/** What has no other place: see the README. A server's own event of that name comes first. */
+/** Errors that have no other place: see the README. A server's own event of that name takes precedence. */
 type Failure = "error";
 
 /** Codes of moorline's relay. */
@@ -163,31 +164,31 @@ export interface SendAnswer {
   error?: RelayErrorCode;
 }
 export interface AskAnswer<Response = any> extends SendAnswer {
-  /** The first argument of each answer, in order of arrival. */
+  /** The first argument of each acknowledgement, in order of arrival. */
   responses?: Response[];
-  /** How many answers there were beyond these. */
+  /** How many acknowledgements there were beyond these. */
   more?: number;
 }
 export type Target = string | string[];
 
 /** Sends to sockets and rooms through moorline's relay. */
 export interface Relay {
-  /** Sends an event to everyone the target names (`@to`). A function as last argument hears how many there were. */
+  /** Sends an event to everyone the target names (`@to`). A function as last argument is called with their number. */
   emit(event: string, ...args: any[]): void;
-  /** Asks everyone the target names and gathers their answers (`@ask`). */
+  /** Sends an event to everyone the target names and gathers their acknowledgements (`@ask`). */
   emitWithAck<Response = any>(event: string, ...args: any[]): Promise<AskAnswer<Response>>;
 }
 
-/** Sends one event with a timeout or as volatile. `Emit` is what `emit` takes, `Asked` the events without a timeout. */
-export interface Emission<Emit extends EventsMap, Asked extends EventsMap = Emit> {
-  readonly volatile: Emission<Emit, Asked>;
-  timeout(ms: number): Emission<DecorateAcknowledgements<Asked>, Asked>;
+/** Sends one event with a timeout or as volatile. `Emit` is what `emit` takes, `Untimed` the events without a timeout. */
+export interface Emission<Emit extends EventsMap, Untimed extends EventsMap = Emit> {
+  readonly volatile: Emission<Emit, Untimed>;
+  timeout(ms: number): Emission<DecorateAcknowledgements<Untimed>, Untimed>;
   to(target: Target): Relay;
   emit<Event extends EventNames<Emit>>(event: Event, ...args: EventParams<Emit, Event>): void;
-  emitWithAck<Event extends EventNames<Asked>>(
+  emitWithAck<Event extends EventNames<Untimed>>(
     event: Event,
-    ...args: AskParams<Asked, Event>
-  ): Promise<Answer<Asked, Event>>;
+    ...args: AskParams<Untimed, Event>
+  ): Promise<Answer<Untimed, Event>>;
 }
 
 /** One namespace over a connection. */
@@ -217,13 +218,13 @@ export class Socket<Listen extends EventsMap = DefaultEventsMap, Emit extends Ev
 
   on<Event extends Reserved | Failure | EventNames<Listen>>(event: Event, handler: HandlerOf<Listen, Event>): this;
   once<Event extends Reserved | Failure | EventNames<Listen>>(event: Event, handler: HandlerOf<Listen, Event>): this;
-  /** Takes away one handler, all of an event, or all. */
+  /** Removes one handler, all of an event, or all. */
   off<Event extends Reserved | Failure | EventNames<Listen>>(event?: Event, handler?: HandlerOf<Listen, Event>): this;
   removeListener<Event extends Reserved | Failure | EventNames<Listen>>(event: Event, handler: HandlerOf<Listen, Event>): this;
   removeAllListeners(event?: Reserved | Failure | EventNames<Listen>): this;
   listeners<Event extends Reserved | Failure | EventNames<Listen>>(event: Event): HandlerOf<Listen, Event>[];
   hasListeners(event: Reserved | Failure | EventNames<Listen>): boolean;
-  /** Hears every event from the server. */
+  /** Calls the handler with every event from the server. */
   onAny(handler: (event: string, ...args: any[]) => void): this;
   prependAny(handler: (event: string, ...args: any[]) => void): this;
   offAny(handler?: (event: string, ...args: any[]) => void): this;

@@ -1,7 +1,7 @@
-// One connection and its sockets: hears the module (`Owner` in src/owner.rs) and tells the sockets.
+// One connection and its sockets: the `Owner` of src/owner.rs, which passes each output of the module to its socket.
 //
-// It decides nothing. Invariant: no method that the module calls throws; a panic apart, none of the page's handlers runs
-// while the module is in the middle of something.
+// It decides nothing. Invariant: no method that the module calls throws; except after a panic, no handler of the page
+// runs while the module is at work.
 
 import { connectError } from "./errors.js";
 import { Emitter, report, safely } from "./emitter.js";
@@ -9,27 +9,27 @@ import { guarded, hasPanicked, newClient, panicListeners } from "./module.js";
 import { Socket } from "./socket.js";
 import { decode } from "./value.js";
 
-/** Which transport worked last with each server, for the next connection to it. */
-const worked = new Map();
+/** The last transport that connected to each server, for the next connection to it. */
+const lastTransports = new Map();
 
 export class Manager extends Emitter {
   #client;
   #key;
   #autoConnect;
-  /** What may wait to be sent, in words of the options. */
-  #room;
-  /** By their numbers in the module. */
+  /** The bounds of the send buffer, as options of the sockets. */
+  #bufferOptions;
+  /** The sockets by their numbers in the module. */
   #sockets = [];
-  #calls = new Map();
-  #mourn = (error) => this.#panicked(error);
+  #acks = new Map();
+  #panicListener = (error) => this.#panicked(error);
 
   constructor({ key, autoConnect = true, ...options }) {
     super();
     const { sendBufferBytes, sendBufferPackets } = options;
-    this.#room = { sendBufferBytes, sendBufferPackets };
+    this.#bufferOptions = { sendBufferBytes, sendBufferPackets };
     this.#key = key;
     this.#autoConnect = autoConnect;
-    this.#client = newClient({ ...normalised(options), worked: worked.get(key), seed: Math.random() });
+    this.#client = newClient({ ...normalised(options), lastTransport: lastTransports.get(key), seed: Math.random() });
   }
 
   get node() {
@@ -40,7 +40,7 @@ export class Manager extends Emitter {
     return hasPanicked() ? undefined : this.#client.transport;
   }
 
-  /** Where code written for the stock client looks for the transport. */
+  /** The transport, where code written for the stock client looks for it. */
   get engine() {
     const name = this.transport;
     return name && { transport: { name } };
@@ -55,27 +55,27 @@ export class Manager extends Emitter {
     const known = this.#sockets.find(({ nsp }) => nsp === namespace);
     if (known) return this.#autoConnect && !known.active ? known.connect() : known;
     const index = this.call((client) => client.addSocket(namespace, options.retries, options.ackTimeout));
-    const socket = new Socket(this, index, namespace, { ...options, ...this.#room });
+    const socket = new Socket(this, index, namespace, { ...options, ...this.#bufferOptions });
     this.#sockets.push(socket);
     if (this.#autoConnect) socket.connect();
     return socket;
   }
 
-  /** Calls into the module. From then on this object is held, until everything that follows is over. */
+  /** Calls into the module, which holds this object until it calls `idle`. */
   call(use) {
     return guarded(() => {
-      // Held already, until `idle`.
-      if (!panicListeners.has(this.#mourn)) {
-        panicListeners.add(this.#mourn);
+      // A listener in the set means that the module holds this object already.
+      if (!panicListeners.has(this.#panicListener)) {
+        panicListeners.add(this.#panicListener);
         this.#client.own(this);
       }
       return use(this.#client);
     });
   }
 
-  /** What to do when a call is over: `done(error, list)`. */
-  await(call, done) {
-    this.#calls.set(call, done);
+  /** Calls `done(error, list)` once the acknowledgement came or failed. */
+  awaitAck(ack, done) {
+    this.#acks.set(ack, done);
   }
 
   /** Whether the module will connect a socket without being told. */
@@ -83,12 +83,12 @@ export class Manager extends Emitter {
     return !hasPanicked() && this.#client.isActive(index);
   }
 
-  // What the module calls.
+  // Methods that the module calls.
 
   wantAuth(index, ticket) {
-    const answer = (auth) => this.#authorize(index, ticket, auth);
+    const give = (auth) => this.#authorize(index, ticket, auth);
     const fail = (error) => this.#authFailed(index, ticket, error);
-    this.#sockets[index].payload(answer, fail);
+    this.#sockets[index].payload(give, fail);
   }
 
   #authorize(index, ticket, auth) {
@@ -119,21 +119,21 @@ export class Manager extends Emitter {
     this.#sockets[index].disconnectedFor(reason, details);
   }
 
-  event(index, json, attachments, id, life) {
+  event(index, json, attachments, id, epoch) {
     const list = this.#read(json, attachments, hasName);
-    if (list) this.#sockets[index].hear(list, id, life);
+    if (list) this.#sockets[index].receive(list, id, epoch);
   }
 
-  answered(call, json, attachments) {
-    const done = this.#take(call);
+  acked(ack, json, attachments) {
+    const done = this.#take(ack);
     const list = this.#read(json, attachments);
     if (list) done?.(null, list);
-    // The connection ends over it, and with it what was asked.
+    // `unreadable` ends the connection, and with it the wait for this acknowledgement.
     else done?.("disconnected");
   }
 
-  callFailed(call, error) {
-    this.#take(call)?.(error);
+  ackFailed(ack, error) {
+    this.#take(ack)?.(error);
   }
 
   dropped(index, code) {
@@ -141,12 +141,12 @@ export class Manager extends Emitter {
   }
 
   linkOpened(transport) {
-    worked.set(this.#key, transport);
+    lastTransports.set(this.#key, transport);
     this.fire("open");
   }
 
-  linkMoved(transport) {
-    worked.set(this.#key, transport);
+  linkUpgraded(transport) {
+    lastTransports.set(this.#key, transport);
     this.fire("upgrade", transport);
   }
 
@@ -171,7 +171,7 @@ export class Manager extends Emitter {
   }
 
   idle() {
-    panicListeners.delete(this.#mourn);
+    panicListeners.delete(this.#panicListener);
   }
 
   #read(json, attachments, isRight = () => true) {
@@ -179,15 +179,15 @@ export class Manager extends Emitter {
       const list = decode(json, attachments);
       if (Array.isArray(list) && isRight(list)) return list;
     } catch {
-      // Said to the module below.
+      // The module is told below.
     }
     this.call((client) => client.unreadable());
     return undefined;
   }
 
-  #take(call) {
-    const done = this.#calls.get(call);
-    this.#calls.delete(call);
+  #take(ack) {
+    const done = this.#acks.get(ack);
+    this.#acks.delete(ack);
     return done;
   }
 
@@ -196,20 +196,20 @@ export class Manager extends Emitter {
     try {
       this.#client.abandon();
     } catch {
-      // It stopped in the middle of what it would have to let go of.
+      // The panic left handles that it cannot release.
     }
-    const isHeard = [this, ...this.#sockets].some((one) => one.hasListeners("error"));
+    const isHandled = [this, ...this.#sockets].some((one) => one.hasListeners("error"));
     for (const socket of this.#sockets) socket.stopped(error);
-    for (const done of this.#calls.values()) safely(done, undefined, [error]);
-    this.#calls.clear();
+    for (const done of this.#acks.values()) safely(done, undefined, [error]);
+    this.#acks.clear();
     this.fire("error", error);
-    if (!isHeard) report(error);
+    if (!isHandled) report(error);
   }
 }
 
 const hasName = ([name]) => typeof name === "string" || typeof name === "number";
 
-/** Numbers that the module takes as they are, and what stands for "no bound" left out. */
+/** The options with numbers that the module takes as they are; options that mean "no bound" are left out. */
 function normalised(options) {
   const { reconnectionAttempts: most, timeout, ...rest } = options;
   const isBounded = Number.isFinite(most) && most > 0;

@@ -1,13 +1,13 @@
-// The WebAssembly module: started once, with the first client, and refused once it has panicked.
+// The WebAssembly module: started once, with the first client, and refused once it has panicked. It never restarts one.
 
 import { Client, initSync, onPanic } from "moorline-wasm/moorline_client.js";
 import bytes from "moorline-wasm/bytes.js";
 
-/** What a panic said, if there was one. */
+/** The sentence of the panic, if there was one. */
 let sentence;
 let isStarted = false;
 
-/** Who is to hear of a panic, as long as it is in this set: a function of an error. */
+/** Functions that are called with an error when the module panics. */
 export const panicListeners = new Set();
 
 /** A new client of the module. */
@@ -35,7 +35,7 @@ export function guarded(call) {
   try {
     return call();
   } catch (cause) {
-    // What it was doing when it panicked failed with a trap, which says nothing to anybody.
+    // The call that panicked failed with a trap, whose message explains nothing.
     if (sentence) throw new Error(sentence, { cause });
     throw cause;
   }
@@ -43,10 +43,10 @@ export function guarded(call) {
 
 export const hasPanicked = () => sentence !== undefined;
 
-/** The module is about to stop: what handlers may do comes after that. */
-function panicked(words) {
-  sentence = words;
+/** The module is about to stop: handlers run after that. */
+function panicked(message) {
+  sentence = message;
   queueMicrotask(() => {
-    for (const listener of [...panicListeners]) listener(new Error(words));
+    for (const listener of [...panicListeners]) listener(new Error(message));
   });
 }

@@ -1,23 +1,23 @@
-// What the bindings in src/ ask of the platform and would be longer in Rust: requests, the page's events, the words of
-// an end and of a panic.
+// The platform as the bindings in src/ use it, where Rust would be longer: HTTP requests, events of the page, the
+// details of a disconnect, the listener for panics. It holds no state but that listener.
 //
-// One file, since the server of wasm-bindgen's test runner leaves a fifth connection unanswered at times, and a browser
-// opens one for each file that it is to load at once. Invariants: of a body no more is read than was asked for; `done`
-// is called once, and never after an abort.
+// One file, since the server of wasm-bindgen's test runner sometimes leaves a fifth connection unanswered, and a
+// browser opens one for each file it loads at once. Invariants: no more of a body is read than `bytesMax`; `done` is
+// called once, and never after an abort.
 
 const [OFFLINE, ONLINE, CHANGED, ABSENT, SHOWN] = [0, 1, 2, 3, 4];
-/** Who hears of a panic. */
-let mourner;
+/** Called with the sentence of a panic. */
+let panicListener;
 
-/** Makes a request (POST if there is a body) and tells its end: see src/requests.rs. Returns what aborts it. */
+/** Makes a request (POST if there is a body) and calls `done` at its end; returns its abort. See src/requests.rs. */
 export function request(fetch, url, body, hasCredentials, bytesMax, done) {
   const controller = new AbortController();
   const { signal } = controller;
-  const finish = (...answer) => signal.aborted || done(...answer);
-  ask().then(finishWith, () => finish(0));
+  const finish = (...response) => signal.aborted || done(...response);
+  send().then(finishWith, () => finish(0));
   return () => controller.abort();
 
-  async function ask() {
+  async function send() {
     const response = await fetch.call(globalThis, url, {
       method: body === undefined ? "GET" : "POST",
       body,
@@ -30,14 +30,14 @@ export function request(fetch, url, body, hasCredentials, bytesMax, done) {
     return [response.status, retryAfterMs(response.headers.get("retry-after")), text];
   }
 
-  function finishWith(answer) {
-    finish(...answer);
-    // There is more of a body that was too big.
-    if (answer.at(-1) === undefined) controller.abort();
+  function finishWith(response) {
+    finish(...response);
+    // A body that was too big is not read to its end.
+    if (response.at(-1) === undefined) controller.abort();
   }
 }
 
-/** The body, or undefined if it is too big. */
+/** The text of the body, or undefined if it is longer than `bytesMax`. */
 async function read(response, bytesMax) {
   if (!response.body?.getReader) {
     const text = await response.text();
@@ -55,7 +55,7 @@ async function read(response, bytesMax) {
   }
 }
 
-/** Seconds, or a date. */
+/** The header holds seconds or a date. */
 function retryAfterMs(header) {
   if (!header) return undefined;
   const seconds = Number(header);
@@ -63,14 +63,14 @@ function retryAfterMs(header) {
   return ms > 0 ? ms : undefined;
 }
 
-/** Calls `listener` with the number of each change that a page or a worker learns of: see src/page.rs. Returns what ends it. */
+/** Calls `listener` with the number of each change of network or page; returns a function to stop. See src/page.rs. */
 export function watchPage(listener) {
   const { document, navigator } = globalThis;
   const ends = [];
-  const watch = (target, event, heard) => {
+  const watch = (target, event, handler) => {
     if (!target?.addEventListener) return;
-    target.addEventListener(event, heard);
-    ends.push(() => target.removeEventListener(event, heard));
+    target.addEventListener(event, handler);
+    ends.push(() => target.removeEventListener(event, handler));
   };
   watch(globalThis, "offline", () => listener(OFFLINE));
   watch(globalThis, "online", () => listener(ONLINE));
@@ -82,7 +82,7 @@ export function watchPage(listener) {
   return () => ends.forEach((end) => end());
 }
 
-/** `DisconnectDetails` of index.d.ts; what is not known is left out. */
+/** `DisconnectDetails` of index.d.ts, without the fields that are unknown. */
 export function endDetails(description, code, reason, status) {
   const context = {};
   if (code !== undefined) Object.assign(context, { code, reason });
@@ -90,11 +90,11 @@ export function endDetails(description, code, reason, status) {
   return { description, context };
 }
 
-export function setPanicListener(heard) {
-  mourner = heard;
+export function setPanicListener(listener) {
+  panicListener = listener;
 }
 
 /** Called by the module as its last act. */
 export function panicked(sentence) {
-  mourner?.(sentence);
+  panicListener?.(sentence);
 }

@@ -1,13 +1,13 @@
-// One namespace, as the page sees it: handlers, and every way to send.
+// One namespace, as the page sees it: its handlers, and every way to send.
 //
-// It keeps no state of the connection but what it was told: id, connected. Invariant: what is emitted goes out in order,
-// though a Blob must be read first.
+// It keeps no state of the connection but its id. Invariant: events go out in the order of their emits, also when a
+// Blob must be read first.
 
-import { callError, sendError } from "./errors.js";
+import { ackError, sendError } from "./errors.js";
 import { Emitter, report, safely } from "./emitter.js";
 import { encode, hasBlob, kept, read, sizeOf, toBytes } from "./value.js";
 
-/** What a socket says of itself nobody else may say, here or there. */
+/** Events that only the socket itself may fire: neither page nor server may send them. */
 const RESERVED = new Set(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]);
 const SEND_BUFFER_BYTES = 4 << 20;
 const SEND_BUFFER_PACKETS = 10_000;
@@ -16,13 +16,13 @@ export class Socket extends Emitter {
   #index;
   #any = [];
   #options;
-  /** What waits for a Blob that is being read, in order. */
-  #behind = [];
+  /** Packets that wait for a Blob to be read, the oldest first. */
+  #blobQueue = [];
   #id;
-  /** Told to disconnect: of what is still under way to the handlers nothing reaches them, but the end itself. */
+  /** `disconnect()` was called: no event reaches the handlers any more, except the disconnect itself. */
   #isLeaving = false;
-  /** What came before the server said that it is connected. */
-  #early = [];
+  /** Events that came before the server's CONNECT. */
+  #receiveBuffer = [];
 
   constructor(manager, index, namespace, options) {
     super();
@@ -49,7 +49,7 @@ export class Socket extends Emitter {
     return this.io.isActive(this.#index);
   }
 
-  /** Servers do not offer recovery yet. */
+  /** Always false: recovery is not implemented. */
   get recovered() {
     return false;
   }
@@ -60,7 +60,7 @@ export class Socket extends Emitter {
 
   connect() {
     if (this.connected) return this;
-    // What it leaves it has not left before it hears so.
+    // `connect()` during `disconnect()`: stay in the leaving state until the disconnect event was delivered.
     this.#isLeaving &&= this.#id !== undefined;
     this.io.call((client) => client.connect(this.#index));
     return this;
@@ -134,23 +134,23 @@ export class Socket extends Emitter {
 
   // For the classes below.
 
-  /** Sends an event; a function at the end of the list hears the answer, with an error first if there is a time. */
+  /** Sends an event; a function at the end is called with the ack, after an error or null if there is a timeout. */
   transmit(flags, list) {
     const last = list.at(-1);
     if (typeof last !== "function") return this.#dispatch(flags, list);
     const isRetried = this.#options.retries > 0 && !flags.isVolatile;
     const hasError = isRetried || (flags.timeout ?? this.#options.ackTimeout) !== undefined;
-    this.#dispatch(flags, list.slice(0, -1), (error, answer) => {
-      if (!error) safely(last, this, hasError ? [null, ...answer] : answer);
+    this.#dispatch(flags, list.slice(0, -1), (error, args) => {
+      if (!error) safely(last, this, hasError ? [null, ...args] : args);
       else if (hasError) safely(last, this, [error]);
       else if (error.code) this.#failed(error);
     });
   }
 
-  /** Sends an event; resolves with the first argument of the answer. */
+  /** Sends an event; resolves with the first argument of its ack. */
   request(flags, list) {
     return new Promise((resolve, reject) => {
-      this.#dispatch(flags, list, (error, answer) => (error ? reject(error) : resolve(answer[0])));
+      this.#dispatch(flags, list, (error, args) => (error ? reject(error) : resolve(args[0])));
     });
   }
 
@@ -164,12 +164,12 @@ export class Socket extends Emitter {
 
   #emit({ timeout, isVolatile = false }, json, bytes, done) {
     const args = [this.#index, json, bytes, done !== undefined, timeout, isVolatile];
-    const call = this.#sent((client) => client.emit(...args));
-    // Whatever becomes of a call, it is told later.
-    if (call) this.io.await(call, (error, list) => done(typeof error === "string" ? callError(error) : error, list));
+    const ack = this.#sent((client) => client.emit(...args));
+    // The module reports the ack or its failure later, never inside `emit`.
+    if (ack) this.io.awaitAck(ack, (error, list) => done(typeof error === "string" ? ackError(error) : error, list));
   }
 
-  /** Calls into the module, whose refusals are codes. */
+  /** Calls into the module, which refuses by throwing a code. */
   #sent(call) {
     try {
       return this.io.call(call);
@@ -179,27 +179,27 @@ export class Socket extends Emitter {
   }
 
   /**
-   * Sends at once what can be sent at once. What holds a Blob is sent when that was read, and what comes after it waits
-   * for it; its refusal then goes to whoever awaits an answer, or else is an `error` event.
+   * Sends at once unless a Blob must be read first. Later packets wait for the Blob as well; a packet that is refused
+   * then fails its ack, or fires an `error` event if it has none.
    */
   #inOrder(json, parts, done, send) {
-    if (this.#behind.length === 0 && !hasBlob(parts)) return send(parts.map(toBytes));
+    if (this.#blobQueue.length === 0 && !hasBlob(parts)) return send(parts.map(toBytes));
     const limit = this.#options.sendBufferBytes ?? SEND_BUFFER_BYTES;
-    const waiting = this.#behind.reduce((sum, { size }) => sum + size, 0);
+    const waiting = this.#blobQueue.reduce((sum, { size }) => sum + size, 0);
     const most = this.#options.sendBufferPackets ?? SEND_BUFFER_PACKETS;
     const size = json.length + sizeOf(parts);
-    if (waiting + size > limit || this.#behind.length >= most) throw sendError("send_buffer_full");
+    if (waiting + size > limit || this.#blobQueue.length >= most) throw sendError("send_buffer_full");
     const refused = (error) => (done ? done(error) : this.#failed(error));
-    this.#behind.push({ size, send, refused, parts: kept(parts) });
-    if (this.#behind.length === 1) this.#sendBehind();
+    this.#blobQueue.push({ size, send, refused, parts: kept(parts) });
+    if (this.#blobQueue.length === 1) this.#sendBlobQueue();
     return undefined;
   }
 
-  async #sendBehind() {
-    while (this.#behind.length > 0) {
-      const { send, refused, parts } = this.#behind[0];
+  async #sendBlobQueue() {
+    while (this.#blobQueue.length > 0) {
+      const { send, refused, parts } = this.#blobQueue[0];
       const bytes = await read(parts).catch((cause) => refused(sendError("unreadable", { cause })));
-      this.#behind.shift();
+      this.#blobQueue.shift();
       try {
         if (bytes) send(bytes.map(toBytes));
       } catch (error) {
@@ -213,16 +213,16 @@ export class Socket extends Emitter {
     else report(error);
   }
 
-  // What the manager calls.
+  // Methods that the manager calls.
 
-  /** The auth payload of this moment, however it is made. */
-  payload(answer, fail) {
-    if (typeof this.auth !== "function") return answer(this.auth);
+  /** Gives the auth payload for this connection: an object, or the result of a function. */
+  payload(give, fail) {
+    if (typeof this.auth !== "function") return give(this.auth);
     try {
-      const made = this.auth.call(this, answer);
-      // A function that takes the callback gives nothing back; one that takes nothing gives back all there is.
+      const made = this.auth.call(this, give);
+      // A function with a parameter calls back, and its undefined result is ignored; one without returns the payload.
       const isCalledBack = this.auth.length > 0;
-      const given = (value) => (value === undefined && isCalledBack) || answer(value);
+      const given = (value) => (value === undefined && isCalledBack) || give(value);
       if (typeof made?.then === "function") made.then(given, fail);
       else given(made);
     } catch (error) {
@@ -232,10 +232,10 @@ export class Socket extends Emitter {
   }
 
   connectedAs(id) {
-    const early = this.#early.splice(0);
+    const received = this.#receiveBuffer.splice(0);
     if (this.#isLeaving) return;
     this.#id = id;
-    for (const event of early) this.hear(...event);
+    for (const event of received) this.receive(...event);
     this.fire("connect");
   }
 
@@ -243,27 +243,27 @@ export class Socket extends Emitter {
     const wasConnected = this.#id !== undefined;
     this.#id = undefined;
     this.#isLeaving = false;
-    this.#early = [];
+    this.#receiveBuffer = [];
     if (wasConnected) this.fire("disconnect", reason, details);
   }
 
-  hear(list, id, life) {
+  receive(list, id, epoch) {
     if (this.#isLeaving || RESERVED.has(list[0])) return;
-    if (this.#id === undefined) return void this.#early.push([list, id, life]);
-    if (id !== undefined) list.push(this.#acknowledge(id, life));
+    if (this.#id === undefined) return void this.#receiveBuffer.push([list, id, epoch]);
+    if (id !== undefined) list.push(this.#acknowledge(id, epoch));
     for (const handler of this.#any) safely(handler, this, list);
     this.fire(...list);
   }
 
-  /** The function that answers an event, once. */
-  #acknowledge(id, life) {
+  /** The function that acknowledges an event, once. */
+  #acknowledge(id, epoch) {
     let isSent = false;
     return (...list) => {
       if (isSent) return;
       isSent = true;
       const { json, parts } = encode(list);
       this.#inOrder(json, parts, undefined, (bytes) => {
-        this.#sent((client) => client.answer(this.#index, id, life, json, bytes));
+        this.#sent((client) => client.ack(this.#index, id, epoch, json, bytes));
       });
     };
   }

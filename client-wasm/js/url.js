@@ -1,6 +1,6 @@
-// From a URL and options to the address of a server and a namespace.
+// From a URL and options to the address of a server and a namespace. It never resolves a name.
 
-/** `url` without query, `query`, `node` (a first wish for one), `namespace`, and `key`: the same for the same server. */
+/** `url` without query, `query`, `node` (to prefer at first), `namespace`, and `key`: the same for the same server. */
 export function address(url, { path = "/socket.io/", query } = {}) {
   const { origin, pathname, searchParams } = parse(url ?? globalThis.location?.origin);
   const folder = `/${path.replace(/^\/+|\/+$/g, "")}/`.replace("//", "/");
@@ -22,12 +22,12 @@ function parse(url) {
   let { protocol, host, searchParams } = new URL(text, globalThis.location?.href);
   protocol = protocol.replace(/^ws/, "http");
   if (!/^https?:$/.test(protocol)) throw new TypeError(`io() takes http, https, ws and wss, not ${protocol}`);
-  // As it is written: a URL would encode it, and a namespace may be any text.
+  // Taken from the text: a URL would encode it, and a namespace may be any text.
   const [, pathname] = /^(?:(?:[a-z]+:)?\/\/[^/?#]*)?([^?#]*)/i.exec(text);
   return { origin: `${protocol}//${host}`, pathname, searchParams };
 }
 
-/** As the stock client takes them: `localhost:3000`, `example.org`, `//example.org`, `/namespace`. */
+/** Takes addresses as the stock client does: `localhost:3000`, `example.org`, `//example.org`, `/namespace`. */
 function withProtocol(url) {
   if (url.startsWith("/") || /^[a-z]+:\/\//i.test(url)) return url;
   return `${globalThis.location?.protocol ?? "https:"}//${url}`;

@@ -1,6 +1,6 @@
 // Arguments to JSON and back, with their binary data beside it.
 //
-// Invariant: what comes from a server never sets a prototype.
+// Invariant: a value from a server never sets a prototype. It never touches a connection.
 
 const isBinary = (value) => value instanceof ArrayBuffer || ArrayBuffer.isView(value);
 const isBlob = (value) => typeof Blob !== "undefined" && value instanceof Blob;
@@ -20,20 +20,20 @@ export function encode(list) {
 export const sizeOf = (parts) => parts.reduce((sum, part) => sum + (part.byteLength ?? part.size), 0);
 export const hasBlob = (parts) => parts.some(isBlob);
 
-/** As they are now: a Blob never changes, anything else may while one is read. */
+/** Copies of the parts: a Blob never changes, anything else may while one is read. */
 export const kept = (parts) => parts.map((part) => (isBlob(part) ? part : toBytes(part).slice()));
 
-/** The Blobs read. */
+/** The parts with their Blobs read. */
 export async function read(parts) {
   return Promise.all(parts.map((part) => (isBlob(part) ? part.arrayBuffer() : part)));
 }
 
-/** As bytes, without a copy. */
+/** The bytes of a part, without a copy. */
 export function toBytes(part) {
   return part instanceof ArrayBuffer ? new Uint8Array(part) : new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
 }
 
-/** The list a text stands for; throws if it is no JSON or its placeholders are wrong. */
+/** The list that a text encodes; throws if it is no JSON or its placeholders are wrong. */
 export function decode(json, attachments) {
   const list = JSON.parse(json);
   return attachments.length > 0 ? withAttachments(list, attachments) : list;

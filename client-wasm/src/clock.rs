@@ -1,10 +1,10 @@
-//! The one place where a clock is read.
+//! The one place where a clock is read. It owns the elapsed time and never sets a timer.
 //!
 //! Neither of the two that a page has will do alone: `performance.now` may stand still while the machine sleeps, and
 //! `Date.now` jumps when somebody sets it. Each step counts as the longer of what both say, so time never goes back and
 //! a sleep is noticed.
 
-use crate::ms;
+use crate::number::ms;
 use core::cell::Cell;
 use moorline_client_core::Time;
 use wasm_bindgen::prelude::*;

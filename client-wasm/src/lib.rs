@@ -1,8 +1,11 @@
-//! The bindings: what happens in a page becomes inputs of the state machine, and its outputs become calls to the browser
-//! and to the owner of the sockets, which is `js/manager.js`.
+//! The bindings: events of a page become inputs of the state machine, and its outputs become calls to the browser and
+//! to the owner of the sockets, which is `js/manager.js`.
 //!
 //! Owns handles of the browser: sockets, requests, one timer, listeners. It decides nothing: every rule is in
-//! `moorline-client-core`. It never calls into JavaScript while the state machine is borrowed, so handlers may call back.
+//! `moorline-client-core`. It never calls into JavaScript while the state machine is borrowed, so handlers may call
+//! back.
+//!
+//! JavaScript has only numbers. They become keys in this file and nowhere else; a number of no socket does nothing.
 //!
 //! Invariant: when nothing is under way, nothing of JavaScript is held: no closure, no listener, no owner.
 #![cfg_attr(all(feature = "npm", target_arch = "wasm32"), no_std)]
@@ -10,6 +13,7 @@
 extern crate alloc;
 
 mod clock;
+mod number;
 mod options;
 mod owner;
 mod page;
@@ -19,14 +23,16 @@ mod shell;
 mod timer;
 mod websockets;
 
+use crate::{number::ms, shell::Shell};
 use alloc::{rc::Rc, string::String, vec::Vec};
 use js_sys::Uint8Array;
-use moorline_client_core::{Asked, Emission, SendError, SocketIndex, Ticket};
+use moorline_client_core::{
+    AwaitedAck, Client as Core, Emission, OwedAckNumbers, SendError, SocketKey, SocketOptions, Ticket, Time,
+};
 use wasm_bindgen::prelude::*;
 
 pub use options::ClientOptions;
-pub use owner::Owner;
-use shell::Shell;
+pub use owner::{EndDetails, Owner};
 
 /// One connection to one server, and the sockets that share it.
 #[wasm_bindgen]
@@ -41,53 +47,55 @@ impl Client {
         Client(Shell::new(options))
     }
 
-    /// A new socket of a namespace; returns its number. Sends queue with `retries`; acknowledgements may take
+    /// Adds a socket of a namespace; returns its number. With `retries` its events queue; acknowledgements may take
     /// `ack_timeout_ms`.
     #[wasm_bindgen(js_name = addSocket)]
-    pub fn add_socket(&self, namespace: String, retries: Option<f64>, ack_timeout_ms: Option<f64>) -> usize {
+    pub fn add_socket(&self, namespace: String, retries: Option<f64>, ack_timeout_ms: Option<f64>) -> u32 {
         let retries = retries.map(|retries| u32::try_from(ms(retries)).unwrap_or(u32::MAX));
-        self.0.tell(|core, _| core.add_socket(namespace, retries, ack_timeout_ms.map(ms)).0)
+        let options = SocketOptions { retries, ack_timeout_ms: ack_timeout_ms.map(ms) };
+        self.0.command(|core, _| core.add_socket(namespace, options).number())
     }
 
-    /// Everything that happens from now on is told to `owner`, until it was told `idle`: then it is to own this again
-    /// before anything is begun.
+    /// Tells `owner` every output, until it was told `idle`: then it must own the client again before the next command.
     pub fn own(&self, owner: Owner) {
         self.0.own(owner);
     }
 
-    /// The socket is to be connected, and to stay so.
-    pub fn connect(&self, socket: usize) {
+    /// Connects a socket and keeps it connected.
+    pub fn connect(&self, socket: u32) {
         self.0.watch_page();
-        self.0.tell(|core, now| core.connect(now, SocketIndex(socket)));
+        self.on_socket(socket, Core::connect);
     }
 
-    /// The socket is to be connected no more.
-    pub fn disconnect(&self, socket: usize) {
-        self.0.tell(|core, now| core.disconnect(now, SocketIndex(socket)));
+    /// Disconnects a socket.
+    pub fn disconnect(&self, socket: u32) {
+        self.on_socket(socket, Core::disconnect);
     }
 
-    /// What to join a namespace with, as the owner was asked: the JSON of an object, or nothing.
-    pub fn authorize(&self, socket: usize, ticket: u32, auth: &str) {
-        self.0.tell(|core, now| core.authorize(now, SocketIndex(socket), Ticket(ticket), auth));
+    /// Gives the auth payload for a `wantAuth`: the JSON of an object, or nothing.
+    pub fn authorize(&self, socket: u32, ticket: u32, auth: &str) {
+        let ticket = Ticket::from_number(ticket);
+        self.on_socket(socket, |core, now, socket| core.authorize(now, socket, ticket, auth));
     }
 
-    /// What to join a namespace with could not be had. Returns whether anybody still wanted it.
+    /// Reports that there is no auth payload for a `wantAuth`. Returns whether anybody still waited for it.
     #[wasm_bindgen(js_name = authFailed)]
-    pub fn auth_failed(&self, socket: usize, ticket: u32) -> bool {
-        self.0.tell(|core, now| core.auth_failed(now, SocketIndex(socket), Ticket(ticket)))
+    pub fn auth_failed(&self, socket: u32, ticket: u32) -> bool {
+        let ticket = Ticket::from_number(ticket);
+        self.on_socket(socket, |core, now, socket| core.auth_failed(now, socket, ticket))
     }
 
     /// Sends an event: the JSON of its name and arguments without the array's brackets, and its binary data. Returns
-    /// the number of the call that the owner will hear of, or 0 if none was asked for.
+    /// the number of the acknowledgement that it awaits, or 0 if it awaits none.
     ///
     /// # Errors
     /// Throws the code of a [`SendError`] as a string.
     pub fn emit(
         &self,
-        socket: usize,
+        socket: u32,
         json: String,
         attachments: Vec<Uint8Array>,
-        has_call: bool,
+        wants_ack: bool,
         timeout_ms: Option<f64>,
         is_volatile: bool,
     ) -> Result<u32, JsValue> {
@@ -96,64 +104,72 @@ impl Client {
         let emission = Emission {
             json,
             attachments: bytes_of(attachments),
-            has_call,
+            wants_ack,
             timeout_ms: timeout_ms.map(ms),
             is_volatile,
             unsent_bytes: self.0.unsent_bytes(),
         };
-        let call = self.0.tell(|core, now| core.emit(now, SocketIndex(socket), emission)).map_err(code)?;
-        Ok(call.map_or(0, |call| call.0))
+        let outcome = self.on_socket(socket, |core, now, socket| core.emit(now, socket, emission));
+        let ack = outcome.map_err(code)?;
+        Ok(ack.map_or(0, AwaitedAck::number))
     }
 
-    /// Answers an event, by the two numbers that came with it.
+    /// Acknowledges an event, by the two numbers that came with it.
     ///
     /// # Errors
     /// Throws the code of a [`SendError`] as a string.
-    pub fn answer(
+    pub fn ack(
         &self,
-        socket: usize,
+        socket: u32,
         id: f64,
-        life: u32,
+        epoch: u32,
         json: &str,
         attachments: Vec<Uint8Array>,
     ) -> Result<(), JsValue> {
-        let asked = Asked { id: ms(id), life };
+        let owed = OwedAckNumbers { id: ms(id), epoch }.into();
         let (attachments, unsent) = (bytes_of(attachments), self.0.unsent_bytes());
-        self.0
-            .tell(|core, _| core.answer(SocketIndex(socket), asked, json, &attachments, unsent))
-            .map_err(code)
+        let outcome =
+            self.on_socket(socket, |core, _, socket| core.ack(socket, owed, json, &attachments, unsent));
+        outcome.map_err(code)
     }
 
-    /// What the owner was given last is not JSON, or names attachments it does not have.
+    /// Reports that the last event or acknowledgement is not JSON, or names attachments it does not have.
     pub fn unreadable(&self) {
-        self.0.told(moorline_client_core::Input::Unreadable);
+        self.0.input(moorline_client_core::Input::Unreadable);
     }
 
-    /// Whether the socket is connected, or will be without being told.
+    /// Whether a socket is connected, or will be without another command.
     #[wasm_bindgen(js_name = isActive)]
-    pub fn is_active(&self, socket: usize) -> bool {
-        self.0.ask(|core| core.is_active(SocketIndex(socket)))
+    pub fn is_active(&self, socket: u32) -> bool {
+        self.0.query(|core| core.is_active(SocketKey::from_number(socket)))
     }
 
     /// The node this connection is on, if the server says so.
     #[wasm_bindgen(getter)]
     pub fn node(&self) -> Option<String> {
-        self.0.ask(|core| core.node().map(String::from))
+        self.0.query(|core| core.node().map(String::from))
     }
 
     /// The name of the transport; nothing while there is no connection.
     #[wasm_bindgen(getter)]
     pub fn transport(&self) -> Option<String> {
-        self.0.ask(|core| core.transport().map(|kind| kind.as_str().into()))
+        self.0.query(|core| core.transport().map(|kind| kind.as_str().into()))
     }
 
-    /// Lets go of everything at once, without a word to anybody: after a panic.
+    /// Lets go of every handle at once, without a word to server or owner: after a panic.
     pub fn abandon(&self) {
         self.0.abandon();
     }
 }
 
-/// Has a panic told to this function, as a sentence and while the module stops: it must not call back.
+impl Client {
+    /// Gives a command about the socket with this number.
+    fn on_socket<T>(&self, number: u32, command: impl FnOnce(&mut Core, Time, SocketKey) -> T) -> T {
+        self.0.command(|core, now| command(core, now, SocketKey::from_number(number)))
+    }
+}
+
+/// Calls this function with the sentence of a panic while the module stops: it must not call back.
 #[cfg(target_arch = "wasm32")]
 #[wasm_bindgen(js_name = onPanic)]
 pub fn on_panic(listener: &js_sys::Function) {
@@ -166,10 +182,4 @@ fn code(error: SendError) -> JsValue {
 
 fn bytes_of(attachments: Vec<Uint8Array>) -> Vec<Vec<u8>> {
     attachments.into_iter().map(|bytes| bytes.to_vec()).collect()
-}
-
-/// A number of JavaScript as a whole one: milliseconds, or an id below 2^53. What is none counts as zero.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from a float saturates")]
-fn ms(number: f64) -> u64 {
-    number as u64
 }

@@ -1,6 +1,7 @@
-//! From an object of JavaScript to the settings of the state machine. What is missing there has its default there.
+//! From an object of JavaScript to the settings of the state machine. It never has a default:
+//! the state machine does.
 
-use crate::ms;
+use crate::number::{count, ms, permille};
 use alloc::{string::String, vec::Vec};
 use js_sys::Function;
 use moorline_client_core::{Options, TransportKind};
@@ -9,7 +10,7 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 extern "C" {
     /// The settings as `js/url.js` and `js/manager.js` prepare them: `ManagerOptions` of `index.d.ts`, and `url`,
-    /// `query` (encoded), `node`, `worked` and `seed`.
+    /// `query` (encoded), `node`, `lastTransport` and `seed`.
     pub type ClientOptions;
 
     #[wasm_bindgen(method, getter)]
@@ -18,8 +19,8 @@ extern "C" {
     fn query(this: &ClientOptions) -> Option<String>;
     #[wasm_bindgen(method, getter)]
     fn node(this: &ClientOptions) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn worked(this: &ClientOptions) -> Option<String>;
+    #[wasm_bindgen(method, getter, js_name = lastTransport)]
+    fn last_transport(this: &ClientOptions) -> Option<String>;
     #[wasm_bindgen(method, getter)]
     fn transports(this: &ClientOptions) -> Option<Vec<String>>;
     #[wasm_bindgen(method, getter)]
@@ -63,7 +64,7 @@ fn set<T>(setting: &mut T, given: Option<T>) {
 }
 
 impl ClientOptions {
-    /// In the words of the state machine.
+    /// The settings as the state machine takes them.
     pub(crate) fn to_core(&self) -> Options {
         let mut options = Options::new(self.url());
         set(&mut options.query, self.query());
@@ -80,7 +81,7 @@ impl ClientOptions {
         set(&mut options.depth_max, self.max_depth().map(count));
         options.attempts_max = self.reconnection_attempts().and_then(|most| u32::try_from(ms(most)).ok());
         options.node = self.node();
-        options.worked = self.worked().as_ref().and_then(kind);
+        options.last_transport = self.last_transport().as_ref().and_then(kind);
         options.seed = self.seed().to_bits();
         options
     }
@@ -88,13 +89,4 @@ impl ClientOptions {
 
 fn kind(name: &String) -> Option<TransportKind> {
     [TransportKind::WebSocket, TransportKind::Polling].into_iter().find(|kind| kind.as_str() == name)
-}
-
-/// More than there can be is no bound.
-fn count(number: f64) -> usize {
-    usize::try_from(ms(number)).unwrap_or(usize::MAX)
-}
-
-fn permille(part: f64) -> u32 {
-    u32::try_from(ms(part * 1_000.0)).unwrap_or(1_000)
 }

@@ -1,16 +1,16 @@
-//! What a page learns about its network and about itself: listeners, while a client is active.
+//! Listeners for changes of the network and of the page, while a client is active. It never judges a change.
 
 use moorline_client_core::NetworkChange;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/js/platform.js")]
 extern "C" {
-    /// Calls `listener` with the number of a change, at once if there is no network now. Returns what ends it.
+    /// Calls `listener` with the number of each change, at once if there is no network now; returns a function to stop.
     #[wasm_bindgen(js_name = watchPage)]
     fn watch_page(listener: &Closure<dyn Fn(u32)>) -> js_sys::Function;
 }
 
-/// Listens as long as it lives.
+/// The listeners, which are removed with it.
 pub(crate) struct Page {
     unwatch: js_sys::Function,
     _listener: Closure<dyn Fn(u32)>,
@@ -33,7 +33,7 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // It removes listeners and cannot fail.
+        // Removing listeners cannot fail.
         let _ = self.unwatch.call0(&JsValue::UNDEFINED);
     }
 }

@@ -1,6 +1,7 @@
-//! A panic: said to the page once, as a sentence, and remembered.
+//! A panic: reported to the page once, as a sentence, and remembered.
 //!
-//! After one, no promise of this module holds. What the browser still calls is ignored, and JavaScript refuses to call.
+//! Owns that memory. It never unwinds. After a panic no promise of this module holds: inputs are ignored, and
+//! JavaScript refuses to call.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,7 +48,7 @@ mod report {
     }
 }
 
-/// This function hears the sentence, while the module stops: it must not call back.
+/// Calls this function with the sentence, while the module stops: it must not call back.
 #[cfg(target_arch = "wasm32")]
 pub(crate) use report::set_listener;
 

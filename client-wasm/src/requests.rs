@@ -1,18 +1,20 @@
 //! HTTP requests that are under way.
+//!
+//! Owns their aborts and closures. It never reads a body: `js/platform.js` does.
 
-use crate::ms;
+use crate::number::ms;
 use alloc::{string::String, vec::Vec};
 use core::cell::RefCell;
 use js_sys::Function;
 use moorline_client_core::{Channel, Input};
 use wasm_bindgen::prelude::*;
 
-/// `status`, `Retry-After` in milliseconds, body. Status 0: no answer; no body: one that was too big.
+/// `status`, `Retry-After` in milliseconds, body. Status 0: no response; no body: it was too big.
 type Done = Closure<dyn Fn(u16, Option<f64>, Option<String>)>;
 
 #[wasm_bindgen(module = "/js/platform.js")]
 extern "C" {
-    /// Makes a request (POST if there is a body) and calls `done` once, later. Returns what aborts it.
+    /// Makes a request (POST if there is a body) and calls `done` once, later; returns its abort.
     fn request(
         fetch: &Function,
         url: &str,
@@ -40,21 +42,21 @@ impl Requests {
         Requests { fetch, has_credentials, bytes_max, pending: RefCell::default() }
     }
 
-    /// Returns whether it was made: without `fetch` it is not.
+    /// Makes a request; returns whether there is a `fetch` to make it with.
     pub(crate) fn make(
         &self,
         channel: Channel,
         url: &str,
         body: Option<String>,
-        tell: impl Fn(Input) + 'static,
+        report: impl Fn(Input) + 'static,
     ) -> bool {
         let Some(fetch) = &self.fetch else { return false };
         let done = Done::new(move |status, retry_after_ms: Option<f64>, body| {
             let retry_after_ms = retry_after_ms.map(ms);
-            tell(match (status, body) {
+            report(match (status, body) {
                 (0, _) => Input::Failed(channel),
                 (_, None) => Input::TooBig(channel),
-                (status, Some(body)) => Input::Answer { channel, status, retry_after_ms, body },
+                (status, Some(body)) => Input::Response { channel, status, retry_after_ms, body },
             });
         });
         let abort = request(fetch, url, body, self.has_credentials, self.bytes_max, &done);
@@ -62,7 +64,7 @@ impl Requests {
         true
     }
 
-    /// It has ended.
+    /// The request has ended.
     pub(crate) fn forget(&self, channel: Channel) {
         drop(self.take(channel));
     }
@@ -89,7 +91,7 @@ impl Requests {
 
 impl Request {
     fn abort(&self) {
-        // It only cancels.
+        // Aborting cannot fail.
         let _ = self.abort.call0(&JsValue::UNDEFINED);
     }
 }

@@ -1,25 +1,19 @@
 //! The shell around one state machine: inputs in, outputs out, and the handles in between.
 //!
-//! Invariant: outputs are done one at a time and in order, also when what is done calls back in here; and while one is
-//! done, the state machine is not borrowed.
+//! Owns the run loop. It never decides. Invariant: outputs are done one at a time and in order, also when one calls
+//! back in here; while one is done, the state machine is not borrowed.
 
 use crate::{
-    ClientOptions, Owner,
-    clock::Clock,
-    owner::{call_error, details},
-    page::Page,
-    panic,
-    requests::Requests,
-    timer::Timer,
+    ClientOptions, Owner, clock::Clock, owner::details, page::Page, panic, requests::Requests, timer::Timer,
     websockets::WebSockets,
 };
 use alloc::{rc::Rc, string::String, vec::Vec};
 use core::cell::{Cell, RefCell};
 use js_sys::{Array, Function, Uint8Array};
-use moorline_client_core::{Channel, Client as Core, Input, Output, Time};
+use moorline_client_core::{Channel, Client as Core, Input, Output, OwedAckNumbers, Time};
 use wasm_bindgen::prelude::*;
 
-/// A body may be as large as so many messages: it holds several, and binary data as base64.
+/// The largest body, in messages: it holds several, and binary data as base64.
 const BODY_MESSAGES: usize = 2;
 
 #[wasm_bindgen]
@@ -60,47 +54,47 @@ impl Shell {
         })
     }
 
-    /// From now on this object hears what happens, until nothing does any more.
+    /// Tells this object every output, until the client is idle.
     pub(crate) fn own(&self, owner: Owner) {
         self.owner.borrow_mut().get_or_insert_with(|| Rc::new(owner));
     }
 
-    /// Hears of the network before the first attempt is made, which may have to wait for it.
+    /// Watches the network from before the first attempt, which may have to wait for it.
     pub(crate) fn watch_page(self: &Rc<Self>) {
         if self.page.borrow().is_none() {
             let shell = Rc::downgrade(self);
             let page = Page::watch(move |change| {
                 if let Some(shell) = shell.upgrade() {
-                    shell.told(Input::Network(change));
+                    shell.input(Input::Network(change));
                 }
             });
             *self.page.borrow_mut() = Some(page);
         }
     }
 
-    /// A command to the state machine, and everything that follows from it.
-    pub(crate) fn tell<T>(self: &Rc<Self>, command: impl FnOnce(&mut Core, Time) -> T) -> T {
+    /// Gives the state machine a command, and does every output that follows.
+    pub(crate) fn command<T>(self: &Rc<Self>, command: impl FnOnce(&mut Core, Time) -> T) -> T {
         let now = self.clock.now();
         let result = command(&mut self.core.borrow_mut(), now);
         self.pump();
         result
     }
 
-    pub(crate) fn ask<T>(&self, question: impl FnOnce(&Core) -> T) -> T {
-        question(&self.core.borrow())
+    pub(crate) fn query<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
+        read(&self.core.borrow())
     }
 
-    /// Something happened. After a panic nothing is as it should be, and nothing happens any more.
-    pub(crate) fn told(self: &Rc<Self>, input: Input) {
+    /// Gives the state machine an input; after a panic, whose state is undefined, ignores it.
+    pub(crate) fn input(self: &Rc<Self>, input: Input) {
         if !panic::has_panicked() {
-            self.tell(|core, now| core.handle(now, input));
+            self.command(|core, now| core.handle(now, input));
         }
     }
 
     fn timed_out(self: &Rc<Self>) {
         if !panic::has_panicked() {
             self.timer.disarm();
-            self.tell(Core::handle_timeout);
+            self.command(Core::handle_timeout);
         }
     }
 
@@ -131,10 +125,10 @@ impl Shell {
         self.core.borrow_mut().poll_output()
     }
 
-    /// Arms the timer, or lets go of everything when there is nothing to wait for.
+    /// Arms the timer, or lets go of every handle when there is nothing to wait for.
     fn settle(self: &Rc<Self>) {
         let (next, is_linked, is_idle) =
-            self.ask(|core| (core.poll_timeout(), core.is_linked(), core.is_idle()));
+            self.query(|core| (core.poll_timeout(), core.is_linked(), core.is_idle()));
         if let Some(next) = next {
             let shell = Rc::downgrade(self);
             self.timer.arm(self.clock.now(), next, move || {
@@ -159,9 +153,9 @@ impl Shell {
     fn perform(self: &Rc<Self>, output: Output) {
         match output {
             Output::Open(channel, url) => {
-                if !self.websockets.open(channel, &url, self.teller(channel)) {
+                if !self.websockets.open(channel, &url, self.reporter(channel)) {
                     let reason = String::new();
-                    self.tell(|core, now| core.handle(now, Input::Closed { channel, code: 0, reason }));
+                    self.command(|core, now| core.handle(now, Input::Closed { channel, code: 0, reason }));
                 }
             }
             Output::Send(channel, frame) => {
@@ -181,55 +175,56 @@ impl Shell {
     }
 
     fn request(self: &Rc<Self>, channel: Channel, url: &str, body: Option<String>) {
-        if !self.requests.make(channel, url, body, self.teller(channel)) {
-            self.tell(|core, now| core.handle(now, Input::Failed(channel)));
+        if !self.requests.make(channel, url, body, self.reporter(channel)) {
+            self.command(|core, now| core.handle(now, Input::Failed(channel)));
         }
     }
 
-    /// What a transport calls. It holds the shell no longer than the shell holds it.
-    fn teller(self: &Rc<Self>, channel: Channel) -> impl Fn(Input) + use<> {
+    /// The function by which a transport reports its inputs. It does not keep the shell alive.
+    fn reporter(self: &Rc<Self>, channel: Channel) -> impl Fn(Input) + use<> {
         let shell = Rc::downgrade(self);
         move |input| {
             let Some(shell) = shell.upgrade() else { return };
             match input {
                 Input::Closed { .. } => shell.websockets.close(channel),
-                Input::Answer { .. } | Input::Failed(_) => shell.requests.forget(channel),
+                Input::Response { .. } | Input::Failed(_) => shell.requests.forget(channel),
                 _ => {}
             }
-            shell.told(input);
+            shell.input(input);
         }
     }
 }
 
 fn tell_owner(owner: &Owner, output: Output) {
     match output {
-        Output::WantAuth(socket, ticket) => owner.want_auth(socket.0, ticket.0),
-        Output::Connected(socket, id) => owner.connected(socket.0, &id),
+        Output::WantAuth(socket, ticket) => owner.want_auth(socket.number(), ticket.number()),
+        Output::Connected(socket, id) => owner.connected(socket.number(), &id),
         Output::ConnectError { socket, message, refusal, details: end } => {
-            owner.connect_error(socket.0, message, refusal, end.as_ref().map(details));
+            owner.connect_error(socket.number(), message, refusal, end.as_ref().map(details));
         }
         Output::Disconnected(socket, reason, end) => {
-            owner.disconnected(socket.0, reason, end.as_ref().map(details));
+            owner.disconnected(socket.number(), reason, end.as_ref().map(details));
         }
         #[allow(clippy::cast_precision_loss, reason = "the codec takes no id above 2^53")]
-        Output::Event { socket, json, attachments, asked } => {
-            let id = asked.map(|asked| asked.id as f64);
-            let life = asked.map_or(0, |asked| asked.life);
-            owner.event(socket.0, &json, buffers(&attachments), id, life);
+        Output::Event { socket, json, attachments, owed_ack } => {
+            let owed = owed_ack.map(OwedAckNumbers::from);
+            let id = owed.map(|owed| owed.id as f64);
+            let epoch = owed.map_or(0, |owed| owed.epoch);
+            owner.event(socket.number(), &json, buffers(&attachments), id, epoch);
         }
-        Output::Answered { call, json, attachments } => {
-            owner.answered(call.0, &json, buffers(&attachments));
+        Output::Acked { ack, json, attachments } => {
+            owner.acked(ack.number(), &json, buffers(&attachments));
         }
-        Output::CallFailed(call, error) => owner.call_failed(call.0, call_error(error)),
-        Output::Dropped(socket, error) => owner.dropped(socket.0, error.code()),
+        Output::AckFailed(ack, error) => owner.ack_failed(ack.number(), error.code()),
+        Output::Dropped(socket, error) => owner.dropped(socket.number(), error.code()),
         Output::LinkOpened(kind) => owner.link_opened(kind.as_str()),
-        Output::LinkMoved(kind) => owner.link_moved(kind.as_str()),
+        Output::LinkUpgraded(kind) => owner.link_upgraded(kind.as_str()),
         Output::LinkClosed(reason, end) => owner.link_closed(reason, end.as_ref().map(details)),
         Output::ReconnectAttempt(attempt) => owner.reconnect_attempt(attempt),
         Output::Reconnect(attempt) => owner.reconnected(attempt),
         Output::ReconnectError(end) => owner.reconnect_error(end.description, Some(details(&end))),
         Output::ReconnectFailed => owner.reconnect_failed(),
-        // The transports' own, done in `perform`.
+        // The outputs for transports are done in `perform`.
         Output::Open(..) | Output::Send(..) | Output::Close(_) | Output::Get(..) => {}
         Output::Post(..) | Output::Abort(_) => {}
     }

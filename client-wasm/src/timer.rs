@@ -1,7 +1,7 @@
-//! The one timer of a client: armed for the next deadline, or for an earlier one that has moved on meanwhile.
+//! The one timer of a client, armed for the next deadline or for an earlier one.
 //!
-//! Each message moves the deadline of the heartbeat. A timer that fires too early and is armed anew then costs less than
-//! one that is armed anew with each message.
+//! Owns the browser's handle. It never reads a clock. Each message moves the deadline of the heartbeat: a timer that
+//! fires too early and is armed again costs less than arming it with each message.
 
 use core::cell::RefCell;
 use moorline_client_core::Time;
@@ -12,7 +12,7 @@ const DELAY_MS_MAX: f64 = 2_147_483_647.0;
 
 #[wasm_bindgen]
 extern "C" {
-    // In a page a number, elsewhere an object.
+    // The handle is a number in a page, and an object elsewhere.
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(closure: &Closure<dyn Fn()>, delay_ms: f64) -> JsValue;
     #[wasm_bindgen(js_name = clearTimeout)]

@@ -1,4 +1,6 @@
 //! WebSockets that are open or opening.
+//!
+//! Owns their handlers. It never parses a message. A message is measured before it is copied.
 
 use alloc::{string::String, vec::Vec};
 use core::cell::RefCell;
@@ -31,7 +33,7 @@ impl Drop for Connection {
         for set in [WebSocket::set_onopen, WebSocket::set_onmessage, WebSocket::set_onclose] {
             set(&self.socket, None);
         }
-        // Closing one that is closed is nothing.
+        // Closing a closed one does nothing.
         let _ = self.socket.close();
     }
 }
@@ -41,24 +43,25 @@ impl WebSockets {
         WebSockets { class, bytes_max, sockets: RefCell::default() }
     }
 
-    /// Returns whether it was made: where there are none, or a policy forbids it, it is not.
-    pub(crate) fn open(&self, channel: Channel, url: &str, tell: impl Fn(Input) + 'static) -> bool {
+    /// Opens a WebSocket; returns whether the platform has the class and a policy permits it.
+    pub(crate) fn open(&self, channel: Channel, url: &str, report: impl Fn(Input) + 'static) -> bool {
         let Some(class) = &self.class else { return false };
         let Ok(made) = Reflect::construct(class, &Array::of1(&JsValue::from_str(url))) else { return false };
-        // By its methods, not by its class: a test or another platform brings its own.
+        // The class is not checked, only its methods are used: a test or another platform brings its own.
         let socket: WebSocket = made.unchecked_into();
         socket.set_binary_type(BinaryType::Arraybuffer);
         let bytes_max = self.bytes_max;
         let listener = Closure::<dyn Fn(Event)>::new(move |event: Event| {
             if let Some(input) = read(channel, bytes_max, event) {
-                tell(input);
+                report(input);
             }
         });
         let function = Some(listener.as_ref().unchecked_ref());
         for set in [WebSocket::set_onopen, WebSocket::set_onmessage, WebSocket::set_onclose] {
             set(&socket, function);
         }
-        // The close event that follows tells all. Some classes throw an error that nobody hears, and be it after the end.
+        // The close event that follows has all details. Some classes throw an error without a listener, even after
+        // the end.
         NOTHING.with(|nothing| socket.set_onerror(Some(nothing)));
         self.sockets.borrow_mut().push((channel, Connection { socket, _listener: listener }));
         true
@@ -66,7 +69,7 @@ impl WebSockets {
 
     pub(crate) fn send(&self, channel: Channel, packet: &[u8], is_binary: bool) {
         let Some(socket) = self.find(channel) else { return };
-        // What cannot be sent is followed by the close event, which says so.
+        // A send that fails is followed by the close event.
         let _ = match core::str::from_utf8(packet) {
             Ok(text) if !is_binary => socket.send_with_str(text),
             _ => socket.send_with_u8_array(packet),
@@ -79,12 +82,12 @@ impl WebSockets {
         sockets.iter().find(|(own, _)| *own == channel).map(|(_, connection)| connection.socket.clone())
     }
 
-    /// Lets go of it; what it was given to send still goes out.
+    /// Closes one; packets it was given still go out.
     pub(crate) fn close(&self, channel: Channel) {
         let mut sockets = self.sockets.borrow_mut();
         let at = sockets.iter().position(|(own, _)| *own == channel);
         let closed = at.map(|at| sockets.swap_remove(at));
-        // Closing may call back, where a test's socket does.
+        // A test's own class may call back when it is closed.
         drop(sockets);
         drop(closed);
     }
@@ -94,7 +97,7 @@ impl WebSockets {
         drop(closed);
     }
 
-    /// Bytes that were given to them and have not gone out.
+    /// Bytes that they were given and have not sent.
     pub(crate) fn unsent_bytes(&self) -> usize {
         let sockets = self.sockets.borrow();
         let unsent: u32 = sockets.iter().map(|(_, connection)| connection.socket.buffered_amount()).sum();
@@ -114,7 +117,7 @@ fn read(channel: Channel, bytes_max: usize, event: Event) -> Option<Input> {
     }
 }
 
-/// Sizes are looked at before anything is copied.
+/// Measures before copying.
 fn message(channel: Channel, bytes_max: usize, data: &JsValue) -> Input {
     let fits = |length: u32| usize::try_from(length).is_ok_and(|length| length <= bytes_max);
     if let Some(text) = data.dyn_ref::<JsString>() {

@@ -1,4 +1,4 @@
-// What the tests in web.rs supply: transports, a page and an owner that write down what happens, and nothing else.
+// The supplies of the tests in web.rs: transports, a page and an owner that note every call, and nothing else.
 
 const names = ["setTimeout", "clearTimeout", "addEventListener", "removeEventListener"];
 const real = Object.fromEntries(names.map((name) => [name, globalThis[name].bind(globalThis)]));
@@ -26,7 +26,7 @@ export class Stage {
     this.owner = makeOwner(stage);
   }
 
-  say(...words) {
+  note(...words) {
     this.lines.push(words.join(" "));
   }
 
@@ -52,7 +52,7 @@ export class Stage {
   }
 
   fetch(url, { method, body = "", credentials, signal }) {
-    this.say(...[method, url, credentials, body].filter(Boolean));
+    this.note(...[method, url, credentials, body].filter(Boolean));
     return new Promise((resolve, reject) => {
       const request = { resolve, signal };
       this.requests.push(request);
@@ -63,7 +63,7 @@ export class Stage {
     });
   }
 
-  async answers(status, body) {
+  async respond(status, body) {
     this.requests.shift().resolve(new Response(body, { status }));
     // Until the body is read: a turn of the loop, which is more than the promises in between take.
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => real.setTimeout(resolve));
@@ -79,7 +79,7 @@ export class Stage {
   }
 
   page(event) {
-    for (const [name, heard] of [...this.listeners]) if (name === event) heard();
+    for (const [name, handler] of [...this.listeners]) if (name === event) handler();
   }
 
   pass(ms) {
@@ -105,9 +105,9 @@ export class Stage {
       return handles;
     };
     globalThis.clearTimeout = (handle) => stage.timers.delete(handle);
-    globalThis.addEventListener = (name, heard) => stage.listeners.push([name, heard]);
-    globalThis.removeEventListener = (name, heard) => {
-      stage.listeners = stage.listeners.filter(([, other]) => other !== heard);
+    globalThis.addEventListener = (name, handler) => stage.listeners.push([name, handler]);
+    globalThis.removeEventListener = (name, handler) => {
+      stage.listeners = stage.listeners.filter(([, other]) => other !== handler);
     };
   }
 
@@ -121,45 +121,45 @@ function makeClass(stage) {
   return class {
     constructor(url) {
       this.bufferedAmount = 0;
-      stage.say("open", url);
+      stage.note("open", url);
       stage.sockets.push(this);
       if (stage.sockets.length > 10) stage.sockets.shift();
     }
 
     send(data) {
-      stage.say("send", typeof data === "string" ? data : `[${[...data]}]`);
+      stage.note("send", typeof data === "string" ? data : `[${[...data]}]`);
     }
 
     close() {
-      stage.say("close");
+      stage.note("close");
     }
   };
 }
 
 function makeOwner(stage) {
-  const say = (...words) => stage.say(...words);
+  const note = (...words) => stage.note(...words);
   return {
-    wantAuth: (socket, ticket) => say("want auth", socket, ticket),
-    connected: (socket, id) => say("connected", socket, id),
-    connectError: (socket, message) => say("connect error", socket, message),
-    disconnected: (socket, reason) => say("disconnected", socket, reason),
+    wantAuth: (socket, ticket) => note("want auth", socket, ticket),
+    connected: (socket, id) => note("connected", socket, id),
+    connectError: (socket, message) => note("connect error", socket, message),
+    disconnected: (socket, reason) => note("disconnected", socket, reason),
     event: (socket, json, attachments, id) => {
       const parts = attachments.map((buffer) => `[${[...new Uint8Array(buffer)]}]`);
-      say("event", socket, json, ...parts, ...(id === undefined ? [] : ["to be answered", id]));
+      note("event", socket, json, ...parts, ...(id === undefined ? [] : ["wants ack", id]));
       const { handler } = stage;
       stage.handler = undefined;
       handler?.();
     },
-    answered: (call, json) => say("answered", call, json),
-    callFailed: (call, error) => say("call failed", call, error),
-    dropped: (socket, code) => say("dropped", socket, code),
-    linkOpened: () => say("link opened"),
-    linkMoved: (transport) => say("link moved", transport),
-    linkClosed: () => say("link closed"),
-    reconnectAttempt: (attempt) => say("reconnect attempt", attempt),
-    reconnected: (attempt) => say("reconnected", attempt),
-    reconnectError: (message) => say("reconnect error", message),
-    reconnectFailed: () => say("reconnect failed"),
-    idle: () => say("idle"),
+    acked: (ack, json) => note("ack", ack, json),
+    ackFailed: (ack, error) => note("ack failed", ack, error),
+    dropped: (socket, code) => note("dropped", socket, code),
+    linkOpened: () => note("link opened"),
+    linkUpgraded: (transport) => note("link upgraded", transport),
+    linkClosed: () => note("link closed"),
+    reconnectAttempt: (attempt) => note("reconnect attempt", attempt),
+    reconnected: (attempt) => note("reconnected", attempt),
+    reconnectError: (message) => note("reconnect error", message),
+    reconnectFailed: () => note("reconnect failed"),
+    idle: () => note("idle"),
   };
 }

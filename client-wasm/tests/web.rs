@@ -1,8 +1,8 @@
 //! The bindings in a real browser: `wasm-pack test --headless --chrome`.
 //!
-//! The transports are the tests' own (`tests/web.js`): a WebSocket and a `fetch` that do what a story says, so that no
-//! server is needed. With the feature `real-node` there is a second set, over the browser's own transports and to a real
-//! node: see `real_node.rs`.
+//! The transports are the tests' own (`tests/web.js`): a WebSocket and a `fetch` that do what a story says, so that
+//! no server is needed. With the feature `real-node` there is a second set, over the browser's own transports and to
+//! a real node: see `real_node.rs`.
 #![cfg(target_arch = "wasm32")]
 
 #[cfg(feature = "real-node")]
@@ -17,7 +17,7 @@ wasm_bindgen_test_configure!(run_in_browser);
 
 #[wasm_bindgen(module = "/tests/web.js")]
 extern "C" {
-    /// A page of a test: its transports, and what its owner heard.
+    /// A page of a test: its transports, and the calls of its owner.
     type Stage;
 
     #[wasm_bindgen(constructor)]
@@ -26,7 +26,7 @@ extern "C" {
     fn options(this: &Stage) -> JsValue;
     #[wasm_bindgen(method, getter)]
     fn owner(this: &Stage) -> JsValue;
-    /// What was heard or sent since, one line each, joined by newlines.
+    /// The calls and sends since the last look, one line each, joined by newlines.
     #[wasm_bindgen(method)]
     fn take(this: &Stage) -> String;
     /// The youngest WebSocket opens.
@@ -37,10 +37,10 @@ extern "C" {
     fn brings(this: &Stage, data: &JsValue);
     #[wasm_bindgen(method)]
     fn closes(this: &Stage, code: u16);
-    /// The oldest request is answered; resolves when that was heard.
+    /// The oldest request gets its response; resolves when it was received.
     #[wasm_bindgen(method, catch)]
-    async fn answers(this: &Stage, status: u16, body: &str) -> Result<JsValue, JsValue>;
-    /// Calls this when an event is heard.
+    async fn respond(this: &Stage, status: u16, body: &str) -> Result<JsValue, JsValue>;
+    /// Calls this when an event is received.
     #[wasm_bindgen(method, js_name = onEvent)]
     fn on_event(this: &Stage, handler: &Closure<dyn Fn()>);
     /// Handlers of WebSockets, requests under way, timers and listeners of the page.
@@ -103,16 +103,16 @@ impl Play {
         self.stage.take();
     }
 
-    /// The ticket of the question that was heard last.
+    /// The ticket that was received last.
     fn ticket(&self) -> u32 {
-        let heard = self.stage.take();
-        let ticket = heard.rsplit("want auth 0 ").next().and_then(|rest| rest.split('\n').next());
+        let received = self.stage.take();
+        let ticket = received.rsplit("want auth 0 ").next().and_then(|rest| rest.split('\n').next());
         ticket.and_then(|ticket| ticket.parse().ok()).expect("auth was asked for")
     }
 
-    fn emit(&self, json: &str, parts: &[&[u8]], has_call: bool) -> Result<u32, JsValue> {
+    fn emit(&self, json: &str, parts: &[&[u8]], wants_ack: bool) -> Result<u32, JsValue> {
         let parts = parts.iter().map(|bytes| Uint8Array::from(*bytes)).collect();
-        self.own().emit(0, json.into(), parts, has_call, None, false)
+        self.own().emit(0, json.into(), parts, wants_ack, None, false)
     }
 
     #[track_caller]
@@ -129,7 +129,7 @@ impl Drop for Play {
 }
 
 #[wasm_bindgen_test]
-fn a_socket_connects_by_websocket_and_says_who_it_is() {
+fn a_socket_connects_by_websocket_and_authenticates() {
     let play = Play::new("{}");
     play.connect();
     play.assert(&["open wss://example.org/socket.io/?EIO=4&transport=websocket"]);
@@ -145,7 +145,7 @@ fn a_socket_connects_by_websocket_and_says_who_it_is() {
 }
 
 #[wasm_bindgen_test]
-fn events_and_answers_go_both_ways_with_binary_data() {
+fn events_and_acks_go_both_ways_with_binary_data() {
     let play = Play::connected("{}");
     play.text(r#"42["a",1]"#);
     play.text(r#"452-7["b",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#);
@@ -154,15 +154,15 @@ fn events_and_answers_go_both_ways_with_binary_data() {
     }
     play.assert(&[
         r#"event 0 ["a",1]"#,
-        r#"event 0 ["b",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}] [1,2] [] to be answered 7"#,
+        r#"event 0 ["b",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}] [1,2] [] wants ack 7"#,
     ]);
     let part = Uint8Array::from(&[3u8][..]);
-    play.own().answer(0, 7.0, 1, r#"{"_placeholder":true,"num":0}"#, vec![part]).expect("it is taken");
+    play.own().ack(0, 7.0, 1, r#"{"_placeholder":true,"num":0}"#, vec![part]).expect("it is taken");
     play.assert(&[r#"send 461-7[{"_placeholder":true,"num":0}]"#, "send [3]"]);
     assert_eq!(play.emit(r#""c""#, &[&[255]], true), Ok(1));
     assert_eq!(play.emit(r#""d","x""#, &[], false), Ok(0));
     play.text(r#"430["yes"]"#);
-    play.assert(&[r#"send 451-0["c"]"#, "send [255]", r#"send 42["d","x"]"#, r#"answered 1 ["yes"]"#]);
+    play.assert(&[r#"send 451-0["c"]"#, "send [255]", r#"send 42["d","x"]"#, r#"ack 1 ["yes"]"#]);
 }
 
 #[wasm_bindgen_test]
@@ -194,26 +194,26 @@ async fn where_there_is_no_websocket_it_polls() {
     let play = Play::new(r#"{"hasWebSocket":false,"withCredentials":true}"#);
     play.connect();
     play.assert(&["GET https://example.org/socket.io/?EIO=4&transport=polling include"]);
-    play.stage.answers(200, HANDSHAKE).await.expect("it is heard");
+    play.stage.respond(200, HANDSHAKE).await.expect("it is received");
     let ticket = play.ticket();
     play.client.authorize(0, ticket, "");
     play.assert(&["POST https://example.org/socket.io/?EIO=4&transport=polling&sid=s1.abc include 40"]);
-    play.stage.answers(200, "40{\"sid\":\"me\"}\u{1e}42[\"a\"]\u{1e}2").await.expect("it is heard");
-    let heard = play.stage.take();
-    assert!(heard.contains("connected 0 me\nevent 0 [\"a\"]"), "{heard}");
-    play.stage.answers(200, "ok").await.expect("it is heard");
+    play.stage.respond(200, "40{\"sid\":\"me\"}\u{1e}42[\"a\"]\u{1e}2").await.expect("it is received");
+    let received = play.stage.take();
+    assert!(received.contains("connected 0 me\nevent 0 [\"a\"]"), "{received}");
+    play.stage.respond(200, "ok").await.expect("it is received");
     play.assert(&["POST https://example.org/socket.io/?EIO=4&transport=polling&sid=s1.abc include 3"]);
 }
 
 #[wasm_bindgen_test]
-async fn an_answer_that_is_too_big_ends_the_connection() {
+async fn a_response_that_is_too_big_ends_the_connection() {
     let play = Play::new(r#"{"hasWebSocket":false,"maxMessageBytes":500}"#);
     play.connect();
-    play.stage.answers(200, HANDSHAKE).await.expect("it is heard");
+    play.stage.respond(200, HANDSHAKE).await.expect("it is received");
     play.stage.take();
-    play.stage.answers(200, &"x".repeat(1_001)).await.expect("it is heard");
-    let heard = play.stage.take();
-    assert!(heard.contains("link closed"), "{heard}");
+    play.stage.respond(200, &"x".repeat(1_001)).await.expect("it is received");
+    let received = play.stage.take();
+    assert!(received.contains("link closed"), "{received}");
 }
 
 #[wasm_bindgen_test]
@@ -228,8 +228,8 @@ fn after_a_cut_it_comes_back_to_its_node() {
     ]);
     play.stage.opens();
     play.text(HANDSHAKE);
-    let heard = play.stage.take();
-    assert!(heard.starts_with("link opened\nreconnected 1\nwant auth 0 "), "{heard}");
+    let received = play.stage.take();
+    assert!(received.starts_with("link opened\nreconnected 1\nwant auth 0 "), "{received}");
 }
 
 #[wasm_bindgen_test]
@@ -242,12 +242,12 @@ fn the_page_tells_of_its_network() {
     play.stage.pass(700_000.0);
     play.assert(&[]);
     play.stage.page("online");
-    let heard = play.stage.take();
-    assert!(heard.starts_with("reconnect attempt 1\nopen "), "{heard}");
+    let received = play.stage.take();
+    assert!(received.starts_with("reconnect attempt 1\nopen "), "{received}");
 }
 
 #[wasm_bindgen_test]
-fn what_cannot_be_sent_is_an_error_of_whoever_sends() {
+fn an_event_that_cannot_be_sent_is_an_error() {
     let play = Play::connected(r#"{"sendBufferBytes":100}"#);
     let code = |result: Result<u32, JsValue>| result.expect_err("it is refused").as_string();
     assert_eq!(
@@ -268,13 +268,13 @@ fn bad_input_ends_its_connection_and_nothing_else() {
         for text in texts {
             play.text(text);
         }
-        let heard = play.stage.take();
-        assert!(heard.contains("disconnected 0 parse error"), "{texts:?}: {heard}");
+        let received = play.stage.take();
+        assert!(received.contains("disconnected 0 parse error"), "{texts:?}: {received}");
     }
 }
 
 #[wasm_bindgen_test]
-fn what_the_owner_cannot_read_ends_the_connection() {
+fn an_event_the_owner_cannot_read_ends_the_connection() {
     let play = Play::connected("{}");
     play.text("42[not JSON");
     play.assert(&["event 0 [not JSON"]);

@@ -1,4 +1,4 @@
-// What `io` takes.
+// The options of `io`.
 
 import { io } from "moorline-client";
 import type { Auth, ManagerOptions, TransportName } from "moorline-client";

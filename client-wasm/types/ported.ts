@@ -1,4 +1,4 @@
-// What is written for socket.io-client's types compiles: replace the name of the import and this file is its own proof.
+// Code written for socket.io-client's types compiles: replace the name of the import and this file is its own proof.
 
 import io, { connect, io as named, Manager, Socket } from "moorline-client";
 import type { ManagerOptions, SocketOptions } from "moorline-client";

@@ -1,4 +1,4 @@
-// moorline's relay: rooms, and what others answer.
+// moorline's relay: rooms, and the acknowledgements of others.
 
 import { io } from "moorline-client";
 import type { AskAnswer, RelayErrorCode, SendError } from "moorline-client";

@@ -1,6 +1,6 @@
-// A tab comes back to its node: by its cookie, by the name it offers, each alone and both together; and it lets go of a
-// node that is dead or on its way out. In Chromium, through the real HAProxy and TLS, with three nodes, so that a tab
-// which is balanced anew rarely lands where it was.
+// A tab comes back to its node: by its cookie, by `?node=`, each alone and both together; and it forgets a node that is
+// dead or draining. In Chromium, through the real HAProxy and TLS, with three nodes, so that a tab which is balanced
+// anew rarely lands where it was.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -13,7 +13,7 @@ const ROUNDS = 3;
 /** So many on a node that drains keep it draining while a test looks on: they are closed in order of arrival. */
 const CROWD = 300;
 const TRANSPORTS = { WebSocket: ["websocket"], polling: ["polling"] };
-/** By then a tab has noticed what it will notice, and all others are at rest. */
+/** The time after which every tab has noticed the change, and all others are at rest. */
 const UNNOTICED_MS = 10_000;
 const HASTE = { reconnectionDelay: 50, reconnectionDelayMax: 500 };
 
@@ -76,7 +76,7 @@ describe("a tab whose connection drops", { timeout: 180_000 }, () => {
     });
 
     for (const [name, transports] of Object.entries(TRANSPORTS)) {
-      it(`comes back to its node by the offer alone: ${name}`, async () => {
+      it(`comes back to its node by the node parameter alone: ${name}`, async () => {
         const door = await startDoor(cluster.haproxy);
         const tabs = await openTabs(blocking, door, { transports });
         await assertReturns(door, tabs);
@@ -112,7 +112,7 @@ describe("a tab whose node goes", { timeout: 180_000 }, () => {
       await closeTabs([tab]);
     });
 
-    it(`drops its offer when it is not taken: ${name}`, async () => {
+    it(`forgets its preferred node when that is not available: ${name}`, async () => {
       const cluster = await kit.startCluster({ names: ["s1"], flags: ["--assets", pageFolder()] });
       const [tab] = await openTabs(browser, cluster, { transports }, 1);
       await cluster.nodes[0].kill();
@@ -171,7 +171,7 @@ describe("a page of another origin", { timeout: 180_000 }, () => {
   });
 
   // The cookie says SameSite=Lax, so a browser keeps it from pages of other sites whatever they ask for.
-  it("comes back to its node by the offer, where the site is another one too", async () => {
+  it("comes back to its node by the node parameter, from another site too", async () => {
     const pages = await servePages({ host: "localhost" });
     const cluster = await kit.startCluster({ names: NAMES, flags: ["--allow-origin", pages.url] });
     const door = await startDoor(cluster.haproxy);

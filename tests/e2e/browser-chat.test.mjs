@@ -62,8 +62,8 @@ describe("a chat between two browsers", { timeout: 180_000 }, () => {
         return sockets.main.to(id).emitWithAck("vote", "pizza?");
       }, [ROOM, recipient]);
       assert.deepEqual(answer, { expected: 1, responses: ["pizza? yes"] });
-      const heard = await to.hears("chat", before + 2);
-      assert.deepEqual(heard.slice(before), [
+      const received = await to.hears("chat", before + 2);
+      assert.deepEqual(received.slice(before), [
         [{ from: sender }, "to all", { from: "here" }],
         [{ from: sender }, "to you", 3],
       ]);

@@ -10,8 +10,8 @@ const WARM_UP = 600;
 /** Divides them all. */
 const BATCH = 50;
 /**
- * What may be more after a thousand times, and is not left by any of them: more of those notes,
- * and room for those of one batch that wait to be collected.
+ * The growth that is allowed after a thousand times, and is left by none of them: more of those notes, and room for
+ * the objects of one batch that wait to be collected.
  */
 const GRACE = {
   heapBytes: 50_000,
@@ -72,7 +72,7 @@ describe("coming and going", { timeout: 180_000 }, () => {
     }
   }
 
-  /** What the page holds after everything that nobody holds is gone. */
+  /** The memory of the page after a full collection. */
   async function weigh(tab) {
     const { devtools } = tab;
     await devtools.send("Performance.enable");

@@ -1,5 +1,5 @@
-// Which way a tab connects, when it tries again, and when it does not: in Chromium, before a front that refuses what a
-// network may refuse.
+// The transport by which a tab connects, its retries and their ends: in Chromium, before a front that refuses whatever
+// a network may refuse.
 //
 // Where a test must show that nothing happens, it waits for something else that takes longer; where it must show that
 // something does not wait for its delay, the delay is longer than the test.
@@ -61,7 +61,7 @@ describe("the way a tab connects", { timeout: 120_000 }, () => {
       const before = front.handshakes.length;
       front.forget();
       await tab.connected("main", round);
-      assert.equal(front.handshakes[before].isWebSocket, false, "what worked comes first");
+      assert.equal(front.handshakes[before].isWebSocket, false, "the last transport comes first");
       assert.equal((await tab.ask("@whoami")).id, await tab.id());
     }
   });

@@ -1,4 +1,4 @@
-// What must not happen to a page: that one handler's mistake spoils another, that a server's nonsense does harm.
+// The safety of a page: no handler's mistake spoils another, no server's nonsense does harm.
 
 import assert from "node:assert/strict";
 import http from "node:http";
@@ -29,18 +29,18 @@ class Liar {
 
   constructor() {
     this.sockets = [];
-    /** What the last one said, packets as text or bytes. */
-    this.heard = [];
+    /** The packets of the last client, as text or bytes. */
+    this.received = [];
   }
 
   greet(socket) {
     this.sockets.push(socket);
-    this.heard = [];
+    this.received = [];
     const open = { sid: `liar${this.sockets.length}`, upgrades: [], pingInterval: 25_000, pingTimeout: 20_000, maxPayload: 1e6 };
     socket.send(`0${JSON.stringify(open)}`);
     socket.on("message", (data, isBinary) => {
-      this.heard.push(isBinary ? data : data.toString());
-      if (this.heard.at(-1) === "40") socket.send(`40{"sid":"${"x".repeat(20)}"}`);
+      this.received.push(isBinary ? data : data.toString());
+      if (this.received.at(-1) === "40") socket.send(`40{"sid":"${"x".repeat(20)}"}`);
     });
   }
 
@@ -77,7 +77,7 @@ describe("a handler that throws", { timeout: 60_000 }, () => {
       ran.push("bad answer");
       throw new Error("thrown by answer");
     }));
-    await kit.until("it asks", () => liar.heard.includes('420["asked"]'));
+    await kit.until("it asks", () => liar.received.includes('420["asked"]'));
     liar.say('430["yes"]', '42["late"]', '42["news"]');
     await tab.hears("news", 2);
     liar.sockets.at(-1).close();
@@ -107,7 +107,7 @@ describe("a handler that throws", { timeout: 60_000 }, () => {
 const deep = (depth) => `42["deep",${"[".repeat(depth)}${"]".repeat(depth)}]`;
 const HOLE = '{"_placeholder":true,"num":0}';
 
-/** What no server may say, frame by frame. The tab takes 20,000 bytes at most. */
+/** Frames that no server may send. The tab takes 20,000 bytes at most. */
 const NONSENSE = {
   "no JSON at all": ["42nonsense"],
   "JSON that ends too soon": ['42["news",{"a":1}'],
@@ -135,7 +135,7 @@ const NONSENSE = {
   "an acknowledgement of nothing": ['43["yes"]'],
 };
 
-/** What is unusual, and no reason to leave. */
+/** Frames that are unusual, and no reason to disconnect. */
 const ODDITIES = {
   "an event for a namespace nobody is in": ['42/other,["news"]'],
   "an acknowledgement nobody waits for": ['43999999["yes"]', '43999999["yes"]'],
@@ -204,8 +204,8 @@ describe("a server that talks nonsense", { timeout: 120_000 }, () => {
     await tab.hears("sense");
     assert.deepEqual(await tab.run(() => called), names.map((name) => [name, "value"]));
     await tab.run((names) => names.forEach((name) => sockets.main.emit(name, 1)), names);
-    await kit.until("they are sent", () => liar.heard.includes('42["valueOf",1]'));
-    assert.deepEqual(liar.heard.slice(-names.length), names.map((name) => `42["${name}",1]`));
+    await kit.until("they are sent", () => liar.received.includes('42["valueOf",1]'));
+    assert.deepEqual(liar.received.slice(-names.length), names.map((name) => `42["${name}",1]`));
     await assertUnharmed();
   });
 });

@@ -23,7 +23,7 @@ const TRANSPORTS = {
   "polling, then WebSocket": ["polling", "websocket"],
 };
 
-/** A stock server of the test's own, and what it heard. */
+/** A stock server of the test's own, and the events it received. */
 class Stock {
   static async start() {
     const stock = new Stock();
@@ -41,8 +41,8 @@ class Stock {
   }
 
   reset() {
-    /** What came: `[event, ...args]`, without acknowledgement functions. */
-    this.heard = [];
+    /** The events that came: `[event, ...args]`, without acknowledgement functions. */
+    this.received = [];
     /** The sockets that connected, and why they left. */
     this.sockets = [];
     this.left = [];
@@ -53,7 +53,7 @@ class Stock {
     namespace.on("connection", (socket) => {
       this.sockets.push(socket);
       socket.on("disconnect", (reason) => this.left.push(reason));
-      socket.onAny((...event) => this.heard.push(event.filter((arg) => typeof arg !== "function")));
+      socket.onAny((...event) => this.received.push(event.filter((arg) => typeof arg !== "function")));
       socket.on("echo", (...args) => args.pop()(...args));
       socket.on("patchy", (...args) => this.ignores-- > 0 || args.pop()("done"));
       if (namespace.name === "/away") socket.disconnect();
@@ -64,9 +64,9 @@ class Stock {
     return this.sockets.at(-1);
   }
 
-  /** What was heard under a name, once so much has come. */
-  hears(event, times = 1) {
-    const pick = () => this.heard.filter(([one]) => one === event).map(([, ...args]) => args);
+  /** The arguments of each event of a name, once so many have come. */
+  receives(event, times = 1) {
+    const pick = () => this.received.filter(([one]) => one === event).map(([, ...args]) => args);
     return kit.until(`${times} ${event}`, () => pick().length >= times && pick());
   }
 }
@@ -123,7 +123,7 @@ for (const [where, { open }] of Object.entries(PLACES)) {
             sockets.main.emit("echo", ...values, (...answer) => resolve(answer));
           }), values);
           assert.deepEqual(echoed, values);
-          assert.deepEqual(await stock.hears("echo"), [values]);
+          assert.deepEqual(await stock.receives("echo"), [values]);
           assert.equal(await place.ask("echo", "first", "second"), "first");
           await settled();
           assert.equal(await place.ask("echo", "after the move"), "after the move");
@@ -141,11 +141,11 @@ for (const [where, { open }] of Object.entries(PLACES)) {
           await place.run((count) => {
             for (let at = 0; at < count; at++) sockets.main.emit("count", at, at % 7 ? "text" : new Uint8Array([at]));
           }, count);
-          const heard = await stock.hears("count", count);
-          assert.deepEqual(heard.map(([at]) => at), Array.from({ length: count }, (_, at) => at));
+          const received = await stock.receives("count", count);
+          assert.deepEqual(received.map(([at]) => at), Array.from({ length: count }, (_, at) => at));
           for (let at = 0; at < count; at++) stock.socket.emit("count", at, at % 5 ? "text" : Buffer.from([at]));
           const back = await place.hears("count", count);
-          assert.deepEqual(back.map(([at]) => at), heard.map(([at]) => at));
+          assert.deepEqual(back.map(([at]) => at), received.map(([at]) => at));
         });
 
         it("carries bytes both ways, wherever they are in a message", async () => {
@@ -159,8 +159,8 @@ for (const [where, { open }] of Object.entries(PLACES)) {
           const whole = { bytes: [0, 1, 2, 253, 254, 255] };
           const sent = { buffer: whole, whole, list: [{ bytes: [2, 253] }, { empty: { bytes: [] } }] };
           assert.deepEqual(echoed, sent);
-          const [[heard]] = await stock.hears("echo");
-          assert.ok(Buffer.isBuffer(heard.buffer) && Buffer.isBuffer(heard.list[0]));
+          const [[received]] = await stock.receives("echo");
+          assert.ok(Buffer.isBuffer(received.buffer) && Buffer.isBuffer(received.list[0]));
 
           stock.socket.emit("bytes", Buffer.from([9, 8]), { deep: [Buffer.from([7])] });
           assert.deepEqual(await place.hears("bytes"), [[{ bytes: [9, 8] }, { deep: [{ bytes: [7] }] }]]);
@@ -175,8 +175,8 @@ for (const [where, { open }] of Object.entries(PLACES)) {
             sockets.main.emit("blob", new Blob([new Uint8Array([1, 2]), "ab"]), "and text");
             sockets.main.emit("after");
           });
-          await stock.hears("after");
-          assert.deepEqual(stock.heard, [["blob", Buffer.from([1, 2, 97, 98]), "and text"], ["after"]]);
+          await stock.receives("after");
+          assert.deepEqual(stock.received, [["blob", Buffer.from([1, 2, 97, 98]), "and text"], ["after"]]);
         });
       });
     }
@@ -202,7 +202,7 @@ for (const [where, { open }] of Object.entries(PLACES)) {
       assert.equal(stock.io.engine.clientsCount, 2);
     });
 
-    it("says who it is: an object, a function with a callback, an async one, asked at every connect", async () => {
+    it("authenticates: by an object, a function with a callback, an async one, called at every connect", async () => {
       await connect({ auth: { token: "object" } });
       const kinds = ["plain", "callback", "async"];
       for (const kind of kinds) {
@@ -264,13 +264,13 @@ for (const [where, { open }] of Object.entries(PLACES)) {
       stock.socket.conn.close();
       await place.waits("it is cut off", "main", ({ story }) => story.length >= 2);
       await place.run(() => void sockets.main.emit("waited", 1).emit("waited", 2));
-      assert.deepEqual(await stock.hears("waited", 2), [[1], [2]]);
+      assert.deepEqual(await stock.receives("waited", 2), [[1], [2]]);
       await place.connected("main", 2);
       assert.notEqual(await place.id(), id);
       assert.equal((await place.cuts())[0].reason, "transport close");
     });
 
-    it("gives up an acknowledgement in time, and hears no late one", async () => {
+    it("gives up an acknowledgement in time, and ignores a late one", async () => {
       await connect({});
       stock.ignores = 3;
       const failed = await place.run(async (ms) => {
@@ -295,7 +295,7 @@ for (const [where, { open }] of Object.entries(PLACES)) {
         return Promise.all([asked(1), asked(2)]);
       });
       assert.deepEqual(answers, [[null, "done"], [null, "done"]]);
-      assert.deepEqual(await stock.hears("patchy", 4), [[1], [1], [1], [2]]);
+      assert.deepEqual(await stock.receives("patchy", 4), [[1], [1], [1], [2]]);
     });
 
     it("gives up in the end, and goes on with the next", async () => {
@@ -306,7 +306,7 @@ for (const [where, { open }] of Object.entries(PLACES)) {
         return Promise.all([asked(1), asked(2)]);
       });
       assert.deepEqual(answers, ["given up", "done"]);
-      assert.deepEqual(await stock.hears("patchy", 3), [[1], [1], [2]]);
+      assert.deepEqual(await stock.receives("patchy", 3), [[1], [1], [2]]);
     });
 
     it("lets handlers come and go", async () => {
@@ -334,7 +334,7 @@ for (const [where, { open }] of Object.entries(PLACES)) {
     it("carries what is volatile while it is connected", async () => {
       await connect({});
       await place.run(() => void sockets.main.volatile.emit("fleeting", 1));
-      assert.deepEqual(await stock.hears("fleeting"), [[1]]);
+      assert.deepEqual(await stock.receives("fleeting"), [[1]]);
     });
   });
 }

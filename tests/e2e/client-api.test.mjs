@@ -1,5 +1,5 @@
-// What a page can say and hear with moorline's client: events, values, acknowledgements, and every way in which a send
-// fails. How it comes to be connected is in client-connections.test.mjs.
+// Sending and receiving with moorline's client: events, values, acknowledgements, and every way in which a send fails.
+// Connecting is in client-connections.test.mjs.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -15,7 +15,7 @@ after(closeReferences);
 const bytes = (...numbers) => new Uint8Array(numbers);
 const pattern = (size) => Uint8Array.from({ length: size }, (_, at) => (at * 31) & 255);
 
-/** A Blob that is read when it is told to be, if it is. */
+/** A Blob whose reading ends when the test says so. */
 class SlowBlob extends Blob {
   #tell;
   #told = new Promise((resolve) => (this.#tell = resolve));
@@ -36,14 +36,14 @@ class SlowBlob extends Blob {
 }
 
 /**
- * A reference's server that notes what it hears. `echo` comes back as it went, by the acknowledgement if there is one;
+ * A reference's server that notes each event. `echo` comes back unchanged, by the acknowledgement if there is one;
  * `silence` is never acknowledged; `play` has the server emit.
  */
 async function startEcho(options) {
   const server = await startReference(options);
-  server.heard = [];
+  server.received = [];
   server.io.on("connection", (socket) => {
-    socket.onAny((...args) => server.heard.push(args.filter((arg) => typeof arg !== "function")));
+    socket.onAny((...args) => server.received.push(args.filter((arg) => typeof arg !== "function")));
     socket.on("echo", (...args) => {
       const done = args.at(-1);
       if (typeof done === "function") done(...args.slice(0, -1));
@@ -61,7 +61,7 @@ before(async () => {
   server = await startEcho();
 });
 
-/** What an acknowledged echo brings back. */
+/** The arguments that an acknowledged echo brings back. */
 const echoed = (socket, ...args) => within("an echo", new Promise((resolve) => socket.emit("echo", ...args, (...back) => resolve(back))));
 
 for (const name of ["long polling", "WebSocket"]) {
@@ -101,14 +101,14 @@ for (const name of ["long polling", "WebSocket"]) {
     });
 
     it("come in order, also with Blobs among them", async () => {
-      const heard = inbox(socket, "echo");
+      const received = inbox(socket, "echo");
       const slow = new SlowBlob(["slow"]);
       socket.emit("echo", 1, slow).emit("echo", 2).emit("echo", 3, new Blob(["x"]));
       socket.emit("echo", 4, pattern(3));
       slow.release();
-      await length(heard, 4);
-      assert.deepEqual(heard.map(([number]) => number), [1, 2, 3, 4]);
-      assert.equal(Buffer.from(heard[0][1]).toString(), "slow");
+      await length(received, 4);
+      assert.deepEqual(received.map(([number]) => number), [1, 2, 3, 4]);
+      assert.equal(Buffer.from(received[0][1]).toString(), "slow");
       socket.off("echo");
     });
 
@@ -124,8 +124,8 @@ for (const name of ["long polling", "WebSocket"]) {
       const asked = await socket.timeout(kit.DEADLINE_MS).emitWithAck("ask me", "well");
       assert.equal(asked, true);
       assert.equal(await within("the answer", server.asked), "well!");
-      await until("the last", () => server.heard.at(-1)[0] === "last");
-      assert.deepEqual(server.heard.slice(-2).map(([event]) => event), ["first", "last"]);
+      await until("the last", () => server.received.at(-1)[0] === "last");
+      assert.deepEqual(server.received.slice(-2).map(([event]) => event), ["first", "last"]);
     });
   });
 }
@@ -138,10 +138,10 @@ describe("what can be emitted", { timeout: 100_000 }, () => {
 
   it("has names of any kind, as prototypes have them and as numbers", async () => {
     const names = ["__proto__", "constructor", "toString", "hasOwnProperty", "", "error", 5];
-    const heard = names.map((name) => inbox(socket, name));
+    const received = names.map((name) => inbox(socket, name));
     for (const name of names) socket.emit("play", name, "here");
-    await Promise.all(heard.map((list) => length(list, 1)));
-    assert.deepEqual(heard, names.map(() => [["here"]]));
+    await Promise.all(received.map((list) => length(list, 1)));
+    assert.deepEqual(received, names.map(() => [["here"]]));
   });
 
   it("does not have the names that mean something else", () => {
@@ -182,25 +182,25 @@ describe("handlers", { timeout: 100_000 }, () => {
   });
 
   it("hear what they ask for, and those of every event hear it first", async () => {
-    const heard = [];
-    const note = (name) => (...args) => heard.push([name, ...args]);
+    const received = [];
+    const note = (name) => (...args) => received.push([name, ...args]);
     const [first, second, third] = [note("first"), note("second"), note("third")];
     socket.on("a", note("a")).onAny(second).prependAny(first).onAny(third).offAny(third);
     assert.deepEqual(socket.listenersAny(), [first, second]);
     await echoed(socket.emit("play", "a", 1));
-    assert.deepEqual(heard, [["first", "a", 1], ["second", "a", 1], ["a", 1]]);
+    assert.deepEqual(received, [["first", "a", 1], ["second", "a", 1], ["a", 1]]);
     socket.offAny().off("a");
     await echoed(socket.emit("play", "a", 2));
-    assert.equal(heard.length, 3);
+    assert.equal(received.length, 3);
   });
 
   it("hear one event with `once`, none with `off`, and what was added during one not yet", async () => {
-    const heard = diary(socket, "b");
+    const received = diary(socket, "b");
     const gone = () => assert.fail("was taken away");
-    socket.once("b", () => socket.off("b", gone).once("b", (number) => heard.push(["added", number])));
+    socket.once("b", () => socket.off("b", gone).once("b", (number) => received.push(["added", number])));
     socket.on("b", gone).off("b", gone);
     await echoed(socket.emit("play", "b", 1).emit("play", "b", 2).emit("play", "b", 3));
-    assert.deepEqual(heard, [["b", 1], ["b", 2], ["added", 2], ["b", 3]]);
+    assert.deepEqual(received, [["b", 1], ["b", 2], ["added", 2], ["b", 3]]);
   });
 
   it("break nothing by throwing, neither for each other nor for the connection", async () => {
@@ -211,10 +211,10 @@ describe("handlers", { timeout: 100_000 }, () => {
     };
     const throwing = await connectOwn(server.url, BY.WebSocket);
     throwing.onAny(failing("any")).on("c", failing("on")).once("c", failing("once"));
-    const heard = inbox(throwing, "c");
+    const received = inbox(throwing, "c");
     const errors = await uncaught(async () => {
       throwing.emit("play", "c", 1).emit("echo", failing("acknowledged")).emit("play", "c", 2);
-      await length(heard, 2);
+      await length(received, 2);
     });
     assert.deepEqual(errors, thrown);
     assert.deepEqual(await echoed(throwing, "well"), ["well"]);
@@ -276,14 +276,14 @@ describe("acknowledgements", { timeout: 100_000 }, () => {
 
   it("are asked for again with `retries`, one event at a time and in order", async () => {
     const stubborn = await connectOwn(server.url, { ...BY.WebSocket, ackTimeout: 50, retries: 2 });
-    const before = server.heard.length;
+    const before = server.received.length;
     const outcomes = [];
     stubborn.emit("silence", "first", (error) => outcomes.push(error.message));
     stubborn.emit("echo", "second", (error, text) => outcomes.push([error, text]));
     await length(outcomes, 2);
     assert.deepEqual(outcomes, ["operation has timed out", [null, "second"]]);
     const first = ["silence", "first"];
-    assert.deepEqual(server.heard.slice(before), [first, first, first, ["echo", "second"]]);
+    assert.deepEqual(server.received.slice(before), [first, first, first, ["echo", "second"]]);
     stubborn.disconnect();
   });
 
@@ -296,11 +296,11 @@ describe("acknowledgements", { timeout: 100_000 }, () => {
 
   it("are asked for without end with endless `retries`", async () => {
     const stubborn = await connectOwn(server.url, { ...BY.WebSocket, ackTimeout: 5, retries: Infinity });
-    const before = server.heard.length;
+    const before = server.received.length;
     stubborn.emit("silence", () => {});
     stubborn.emit("never");
-    await until("many tries", () => server.heard.length > before + 5);
-    assert.ok(server.heard.slice(before).every(([event]) => event === "silence"));
+    await until("many tries", () => server.received.length > before + 5);
+    assert.ok(server.received.slice(before).every(([event]) => event === "silence"));
     stubborn.disconnect();
   });
 });
@@ -310,22 +310,22 @@ describe("what is sent while there is no connection", { timeout: 100_000 }, () =
 
   it("waits, and goes out in order", async () => {
     const socket = apart();
-    const heard = inbox(socket, "echo");
+    const received = inbox(socket, "echo");
     for (const number of [1, 2, 3]) socket.emit("echo", number);
     const answer = socket.emitWithAck("echo", 4);
     socket.connect();
     assert.equal(await within("the answer", answer), 4);
-    assert.deepEqual(heard, [[1], [2], [3]]);
+    assert.deepEqual(received, [[1], [2], [3]]);
     socket.disconnect();
   });
 
   it("is dropped when it is volatile", async () => {
     const socket = apart();
-    const heard = inbox(socket, "echo");
+    const received = inbox(socket, "echo");
     socket.volatile.emit("echo", "volatile");
     await assert.rejects(socket.volatile.emitWithAck("echo"), /timed out|disconnected/);
     assert.deepEqual(await echoed(socket.connect().emit("echo", "kept"), "asked"), ["asked"]);
-    assert.deepEqual(heard, [["kept"]]);
+    assert.deepEqual(received, [["kept"]]);
     socket.disconnect();
   });
 
@@ -355,7 +355,7 @@ describe("what is sent while there is no connection", { timeout: 100_000 }, () =
     const socket = apart();
     await assert.rejects(socket.timeout(1).emitWithAck("too late"), /timed out/);
     await echoed(socket.connect());
-    assert.ok(!server.heard.some(([event]) => event === "too late"));
+    assert.ok(!server.received.some(([event]) => event === "too late"));
     socket.disconnect();
   });
 
@@ -421,20 +421,20 @@ describe("what cannot be sent", { timeout: 100_000 }, () => {
   });
 
   it("is a Blob that cannot be read, alone", async () => {
-    const heard = inbox(socket, "echo");
+    const received = inbox(socket, "echo");
     const errors = diary(socket, "error");
     const cause = new DOMException("gone", "NotReadableError");
     const [slow, ...broken] = Array.from({ length: 4 }, () => new SlowBlob(["x"]));
     socket.emit("echo", 1, slow).emit("echo", broken[0]).emit("echo", broken[1], () => {});
     const refused = assert.rejects(socket.emitWithAck("echo", broken[2]), { code: "unreadable", cause });
     socket.emit("echo", 2);
-    // The last one fails while the first one is still being read.
+    // The last event fails while the Blob of the first is still being read.
     for (const blob of broken) blob.fail(cause);
     await new Promise(setImmediate);
     slow.release();
     await within("the rejection", refused);
-    await length(heard, 2);
-    assert.deepEqual(heard.map(([number]) => number), [1, 2]);
+    await length(received, 2);
+    assert.deepEqual(received.map(([number]) => number), [1, 2]);
     assert.deepEqual(errors.map(([, { code }]) => code), ["unreadable", "unreadable"]);
     socket.off("error").off("echo");
   });
@@ -449,7 +449,7 @@ describe("what cannot be sent", { timeout: 100_000 }, () => {
     socket.emit("c");
     assert.throws(() => socket.emit("d"), full);
     slow.release();
-    await until("room", () => server.heard.at(-1)[0] === "c");
+    await until("room", () => server.received.at(-1)[0] === "c");
     assert.deepEqual(await echoed(socket, "well"), ["well"]);
     socket.disconnect();
   });
@@ -469,12 +469,12 @@ describe("moorline's relay", { timeout: 100_000 }, () => {
   });
 
   it("carries an event to a target and counts who got it", async () => {
-    const heard = inbox(bob, "hello");
+    const received = inbox(bob, "hello");
     alice.to(bob.id).emit("hello", bytes(1));
     const expected = new Promise((resolve) => alice.to([bob.id, carol.id]).emit("hello", "both", resolve));
     assert.deepEqual(await within("the count", expected), { expected: 2 });
-    await length(heard, 2);
-    assert.deepEqual(heard, [[{ from: alice.id }, bytes(1).buffer], [{ from: alice.id }, "both"]]);
+    await length(received, 2);
+    assert.deepEqual(received, [[{ from: alice.id }, bytes(1).buffer], [{ from: alice.id }, "both"]]);
   });
 
   it("gathers the answers of a target", async () => {

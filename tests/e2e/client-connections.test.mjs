@@ -1,5 +1,5 @@
-// How moorline's client comes to be connected and how that ends: namespaces over one connection, what they join with,
-// disconnects of either side, and reconnects. That nothing is left of it is in client-leftovers.test.mjs.
+// Connections of moorline's client and their ends: namespaces over one connection, auth payloads, disconnects of either
+// side, and reconnects. Leftovers are in client-leftovers.test.mjs.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -15,7 +15,7 @@ after(closeReferences);
 let server;
 before(async () => {
   server = await startReference();
-  // What each socket joined with, and from where.
+  // The auth payload and the origin of each socket.
   server.joined = [];
   for (const place of [server.io, server.io.of(/^\/.+/)]) place.on("connection", welcome);
 });
@@ -28,12 +28,12 @@ function welcome(socket) {
   socket.on("leave me", () => socket.disconnect());
 }
 
-/** What the server knows of a socket that has just connected. */
+/** The server's side of a socket that has just connected. */
 const lastJoined = () => server.joined.at(-1);
 
 const HANDSHAKE = '0{"sid":"s1.x","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}';
 
-/** A `fetch` whose polls are answered with these texts, and then no more. */
+/** A `fetch` whose polls get these texts, and then no response. */
 function scriptedFetch(texts) {
   return async (_, { method, signal }) => {
     if (method === "POST") return new Response("ok");
@@ -42,7 +42,7 @@ function scriptedFetch(texts) {
   };
 }
 
-/** A server whose every packet is the test's: `script` gets a WebSocket and what it heard on it. */
+/** A server whose every packet is the test's: `script` gets a WebSocket and the packets received on it. */
 async function startScripted(script) {
   const scripted = new WebSocketServer({ port: 0, host: "127.0.0.1" });
   scripted.on("connection", (socket) => {
@@ -164,7 +164,7 @@ describe("namespaces", { timeout: 100_000 }, () => {
     assert.equal(other.nsp, "/other");
     for (const socket of [main, other]) {
       const unread = new Blob(["a"]);
-      // The first is being read; its own refusal, if any, is an error event.
+      // The Blob of the first is being read; its refusal, if any, is an error event.
       socket.on("error", () => {}).emit("e", unread);
       assert.throws(() => socket.emit("e", unread), { code: "send_buffer_full" });
     }
@@ -173,9 +173,9 @@ describe("namespaces", { timeout: 100_000 }, () => {
   it("hear their own events only", async () => {
     const [a, b] = [open(`${server.url}/f`), open(`${server.url}/g`)];
     b.onAny(() => assert.fail("it is for the other one"));
-    const heard = inbox(a, "e");
+    const received = inbox(a, "e");
     a.emit("play", "e", 1);
-    await length(heard, 1);
+    await length(received, 1);
     await b.emitWithAck("echo");
     a.disconnect();
     b.disconnect();
@@ -255,7 +255,7 @@ describe("what a socket joins with", { timeout: 100_000 }, () => {
 
 describe("a disconnect in a handler", { timeout: 100_000 }, () => {
   for (const name of ["long polling", "WebSocket"]) {
-    it(`is true at once, told once, and the last that is heard, over ${name}`, async () => {
+    it(`is true at once, told once, and the last event received, over ${name}`, async () => {
       const socket = await connectOwn(server.url, BY[name]);
       const happened = diary(socket, "e", "disconnect");
       socket.onAny((event, number) => number === 2 && assert.equal(socket.disconnect().connected, false));
@@ -292,7 +292,7 @@ describe("a disconnect in a handler", { timeout: 100_000 }, () => {
     socket.disconnect();
   });
 
-  it("of another socket comes before what that one has not heard yet", async () => {
+  it("of another socket comes before events that one has not received yet", async () => {
     const joined = ["/a,", "/b,"].map((namespace) => `40${namespace}{"sid":"x"}`);
     const fetch = scriptedFetch([HANDSHAKE, [...joined, '42/b,["e"]'].join("\u001e")]);
     const a = openOwn("http://scripted.example/a", { ...BY["long polling"], fetch });
@@ -338,18 +338,18 @@ describe("a server that breaks the rules", { timeout: 100_000 }, () => {
     });
   }
 
-  it("is heard in order when it speaks before it says that the socket is connected", async () => {
+  it("is received in order when its events come before its CONNECT", async () => {
     const url = await startScripted((socket, packet) => {
       if (packet === "40") for (const text of ['42["early"]', '420["asked"]', '40{"sid":"x"}', '42["e"]']) socket.send(text);
       if (packet.startsWith("430")) socket.send(`42["got",${packet.slice(3)}]`);
     });
     const socket = openOwn(url, BY.WebSocket);
-    const heard = [];
-    socket.onAny((event) => heard.push([event, socket.id]));
+    const received = [];
+    socket.onAny((event) => received.push([event, socket.id]));
     socket.on("asked", (answer) => answer("well"));
-    await length(heard, 4);
-    assert.deepEqual(heard.map(([event]) => event), ["early", "asked", "e", "got"]);
-    assert.ok(heard.every(([, id]) => id === "x"), "they know who they are");
+    await length(received, 4);
+    assert.deepEqual(received.map(([event]) => event), ["early", "asked", "e", "got"]);
+    assert.ok(received.every(([, id]) => id === "x"), "they know who they are");
     socket.disconnect();
   });
 });

@@ -1,4 +1,4 @@
-// A disconnected moorline client leaves nothing behind: no handle, no memory, nothing that keeps a process alive.
+// A disconnected client of moorline leaves nothing behind: nothing that keeps a process alive, no handle, no memory.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";

@@ -23,7 +23,7 @@ const WASM_FORBIDDEN = policy("'self'");
 const QUICK_INSTALL = ["--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"];
 const INSTALL_DEADLINE_MS = 120_000;
 
-/** What a visit that went well says; see vite-app/visit.js. */
+/** The report of a visit that went well; see vite-app/visit.js. */
 const WELL = { isConnected: true, isItself: true, node: "s1", violations: [] };
 
 async function must(command, options) {

@@ -1,4 +1,4 @@
-// A defect of the client itself: it says so once, as a sentence, lets go of everything, and refuses from then on.
+// A defect of the client itself: it is reported once, as a sentence; the client lets go of everything and refuses calls.
 //
 // The package here is a variant that panics when it is asked to; it is built in a folder of the test's own.
 
@@ -36,17 +36,17 @@ describe("a panic", { timeout: 400_000 }, () => {
   }
 
   it("is an error event and the end of every call, and every later call fails with its sentence", async () => {
-    const { io, socket, panic } = await fresh("heard");
-    const [heard, calls] = [[], []];
-    socket.on("error", (error) => heard.push(error.message)).io.on("error", (error) => heard.push(error.message));
+    const { io, socket, panic } = await fresh("received");
+    const [received, calls] = [[], []];
+    socket.on("error", (error) => received.push(error.message)).io.on("error", (error) => received.push(error.message));
     const other = socket.io.socket("/other").on("error", () => socket.emit("e"));
     const awaited = socket.emitWithAck("e").catch((error) => calls.push(error.message));
     socket.timeout(60_000).emit("e", (error) => calls.push(error.message));
     const thrown = await uncaught(panic);
     await awaited;
-    const [sentence] = heard;
+    const [sentence] = received;
     assert.match(sentence, SENTENCE);
-    assert.deepEqual([heard, calls], [[sentence, sentence], [sentence, sentence]]);
+    assert.deepEqual([received, calls], [[sentence, sentence], [sentence, sentence]]);
     assert.deepEqual(thrown.map(({ message }) => message), [sentence], "what a handler threw, and nothing else");
     const later = [
       () => socket.emit("e"),

@@ -15,7 +15,7 @@ const part = (name) => import(pathToFileURL(path.join(REPOSITORY, "client-wasm/j
 const { decode, encode, hasBlob, kept, read, sizeOf, toBytes } = await part("value.js");
 const { address } = await part("url.js");
 const { Emitter } = await part("emitter.js");
-const { callError, connectError, sendError } = await part("errors.js");
+const { ackError, connectError, sendError } = await part("errors.js");
 const { request } = await part("platform.js");
 
 const bytes = (...numbers) => new Uint8Array(numbers);
@@ -132,7 +132,7 @@ describe("the address of a server", () => {
     for (const text of ["c=2&d=3", "?c=2&d=3"]) assert.equal(queryOf(text), "c=2&d=3");
   });
 
-  it("has the wish for a node apart from the query", () => {
+  it("has the preferred node apart from the query", () => {
     assert.deepEqual(ofURL("https://example.org?node=s2&a=1"), [SERVER, "/", "a=1", "s2"]);
     assert.deepEqual(ofURL("https://example.org", { query: { node: "s2" } }), [SERVER, "/", "", "s2"]);
   });
@@ -163,39 +163,39 @@ describe("the address of a server", () => {
 });
 
 describe("handlers", () => {
-  /** An emitter and what its handlers heard. */
+  /** An emitter and the calls of its handlers. */
   const stage = () => {
-    const heard = [];
-    return { emitter: new Emitter(), heard, note: (name) => (...args) => heard.push([name, ...args]) };
+    const received = [];
+    return { emitter: new Emitter(), received, note: (name) => (...args) => received.push([name, ...args]) };
   };
 
   it("are called in the order in which they came, as methods of the emitter", () => {
-    const { emitter, heard, note } = stage();
+    const { emitter, received, note } = stage();
     emitter.on("e", note("a")).on("e", function () {
-      heard.push(this === emitter);
+      received.push(this === emitter);
     });
     emitter.fire("e", 1, 2);
-    assert.deepEqual(heard, [["a", 1, 2], true]);
+    assert.deepEqual(received, [["a", 1, 2], true]);
   });
 
-  it("that are to hear one event hear one, and may be taken away before", () => {
-    const { emitter, heard, note } = stage();
+  it("registered by `once` are called once, and may be removed before", () => {
+    const { emitter, received, note } = stage();
     const [a, b] = [note("a"), note("b")];
     emitter.once("e", a).once("e", b).off("e", b);
     emitter.fire("e");
     emitter.fire("e");
-    assert.deepEqual(heard, [["a"]]);
+    assert.deepEqual(received, [["a"]]);
     assert.ok(!emitter.hasListeners("e"));
   });
 
   it("count from the next event on when they are added or taken away during one", () => {
-    const { emitter, heard, note } = stage();
+    const { emitter, received, note } = stage();
     const last = note("last");
     emitter.once("e", () => emitter.off("e", last).on("e", note("new")));
     emitter.on("e", last);
     emitter.fire("e", 1);
     emitter.fire("e", 2);
-    assert.deepEqual(heard, [["last", 1], ["new", 2]]);
+    assert.deepEqual(received, [["last", 1], ["new", 2]]);
   });
 
   it("are taken away one at a time, by event, or all", () => {
@@ -225,8 +225,8 @@ describe("handlers", () => {
     assert.ok(emitter.hasListeners("e"));
   });
 
-  it("hear events of any name, a number as its digits", () => {
-    const { emitter, heard, note } = stage();
+  it("are called for events of any name, a number as its digits", () => {
+    const { emitter, received, note } = stage();
     for (const name of ["__proto__", "constructor", "toString", ""]) {
       assert.deepEqual(emitter.listeners(name), []);
       emitter.on(name, note(name));
@@ -234,18 +234,18 @@ describe("handlers", () => {
     }
     emitter.on(5, note("number")).on("5", note("digits"));
     emitter.fire(5);
-    assert.deepEqual(heard, [["__proto__"], ["constructor"], ["toString"], [""], ["number"], ["digits"]]);
+    assert.deepEqual(received, [["__proto__"], ["constructor"], ["toString"], [""], ["number"], ["digits"]]);
   });
 
   it("do not stop each other by throwing, and what they throw is not swallowed", async () => {
-    const { emitter, heard, note } = stage();
+    const { emitter, received, note } = stage();
     const error = new Error("thrown");
     emitter.on("e", () => {
       throw error;
     });
     emitter.on("e", note("after"));
     assert.deepEqual(await uncaught(() => emitter.fire("e")), [error]);
-    assert.deepEqual(heard, [["after"]]);
+    assert.deepEqual(received, [["after"]]);
   });
 
   it("must be functions", () => {
@@ -258,14 +258,14 @@ describe("errors", () => {
     for (const code of ["send_buffer_full", "too_big", "too_many_attachments", "too_many_acks"]) {
       assert.equal(sendError(code).code, code);
       assert.ok(sendError(code).message.length > 20);
-      assert.equal(callError(code).code, code);
+      assert.equal(ackError(code).code, code);
     }
     assert.equal(sendError("else"), undefined);
   });
 
   it("of a call are worded as the stock client's", () => {
-    assert.equal(callError("timeout").message, "operation has timed out");
-    assert.equal(callError("disconnected").message, "socket has been disconnected");
+    assert.equal(ackError("timeout").message, "operation has timed out");
+    assert.equal(ackError("disconnected").message, "socket has been disconnected");
   });
 
   it("of a connect say what the server said", () => {
@@ -284,7 +284,7 @@ describe("errors", () => {
 describe("one HTTP request", () => {
   const URL_ASKED = "https://example.org/";
 
-  /** Makes a request of a `fetch` that answers like this; what `done` was told. */
+  /** Makes a request with this `fetch`; resolves with the arguments of `done`. */
   const told = (answer, { body, hasCredentials = false, bytesMax = 10 } = {}) => {
     const asked = [];
     const fetch = async (...args) => (asked.push(args), answer(...args));
@@ -307,7 +307,7 @@ describe("one HTTP request", () => {
     for (const odd of ["soon", "-1", "0", ""]) assert.equal((await after(odd))[1], undefined, odd);
   });
 
-  it("has status 0 when there was no answer", async () => {
+  it("has status 0 when there was no response", async () => {
     const lost = () => Promise.reject(new TypeError("failed"));
     assert.deepEqual((await told(lost)).args, [0]);
     const cut = () => new Response(new ReadableStream({ pull: (stream) => stream.error(new Error("cut")) }));
@@ -325,21 +325,21 @@ describe("one HTTP request", () => {
     assert.equal((await told(() => new Response("a".repeat(10)))).args[2].length, 10);
   });
 
-  it("takes an answer without a stream, as some platforms give it", async () => {
+  it("takes a response without a stream, as some platforms give it", async () => {
     const plain = (text) => () => ({ status: 200, headers: new Headers(), text: async () => text });
     assert.deepEqual((await told(plain("ab"))).args, [200, undefined, "ab"]);
     assert.deepEqual((await told(plain("a".repeat(11)))).args, [200, undefined, undefined]);
   });
 
   it("is silent once it was aborted", async () => {
-    const heard = [];
+    const received = [];
     let answer;
     const fetch = () => new Promise((resolve) => (answer = resolve));
-    const abort = request(fetch, URL_ASKED, undefined, false, 10, (...args) => heard.push(args));
+    const abort = request(fetch, URL_ASKED, undefined, false, 10, (...args) => received.push(args));
     abort();
     answer(new Response("late"));
     await new Promise(setImmediate);
-    assert.deepEqual(heard, []);
+    assert.deepEqual(received, []);
   });
 
   it("tells its end once, even to somebody who throws", async () => {

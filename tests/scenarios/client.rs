@@ -32,19 +32,19 @@ fn to(id: &str, number: usize) -> String {
     format!(r#""@to","{id}","n",{number}"#)
 }
 
-/// The numbers that a tab heard.
+/// The numbers that a tab received.
 fn numbers(tab: &Tab) -> Vec<usize> {
-    let number = |heard: &String| {
-        let (json, _) = heard.split_once(' ').expect("attachments");
+    let number = |text: &String| {
+        let (json, _) = text.split_once(' ').expect("attachments");
         let rest = json.split_once("},").expect("who it is from").1;
         rest.split([',', ']']).next().expect("a number").parse().expect("a number")
     };
-    tab.heard.iter().map(number).collect()
+    tab.received.iter().map(number).collect()
 }
 
 #[test]
 fn it_connects_by_every_transport_and_knows_its_node() {
-    for (transports, kind, moves) in [
+    for (transports, kind, upgrades) in [
         (&[WebSocket][..], WebSocket, 0),
         (&[Polling], Polling, 0),
         (&[WebSocket, Polling], WebSocket, 0),
@@ -52,9 +52,9 @@ fn it_connects_by_every_transport_and_knows_its_node() {
     ] {
         let mut world = world();
         let tab = connected(&mut world, transports);
-        assert_eq!((tab.client.transport(), tab.moves), (Some(kind), moves), "{transports:?}");
+        assert_eq!((tab.client.transport(), tab.upgrades), (Some(kind), upgrades), "{transports:?}");
         assert_eq!(tab.client.node(), Some("s1"));
-        assert_eq!(world.node(0).stats().upgrades, u64::from(moves > 0));
+        assert_eq!(world.node(0).stats().upgrades, u64::from(upgrades > 0));
     }
 }
 
@@ -67,12 +67,12 @@ fn it_stays_connected_while_nothing_happens() {
             settle(&mut world, &mut [&mut tab]);
         }
         assert_eq!(tab.closed, [""; 0], "{transports:?}");
-        assert_eq!(tab.asked.len(), 1);
+        assert_eq!(tab.queries.len(), 1);
     }
 }
 
 #[test]
-fn it_says_goodbye_and_the_node_keeps_nothing() {
+fn a_disconnect_leaves_nothing_on_the_node() {
     for transports in [&[WebSocket][..], &[Polling], &[Polling, WebSocket]] {
         let mut world = world();
         let mut tab = connected(&mut world, transports);
@@ -84,7 +84,7 @@ fn it_says_goodbye_and_the_node_keeps_nothing() {
 }
 
 #[test]
-fn what_was_said_before_the_goodbye_arrives() {
+fn events_before_a_disconnect_arrive() {
     for transports in [&[WebSocket][..], &[Polling]] {
         let mut world = world();
         let (mut alice, mut bob) = (connected(&mut world, transports), connected(&mut world, &[WebSocket]));
@@ -97,7 +97,7 @@ fn what_was_said_before_the_goodbye_arrives() {
 }
 
 #[test]
-fn who_leaves_before_it_is_connected_leaves_nothing_behind() {
+fn a_disconnect_before_the_connection_leaves_nothing_behind() {
     for steps in 0..40 {
         for transports in [&[WebSocket][..], &[Polling], &[Polling, WebSocket]] {
             let (mut world, mut random) = (world(), Seeded::new(steps));
@@ -129,12 +129,12 @@ fn a_node_that_drains_is_not_asked_for_again() {
             settle(&mut other, &mut [&mut tab]);
         }
         assert_eq!(tab.client.node(), Some("s2"), "{transports:?}");
-        assert!(tab.asked.iter().all(|query| !query.contains("node=s1")), "{:?}", tab.asked);
+        assert!(tab.queries.iter().all(|query| !query.contains("node=s1")), "{:?}", tab.queries);
     }
 }
 
 #[test]
-fn a_node_that_died_is_asked_for_once_and_what_was_sent_meanwhile_arrives() {
+fn a_node_that_died_is_asked_for_once_and_events_sent_meanwhile_arrive() {
     for transports in [&[WebSocket][..], &[Polling], &[Polling, WebSocket]] {
         let mut first = world();
         let mut tab = connected(&mut first, transports);
@@ -149,14 +149,19 @@ fn a_node_that_died_is_asked_for_once_and_what_was_sent_meanwhile_arrives() {
             settle(&mut second, &mut [&mut tab, &mut bob]);
         }
         assert_eq!(tab.client.node(), Some("s2"), "{transports:?}");
-        assert_eq!(tab.asked.iter().filter(|query| query.contains("node=s1")).count(), 1, "{:?}", tab.asked);
+        assert_eq!(
+            tab.queries.iter().filter(|query| query.contains("node=s1")).count(),
+            1,
+            "{:?}",
+            tab.queries
+        );
         assert_eq!(numbers(&bob), [0, 1, 2, 3, 4], "{transports:?}");
     }
 }
 
 #[test]
 fn nothing_is_lost_doubled_or_reordered_while_no_connection_breaks() {
-    let mut moves = 0;
+    let mut upgrades = 0;
     let seeds = Seeds::of("client::nothing_is_lost", 300);
     let is_one = seeds.is_one();
     for seed in seeds {
@@ -182,10 +187,10 @@ fn nothing_is_lost_doubled_or_reordered_while_no_connection_breaks() {
         settle(&mut world, &mut [alice, bob]);
         assert_eq!(numbers(bob), (0..sent[0]).collect::<Vec<_>>(), "seed {seed}");
         assert_eq!(numbers(alice), (0..sent[1]).collect::<Vec<_>>(), "seed {seed}");
-        assert!(tabs.iter().all(|tab| tab.closed.is_empty() && tab.asked.len() == 1), "seed {seed}");
-        moves += tabs.iter().map(|tab| tab.moves).sum::<usize>();
+        assert!(tabs.iter().all(|tab| tab.closed.is_empty() && tab.queries.len() == 1), "seed {seed}");
+        upgrades += tabs.iter().map(|tab| tab.upgrades).sum::<usize>();
     }
-    assert!(is_one || moves > 200, "{moves} moves");
+    assert!(is_one || upgrades > 200, "{upgrades} upgrades");
 }
 
 fn event(id: &str, number: usize, has_attachment: bool) -> (String, Vec<Vec<u8>>) {

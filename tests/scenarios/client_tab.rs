@@ -3,26 +3,27 @@
 //! It plays the browser's shell. Invariant: one channel keeps its order; of two channels either may be first.
 
 use moorline_client_core::{
-    Channel, Client, Emission, Input, Options, Output, SocketIndex, Time, TransportKind,
+    Channel, Client, Emission, Input, Options, Output, SocketKey, SocketOptions, Time, TransportKind,
 };
 use moorline_core::RequestError;
 use moorline_tests::sim::{Conn, Outcome, Seeded, World};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
-
-pub(crate) const MAIN: SocketIndex = SocketIndex(0);
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 pub(crate) struct Tab {
     pub(crate) client: Client,
+    socket: SocketKey,
     now_ms: u64,
     /// The id of its socket, while it is connected.
     pub(crate) id: Option<String>,
-    /// The events it heard.
-    pub(crate) heard: Vec<String>,
-    /// The queries of the sessions it asked for.
-    pub(crate) asked: Vec<String>,
+    /// The events it received.
+    pub(crate) received: Vec<String>,
+    /// The queries of its handshake requests.
+    pub(crate) queries: Vec<String>,
     pub(crate) closed: Vec<&'static str>,
-    pub(crate) moves: usize,
+    pub(crate) upgrades: usize,
     up: BTreeMap<Channel, VecDeque<Output>>,
     down: BTreeMap<Channel, VecDeque<Input>>,
     carriers: BTreeMap<Channel, Carrier>,
@@ -39,25 +40,37 @@ impl Tab {
     pub(crate) fn new(seed: u64, transports: &[TransportKind]) -> Tab {
         let url = "http://localhost/socket.io/".into();
         let mut client = Client::new(Options { seed, transports: transports.into(), ..Options::new(url) });
-        client.add_socket("/".into(), None, None);
-        client.connect(Time::from_ms(0), MAIN);
+        let socket = client.add_socket("/".into(), SocketOptions::default());
+        client.connect(Time::from_ms(0), socket);
         let (up, down, carriers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (heard, asked, closed) = (Vec::new(), Vec::new(), Vec::new());
+        let (received, queries, closed) = (Vec::new(), Vec::new(), Vec::new());
         let (id, given_up) = (None, BTreeSet::new());
-        let mut tab =
-            Tab { client, now_ms: 0, id, heard, asked, closed, moves: 0, up, down, carriers, given_up };
+        let mut tab = Tab {
+            client,
+            socket,
+            now_ms: 0,
+            id,
+            received,
+            queries,
+            closed,
+            upgrades: 0,
+            up,
+            down,
+            carriers,
+            given_up,
+        };
         tab.take_outputs();
         tab
     }
 
     pub(crate) fn emit(&mut self, json: String, attachments: Vec<Vec<u8>>) {
         let emission = Emission { json, attachments, ..Emission::default() };
-        self.client.emit(self.now(), MAIN, emission).expect("it is taken");
+        self.client.emit(self.now(), self.socket, emission).expect("it is taken");
         self.take_outputs();
     }
 
     pub(crate) fn disconnect(&mut self) {
-        self.client.disconnect(self.now(), MAIN);
+        self.client.disconnect(self.now(), self.socket);
         self.take_outputs();
     }
 
@@ -125,7 +138,7 @@ impl Tab {
                     *channel
                 }
                 _ => {
-                    self.learn(output);
+                    self.take_up(output);
                     continue;
                 }
             };
@@ -133,7 +146,7 @@ impl Tab {
         }
     }
 
-    fn learn(&mut self, output: Output) {
+    fn take_up(&mut self, output: Output) {
         match output {
             Output::WantAuth(socket, ticket) => self.client.authorize(self.now(), socket, ticket, ""),
             Output::Connected(_, id) => self.id = Some(id),
@@ -141,8 +154,8 @@ impl Tab {
                 self.id = None;
                 self.closed.push(reason);
             }
-            Output::Event { json, attachments, .. } => self.heard.push(format!("{json} {attachments:?}")),
-            Output::LinkMoved(_) => self.moves += 1,
+            Output::Event { json, attachments, .. } => self.received.push(format!("{json} {attachments:?}")),
+            Output::LinkUpgraded(_) => self.upgrades += 1,
             _ => {}
         }
     }
@@ -150,7 +163,7 @@ impl Tab {
     fn do_one(&mut self, world: &mut World, output: Output) {
         match output {
             Output::Open(channel, url) => {
-                let conn = match self.ask(&url) {
+                let conn = match self.session_of(&url) {
                     Some(sid) => world.upgrade(&sid),
                     None => world.open_websocket(0),
                 };
@@ -158,14 +171,14 @@ impl Tab {
                 self.down.entry(channel).or_default().push_back(Input::Opened(channel));
             }
             Output::Get(channel, url) => {
-                let conn = match self.ask(&url) {
+                let conn = match self.session_of(&url) {
                     Some(sid) => world.poll(&sid),
                     None => world.ask_for_polling(0),
                 };
                 self.carriers.insert(channel, Carrier::Request(conn));
             }
             Output::Post(channel, url, body) => {
-                let conn = world.start_post(&self.ask(&url).expect("a POST is of a session"));
+                let conn = world.start_post(&self.session_of(&url).expect("a POST is of a session"));
                 self.carriers.insert(channel, Carrier::Request(conn));
                 world.send_body(conn, &body);
             }
@@ -190,11 +203,11 @@ impl Tab {
     }
 
     /// The session a request names; without one it is noted.
-    fn ask(&mut self, url: &str) -> Option<String> {
+    fn session_of(&mut self, url: &str) -> Option<String> {
         let sid = url.split('&').find_map(|pair| pair.strip_prefix("sid="));
         if sid.is_none() {
             let (_, query) = url.split_once("EIO=4&transport=").expect("a query");
-            self.asked.push(query.into());
+            self.queries.push(query.into());
         }
         sid.map(String::from)
     }
@@ -241,5 +254,5 @@ fn end(channel: Channel, outcome: Outcome) -> Input {
         Outcome::Refused(RequestError::Overloaded) => (503, String::new()),
         Outcome::Refused(_) => (400, String::new()),
     };
-    Input::Answer { channel, status, retry_after_ms: None, body }
+    Input::Response { channel, status, retry_after_ms: None, body }
 }

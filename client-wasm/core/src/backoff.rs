@@ -1,6 +1,7 @@
-//! How long to wait before the next attempt: a random time below a ceiling that doubles.
+//! The delay before the next attempt: a random time below a ceiling that doubles.
 //!
-//! Full jitter spreads the clients of a server that died evenly; with half a jitter they come in waves.
+//! Owns the ceiling and the randomness; it never knows an attempt. Full jitter spreads the clients of a dead server
+//! evenly; with half a jitter they come in waves.
 
 use crate::Options;
 
@@ -23,7 +24,7 @@ impl Backoff {
         ceiling - random + entropy.up_to(random)
     }
 
-    /// The connection proved stable: the next outage starts anew.
+    /// The connection proved stable: the next delay starts from the first ceiling.
     pub(crate) fn reset(&mut self) {
         self.doublings = 0;
     }

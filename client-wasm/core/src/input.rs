@@ -1,22 +1,13 @@
-//! What the client is told.
+//! Inputs of the client: everything that a shell tells it.
+//!
+//! Owns the types only; it never decides what an input means.
 
+use crate::Channel;
 use alloc::{string::String, vec::Vec};
 
-/// One WebSocket or one HTTP request. The client makes them up and never uses one again, so what a transport still says
-/// after it was given up concerns nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Channel(pub u32);
-
-/// A socket, by its place in the client: the n-th that was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SocketIndex(pub usize);
-
-/// One time of asking for an auth payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(pub u32);
-
-/// What happened outside.
+/// One thing that happened outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Input {
     /// A WebSocket is open.
     Opened(Channel),
@@ -26,36 +17,37 @@ pub enum Input {
     Binary(Channel, Vec<u8>),
     /// A WebSocket has ended, or never opened.
     Closed {
-        /// Which one.
+        /// The WebSocket.
         channel: Channel,
         /// Its close code; 1006 or 0 when nobody sent one.
         code: u16,
-        /// The words that came with it.
+        /// The reason that came with it; may be empty.
         reason: String,
     },
-    /// A request was answered.
-    Answer {
-        /// Which one.
+    /// A request got its response.
+    Response {
+        /// The request.
         channel: Channel,
         /// The HTTP status.
         status: u16,
-        /// What `Retry-After` asked for.
+        /// The delay that `Retry-After` asked for.
         retry_after_ms: Option<u64>,
         /// The body.
         body: String,
     },
-    /// A request was not answered.
+    /// A request got no response.
     Failed(Channel),
     /// A message was larger than `message_bytes_max`, and was not even copied.
     TooBig(Channel),
-    /// The last message handed out is not JSON, or names attachments it does not have.
+    /// The last event or acknowledgement handed out is not JSON, or names attachments it does not have.
     Unreadable,
-    /// The machine's network.
+    /// The machine's network changed.
     Network(NetworkChange),
 }
 
-/// What a page learns about the network and about itself.
+/// A change of the network, or of the page that listens to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NetworkChange {
     /// There is a network again.
     Online,
@@ -78,11 +70,11 @@ pub struct Emission {
     /// The binary data, in the order of its placeholders.
     pub attachments: Vec<Vec<u8>>,
     /// Whether an acknowledgement is awaited.
-    pub has_call: bool,
-    /// How long that may take; otherwise the socket's own time.
+    pub wants_ack: bool,
+    /// How long the acknowledgement may take; `None`: the socket's own timeout.
     pub timeout_ms: Option<u64>,
-    /// Whether it is dropped rather than kept when it cannot be sent at once.
+    /// Whether the event is dropped rather than kept when it cannot be sent at once.
     pub is_volatile: bool,
-    /// What the transport was given and has not sent yet, in bytes.
+    /// Bytes that the WebSocket was given and has not sent yet.
     pub unsent_bytes: usize,
 }

@@ -1,36 +1,38 @@
 //! moorline's client as a value: told what happened and when, it says what it wants done.
 //!
-//! Owns everything a client decides: which transport, when to reconnect and where, what waits to be sent, what an
-//! answer belongs to. It never reads a clock, opens a socket or calls a browser, so all of it is tested without one.
+//! Owns every decision of a client: the transport, when to reconnect and to which node, what waits to be sent, which
+//! event an acknowledgement belongs to. It never reads a clock, opens a socket or calls a browser, so all of it is
+//! tested without one.
 //!
-//! [`Client`] has the four kinds of methods that the server's `Node` has: commands, `handle` for what happened,
-//! `poll_output` for what it wants, and getters. Inputs never fail: what a server does wrong becomes the end of the
-//! connection with a reason. Equal inputs give equal outputs.
+//! [`Client`] has four kinds of methods, like the server's `Node`: commands, `handle` for inputs, `poll_output` for
+//! outputs, and getters. Its documentation is the contract with a shell and shows a whole run loop.
+//!
+//! The modules, from the inside out: `socket` is one namespace, `engine` one Engine.IO session, `link` the state of the
+//! connection, `client` all of them together.
 #![no_std]
 
 extern crate alloc;
 
 mod backoff;
-mod calls;
+mod channel;
 mod client;
 mod engine;
 mod input;
-mod leaving;
 mod link;
 mod options;
 mod output;
-mod polling;
-mod probe;
-mod reassembly;
+mod output_queue;
 mod socket;
+mod sockets;
 mod time;
-mod traffic;
 mod url;
-mod wants;
 
+pub use channel::Channel;
 pub use client::Client;
-pub use input::{Channel, Emission, Input, NetworkChange, SocketIndex, Ticket};
+pub use input::{Emission, Input, NetworkChange};
 pub use moorline_protocol::{Frame, TransportKind};
-pub use options::Options;
-pub use output::{Asked, CallError, CallId, Context, Details, Output, SendError};
+pub use options::{Options, SocketOptions};
+pub use output::{AckError, Context, Details, Output, SendError};
+pub use socket::{AwaitedAck, OwedAck, OwedAckNumbers, Ticket};
+pub use sockets::SocketKey;
 pub use time::Time;

@@ -1,22 +1,22 @@
-//! Every setting and every limit of a client, each with its default and the reason for it.
+//! Every setting and every limit of a client, each with its default and the reason for it. It never enforces one.
 
+use crate::TransportKind;
 use alloc::{string::String, vec, vec::Vec};
-use moorline_protocol::TransportKind;
 
-/// What a [`Client`](crate::Client) is told once. Names follow the stock client's.
+/// The settings of a [`Client`](crate::Client). Names follow the stock client's.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Scheme, authority and path of the server, such as `https://example.org/socket.io/`; no query.
     pub url: String,
     /// More query parameters, encoded, without `?`; may be empty.
     pub query: String,
-    /// The node to ask for first, as if this tab had been there.
+    /// The node to prefer for the first connection, as if this tab had been there.
     pub node: Option<String>,
-    /// Which transports may be used, the first one first.
+    /// The transports to use, in the order in which to try them.
     pub transports: Vec<TransportKind>,
-    /// The transport that is known to have worked with this server.
-    pub worked: Option<TransportKind>,
-    /// Whether a session that polls moves to WebSocket.
+    /// The last transport that connected to this server, if known; it is tried first.
+    pub last_transport: Option<TransportKind>,
+    /// Whether a polling session is upgraded to WebSocket.
     pub upgrade: bool,
     /// Whether a lost connection is opened again.
     pub reconnection: bool,
@@ -26,7 +26,7 @@ pub struct Options {
     pub delay_ms: u64,
     /// The highest ceiling.
     pub delay_max_ms: u64,
-    /// Which part of a delay is random, in thousandths: 1,000 is full jitter.
+    /// The random part of a delay, in thousandths: 1,000 is full jitter.
     pub random_permille: u32,
     /// How long one attempt may take, all its transports together.
     pub timeout_ms: u64,
@@ -41,8 +41,8 @@ pub struct Options {
     /// Attachments of one message, both ways; servers of the reference take ten.
     pub attachments_max: usize,
     /// Acknowledgements awaited at a time.
-    pub calls_max: usize,
-    /// What makes one client's randomness differ from another's.
+    pub acks_max: usize,
+    /// The seed of this client's randomness, which must differ from other clients'.
     pub seed: u64,
 }
 
@@ -54,7 +54,7 @@ impl Options {
             query: String::new(),
             node: None,
             transports: vec![TransportKind::WebSocket, TransportKind::Polling],
-            worked: None,
+            last_transport: None,
             upgrade: true,
             reconnection: true,
             attempts_max: None,
@@ -67,12 +67,12 @@ impl Options {
             message_bytes_max: 10_000_000,
             depth_max: 64,
             attachments_max: 10,
-            calls_max: 65_536,
+            acks_max: 65_536,
             seed: 0,
         }
     }
 
-    /// Whether the server is this machine, which is reachable without any network.
+    /// Whether the server is this machine, which needs no network to be reached.
     pub(crate) fn is_loopback(&self) -> bool {
         let rest = self.url.trim_start_matches(|char| char != '/').trim_start_matches('/');
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -84,4 +84,13 @@ impl Options {
         let is_address = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         host == "localhost" || (is_address && host.starts_with("127."))
     }
+}
+
+/// The settings of one socket. Names follow the stock client's.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SocketOptions {
+    /// How often an event is sent again without an acknowledgement; with it, events queue and go one at a time.
+    pub retries: Option<u32>,
+    /// How long an acknowledgement may take, unless the event says otherwise; `None`: any time.
+    pub ack_timeout_ms: Option<u64>,
 }

@@ -1,119 +1,122 @@
-//! What the client wants done: by the transports, and by those who own the sockets.
+//! Outputs of the client: everything that a shell is to do, for the transports and for the owner of the sockets.
+//!
+//! Owns the types only; it never says when.
 
-use crate::{Channel, SocketIndex, Ticket, TransportKind};
+use crate::{AwaitedAck, Channel, OwedAck, SocketKey, Ticket, TransportKind};
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::Frame;
 
-/// One thing to do. They are to be done in the order in which they come.
+/// One thing to do, in the order in which `poll_output` returns them.
+///
+/// Exhaustive on purpose: a shell that ignores an output breaks the contract, so a new one must not compile unnoticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Open a WebSocket.
+    /// Open a WebSocket to this address.
     Open(Channel, String),
     /// Send one packet on a WebSocket.
     Send(Channel, Frame),
-    /// Close a WebSocket once it has sent what it was given.
+    /// Close a WebSocket once it has sent everything it was given.
     Close(Channel),
-    /// Ask with GET.
+    /// Make a GET request to this address.
     Get(Channel, String),
-    /// Ask with POST.
+    /// Make a POST request to this address, with this body.
     Post(Channel, String, String),
-    /// Give a request up.
+    /// Abort a request.
     Abort(Channel),
 
-    /// Say with `authorize` (or `auth_failed`) what to join the namespace with.
-    WantAuth(SocketIndex, Ticket),
-    /// The socket has joined its namespace and has this id.
-    Connected(SocketIndex, String),
+    /// Call `authorize` (or `auth_failed`) with the auth payload for this namespace.
+    WantAuth(SocketKey, Ticket),
+    /// The socket is connected to its namespace and has this id.
+    Connected(SocketKey, String),
     /// The socket could not connect.
     ConnectError {
-        /// Which socket.
-        socket: SocketIndex,
-        /// In a few words.
+        /// The socket.
+        socket: SocketKey,
+        /// The error in a few words.
         message: &'static str,
-        /// What the server gave as the reason, as JSON: an object with `message` and perhaps `data`, or a string.
+        /// The server's refusal as JSON: an object with `message` and perhaps `data`, or a string.
         refusal: Option<String>,
-        /// What is known of the transport's end, when it was that.
+        /// Details about the transport's failure, if it was that.
         details: Option<Details>,
     },
-    /// The socket is connected no more.
-    Disconnected(SocketIndex, &'static str, Option<Details>),
+    /// The socket is not connected any more.
+    Disconnected(SocketKey, &'static str, Option<Details>),
     /// An event from the server.
     Event {
-        /// Which socket.
-        socket: SocketIndex,
+        /// The socket.
+        socket: SocketKey,
         /// The array of its name and arguments.
         json: String,
         /// Its binary data.
         attachments: Vec<Vec<u8>>,
-        /// What to `answer` to, if it is to be acknowledged.
-        asked: Option<Asked>,
+        /// The handle for `ack`, if the server awaits an acknowledgement.
+        owed_ack: Option<OwedAck>,
     },
-    /// A call was acknowledged.
-    Answered {
-        /// Which call.
-        call: CallId,
-        /// The array of the answer's arguments.
+    /// An event was acknowledged.
+    Acked {
+        /// The acknowledgement, as `emit` returned it.
+        ack: AwaitedAck,
+        /// The array of its arguments.
         json: String,
         /// Its binary data.
         attachments: Vec<Vec<u8>>,
     },
-    /// A call will not be acknowledged.
-    CallFailed(CallId, CallError),
-    /// A message that was kept for later cannot be sent to this server, and nobody awaits an answer to it.
-    Dropped(SocketIndex, SendError),
+    /// An acknowledgement will not come.
+    AckFailed(AwaitedAck, AckError),
+    /// An event that was kept for later cannot be sent to this server, and nobody awaits its acknowledgement.
+    Dropped(SocketKey, SendError),
 
-    /// The connection stands, on this transport.
+    /// The connection is open, on this transport.
     LinkOpened(TransportKind),
-    /// It moved to this transport.
-    LinkMoved(TransportKind),
-    /// It ended.
+    /// The connection was upgraded to this transport.
+    LinkUpgraded(TransportKind),
+    /// The connection ended.
     LinkClosed(&'static str, Option<Details>),
     /// The n-th attempt in a row begins.
     ReconnectAttempt(u32),
     /// The n-th attempt succeeded.
     Reconnect(u32),
-    /// An attempt failed; the sockets hear of it as well.
+    /// An attempt failed; every socket gets a `ConnectError` as well.
     ReconnectError(Details),
     /// There will be no more attempts.
     ReconnectFailed,
 }
 
-/// An acknowledgement that somebody awaits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CallId(pub u32);
-
-/// What an event from the server is to be acknowledged with. An answer that comes when the socket has left or
-/// lost its namespace since goes nowhere: the server counts anew.
+/// Why an acknowledgement will not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
-    /// The server's id.
-    pub id: u64,
-    /// Which of the socket's times in its namespace it came in.
-    pub life: u32,
-}
-
-/// Why a call failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallError {
-    /// Its time is over.
+#[non_exhaustive]
+pub enum AckError {
+    /// It did not come in time.
     Timeout,
     /// The socket was disconnected first.
     Disconnected,
-    /// It could not be sent.
+    /// The event could not be sent.
     NotSent(SendError),
 }
 
-/// Why a message is not taken.
+impl AckError {
+    /// The code a program compares: `timeout`, `disconnected`, or the code of a [`SendError`].
+    pub fn code(self) -> &'static str {
+        match self {
+            AckError::Timeout => "timeout",
+            AckError::Disconnected => "disconnected",
+            AckError::NotSent(error) => error.code(),
+        }
+    }
+}
+
+/// Why an event is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
-    /// As much as may wait is waiting.
+    /// The send buffer is full.
     BufferFull,
-    /// It is larger than the server takes.
+    /// The event is larger than the server takes.
     TooBig,
-    /// It holds more binary data than the server takes.
+    /// The event holds more binary data than the server takes.
     TooManyAttachments,
-    /// As many acknowledgements as may be awaited are.
-    TooManyCalls,
+    /// As many acknowledgements as allowed are awaited.
+    TooManyAcks,
 }
 
 impl SendError {
@@ -123,12 +126,12 @@ impl SendError {
             SendError::BufferFull => "send_buffer_full",
             SendError::TooBig => "too_big",
             SendError::TooManyAttachments => "too_many_attachments",
-            SendError::TooManyCalls => "too_many_acks",
+            SendError::TooManyAcks => "too_many_acks",
         }
     }
 }
 
-/// What is known of the end of a connection.
+/// Details about the end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Details {
     /// In a few words.
@@ -142,8 +145,8 @@ pub struct Details {
 pub struct Context {
     /// The close code of a WebSocket.
     pub code: Option<u16>,
-    /// The words that came with it.
+    /// The reason that came with the code.
     pub reason: String,
-    /// The status of an answer.
+    /// The status of a response.
     pub status: Option<u16>,
 }

@@ -1,4 +1,4 @@
-//! Time as the client knows it: a number somebody else read from a clock.
+//! Time as the client knows it: a number that the shell read from a clock. It never reads one.
 
 /// Milliseconds since an arbitrary start. It never goes backwards, and it goes on while the machine sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -1,10 +1,19 @@
-//! The addresses of requests.
+//! The addresses of requests, and the node that a session id names. It never parses a user's URL: the shell does.
 
 use crate::{Options, TransportKind};
 use alloc::string::String;
 
-/// The address for one transport: with the session it belongs to, or with the node that a new one is wanted on.
-pub(crate) fn of(options: &Options, kind: TransportKind, sid: Option<&str>, node: Option<&str>) -> String {
+/// The session that a request belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target<'a> {
+    /// A new session, preferably on this node.
+    New { preferred_node: Option<&'a str> },
+    /// The session with this id.
+    Session(&'a str),
+}
+
+/// The address of a request of one transport.
+pub(crate) fn of(options: &Options, kind: TransportKind, target: Target<'_>) -> String {
     let mut url = String::with_capacity(options.url.len() + options.query.len() + 96);
     match kind {
         // `http` becomes `ws`, `https` becomes `wss`.
@@ -16,11 +25,13 @@ pub(crate) fn of(options: &Options, kind: TransportKind, sid: Option<&str>, node
     }
     url.push_str("?EIO=4&transport=");
     url.push_str(kind.as_str());
-    for (name, value) in [("&sid=", sid), ("&node=", node)] {
-        if let Some(value) = value {
-            url.push_str(name);
-            push_encoded(&mut url, value);
-        }
+    let parameter = match target {
+        Target::Session(sid) => Some(("&sid=", sid)),
+        Target::New { preferred_node } => preferred_node.map(|node| ("&node=", node)),
+    };
+    if let Some((name, value)) = parameter {
+        url.push_str(name);
+        push_encoded(&mut url, value);
     }
     if !options.query.is_empty() {
         url.push('&');
@@ -29,7 +40,7 @@ pub(crate) fn of(options: &Options, kind: TransportKind, sid: Option<&str>, node
     url
 }
 
-/// The node that a session id names, if it names one: what stands before its dot.
+/// The node that a session id names before its dot, if it names one.
 pub(crate) fn node_of(sid: &str) -> Option<&str> {
     let (node, rest) = sid.split_once('.')?;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -57,17 +68,17 @@ mod tests {
     fn an_address_names_transport_session_and_node() {
         let mut options = Options::new("https://example.org/socket.io/".into());
         assert_eq!(
-            of(&options, TransportKind::WebSocket, None, None),
+            of(&options, TransportKind::WebSocket, Target::New { preferred_node: None }),
             "wss://example.org/socket.io/?EIO=4&transport=websocket"
         );
         options.query = "a=b&c=%20".into();
         assert_eq!(
-            of(&options, TransportKind::Polling, Some("s1.x&é"), None),
+            of(&options, TransportKind::Polling, Target::Session("s1.x&é")),
             "https://example.org/socket.io/?EIO=4&transport=polling&sid=s1.x%26%C3%A9&a=b&c=%20"
         );
         options.url = "http://127.0.0.1:3000/x/".into();
         assert_eq!(
-            of(&options, TransportKind::WebSocket, None, Some("s2")),
+            of(&options, TransportKind::WebSocket, Target::New { preferred_node: Some("s2") }),
             "ws://127.0.0.1:3000/x/?EIO=4&transport=websocket&node=s2&a=b&c=%20"
         );
     }

@@ -1,12 +1,16 @@
 //! A page, a network and a server that do anything at any time, in every order a seed can think of.
 //!
-//! Whatever they do: the client keeps its contract with the shell (the bench looks after that), every call ends once,
-//! what was sent arrives at most once and in order, and when the chaos is over everybody is connected.
+//! In every order: the client keeps its contract with the shell (the harness checks that), every awaited ack ends once,
+//! events arrive at most once and in order, and when the chaos is over every socket is connected.
 
-use crate::bench::{Bench, LineKind, SERVER};
-use crate::model::{Model, prefix};
+use crate::{
+    harness::{CarrierKind, Harness, SERVER},
+    model::{Model, prefix},
+    text,
+};
 use moorline_client_core::{
-    CallId, Channel, Emission, Input, NetworkChange, Options, Output, SocketIndex, TransportKind,
+    AwaitedAck, Channel, Emission, Input, NetworkChange, Options, Output, SocketKey, SocketOptions,
+    TransportKind,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -63,7 +67,7 @@ impl Random {
     }
 }
 
-/// What is on its way to the server on one channel.
+/// One message on its way to the server on a channel.
 enum Up {
     Open(String),
     Frame(String),
@@ -73,18 +77,18 @@ enum Up {
 }
 
 struct Chaos {
-    bench: Bench,
+    harness: Harness,
     model: Model,
     random: Random,
     /// Whether anything may come on any channel, and not only what a server says.
     is_hostile: bool,
-    /// Whether it waits for answers however long they take. Otherwise it may ask twice, which servers take ill.
-    is_patient: bool,
+    /// Whether no attempt times out. Otherwise the client may send a second CONNECT, which the model counts as a fault.
+    has_no_timeout: bool,
     up: BTreeMap<Channel, VecDeque<Up>>,
-    calls: BTreeSet<CallId>,
+    acks: BTreeSet<AwaitedAck>,
     connected: [bool; 3],
-    /// The last number heard by each socket.
-    heard: [u64; 3],
+    /// The last number received by each socket.
+    received: [u64; 3],
     sent: u64,
 }
 
@@ -97,11 +101,12 @@ fn whatever_happens_everybody_is_connected_in_the_end() {
             chaos.step();
         }
         chaos.calm_down(seed);
-        chaos.look_at_what_arrived(seed);
+        chaos.check_arrivals(seed);
         chaos.leave(seed);
-        arrived += chaos.model.heard.len();
+        arrived += chaos.model.received.len();
         connections += chaos.model.sessions.len();
-        moves += chaos.bench.client.worked().is_some_and(|kind| kind == TransportKind::WebSocket) as usize;
+        moves += chaos.harness.client.last_transport().is_some_and(|kind| kind == TransportKind::WebSocket)
+            as usize;
     }
     assert!(arrived > 10_000 && connections > 6_000 && moves > 500, "{arrived} {connections} {moves}");
 }
@@ -114,7 +119,7 @@ fn equal_inputs_give_equal_outputs() {
             for _ in 0..STEPS {
                 chaos.step();
             }
-            (format!("{:?}", chaos.bench.client), chaos.model.heard)
+            (format!("{:?}", chaos.harness.client), chaos.model.received)
         });
         assert_eq!(first, second, "seed {seed}");
     }
@@ -134,26 +139,26 @@ impl Chaos {
         options.attempts_max = random.one_in(8).then_some(3);
         options.send_packets_max = 20;
         let is_hostile = random.one_in(2);
-        let is_patient = !is_hostile && random.one_in(2);
-        if is_patient {
+        let has_no_timeout = !is_hostile && random.one_in(2);
+        if has_no_timeout {
             options.timeout_ms = 10_000_000;
         }
-        let mut bench = Bench::bare(options);
-        bench.gives_auth = true;
+        let mut harness = Harness::bare(options);
+        harness.gives_auth = true;
         for (at, namespace) in NAMESPACES.into_iter().enumerate() {
             let (retries, ack_timeout_ms) = if at == AGAIN { (Some(3), Some(2_000)) } else { (None, None) };
-            bench.client.add_socket(namespace.into(), retries, ack_timeout_ms);
+            harness.client.add_socket(namespace.into(), SocketOptions { retries, ack_timeout_ms });
         }
         Chaos {
-            bench,
+            harness,
             model: Model::default(),
             random,
             is_hostile,
-            is_patient,
+            has_no_timeout,
             up: BTreeMap::new(),
-            calls: BTreeSet::new(),
+            acks: BTreeSet::new(),
             connected: [false; 3],
-            heard: [0; 3],
+            received: [0; 3],
             sent: 0,
         }
     }
@@ -168,9 +173,9 @@ impl Chaos {
             16 => self.break_something(),
             17 => self.change_network(),
             18 if self.is_hostile => self.throw_anything(),
-            _ => self.answer_auth(),
+            _ => self.reply_to_auth(),
         }
-        self.look_at_outputs();
+        self.take_up_outputs();
     }
 
     // The network.
@@ -200,57 +205,56 @@ impl Chaos {
         if queue.is_empty() {
             self.model.down.remove(&channel);
         }
-        if !self.bench.channels[&channel].has_ended {
-            self.bench.tell(first);
+        if !self.harness.channels[&channel].has_ended {
+            self.harness.handle(first);
         }
     }
 
     fn break_something(&mut self) {
-        let live: Vec<(Channel, LineKind)> = self.live();
+        let live: Vec<(Channel, CarrierKind)> = self.live();
         let Some((channel, kind)) = self.random.pick(&live) else { return };
         self.up.remove(&channel);
         self.model.down.remove(&channel);
         self.model.gone(channel);
-        self.bench.tell(match (kind, self.random.below(3)) {
-            (LineKind::WebSocket, _) => Input::Closed { channel, code: 1006, reason: String::new() },
+        self.harness.handle(match (kind, self.random.below(3)) {
+            (CarrierKind::WebSocket, _) => Input::Closed { channel, code: 1006, reason: String::new() },
             (_, 0) => {
                 let retry_after_ms = self.random.one_in(2).then(|| self.random.below(60_000));
                 let status = self.random.pick(&[400, 403, 429, 500, 503]).expect("a status");
-                Input::Answer { channel, status, retry_after_ms, body: String::new() }
+                Input::Response { channel, status, retry_after_ms, body: String::new() }
             }
             _ => Input::Failed(channel),
         });
     }
 
-    fn live(&self) -> Vec<(Channel, LineKind)> {
-        let live = self.bench.channels.iter().filter(|(_, line)| line.is_live());
-        live.map(|(channel, line)| (*channel, line.kind)).collect()
+    fn live(&self) -> Vec<(Channel, CarrierKind)> {
+        let live = self.harness.channels.iter().filter(|(_, carrier)| carrier.is_live());
+        live.map(|(channel, carrier)| (*channel, carrier.kind)).collect()
     }
 
     fn change_network(&mut self) {
         use NetworkChange::{Absent, Changed, Offline, Online, Shown};
         let change = self.random.pick(&[Online, Online, Offline, Absent, Changed, Shown]).expect("a change");
-        self.bench.network(change);
+        self.harness.network(change);
     }
 
     fn let_time_pass(&mut self) {
         let ms = 1 << self.random.below(17);
-        if self.random.one_in(4) { self.bench.sleep(ms) } else { self.bench.pass(ms) }
+        if self.random.one_in(4) { self.harness.sleep(ms) } else { self.harness.pass(ms) }
     }
 
     fn throw_anything(&mut self) {
-        let highest = self.bench.channels.keys().last().map_or(0, |channel| channel.0);
-        let back = u32::try_from(self.random.below(4)).expect("a small number");
-        let channel = Channel(highest.saturating_sub(back));
+        let back = usize::try_from(self.random.below(4)).expect("a small number");
+        let Some(channel) = self.harness.channels.keys().rev().nth(back).copied() else { return };
         let text = self.random.pick(&TEXTS).expect("a text").to_string();
-        self.bench.tell(match self.random.below(9) {
+        self.harness.handle(match self.random.below(9) {
             0..=2 => Input::Text(channel, text),
             3 => Input::Binary(channel, vec![1, 2]),
             4 => Input::Opened(channel),
             5 => Input::TooBig(channel),
             6 => Input::Unreadable,
             7 => Input::Closed { channel, code: 1012, reason: text },
-            _ => Input::Answer { channel, status: 200, retry_after_ms: None, body: text },
+            _ => Input::Response { channel, status: 200, retry_after_ms: None, body: text },
         });
     }
 
@@ -279,61 +283,62 @@ impl Chaos {
     // The page.
 
     fn act(&mut self) {
-        let socket = SocketIndex(usize::try_from(self.random.below(3)).expect("an index"));
+        let number = u32::try_from(self.random.below(3)).expect("a number");
+        let socket = self.harness.socket(number);
         match self.random.below(10) {
-            0 | 1 => self.bench.connect_socket(socket),
-            2 if self.random.one_in(2) => self.bench.disconnect_socket(socket),
+            0 | 1 => self.harness.connect_socket(socket),
+            2 if self.random.one_in(2) => self.harness.disconnect_socket(socket),
             _ => self.emit(socket),
         }
     }
 
-    fn emit(&mut self, socket: SocketIndex) {
+    fn emit(&mut self, socket: SocketKey) {
         self.sent += 1;
         let emission = Emission {
             json: format!("\"n\",{}", self.sent),
             attachments: if self.random.one_in(4) { vec![vec![1]; 2] } else { Vec::new() },
-            has_call: self.random.one_in(2),
+            wants_ack: self.random.one_in(2),
             timeout_ms: self.random.one_in(2).then(|| self.random.below(5_000)),
             is_volatile: self.random.one_in(5),
             ..Emission::default()
         };
-        let has_call = emission.has_call;
-        // Not through the bench, which would look at outputs before the call is known.
-        let now = self.bench.now();
-        if let Ok(call) = self.bench.client.emit(now, socket, emission) {
-            assert_eq!(call.is_some(), has_call);
-            assert!(call.is_none_or(|call| self.calls.insert(call)), "a call is new");
+        let wants_ack = emission.wants_ack;
+        // Not through the harness, which would take outputs before the ack is known.
+        let now = self.harness.now();
+        if let Ok(ack) = self.harness.client.emit(now, socket, emission) {
+            assert_eq!(ack.is_some(), wants_ack);
+            assert!(ack.is_none_or(|ack| self.acks.insert(ack)), "an ack is new");
         }
-        self.bench.take_outputs();
+        self.harness.take_outputs();
     }
 
-    fn answer_auth(&mut self) {
-        if let Some((socket, ticket)) = self.bench.tickets.pop() {
+    fn reply_to_auth(&mut self) {
+        if let Some((socket, ticket)) = self.harness.tickets.pop() {
             match self.random.below(4) {
-                0 => self.bench.auth_failed(socket, ticket),
-                _ => self.bench.authorize(socket, ticket, "{}"),
+                0 => self.harness.auth_failed(socket, ticket),
+                _ => self.harness.authorize(socket, ticket, "{}"),
             }
         }
     }
 
-    // What the client wants.
+    // Outputs of the client.
 
-    fn look_at_outputs(&mut self) {
-        for output in std::mem::take(&mut self.bench.outputs) {
+    fn take_up_outputs(&mut self) {
+        for output in std::mem::take(&mut self.harness.outputs) {
             match output {
                 Output::Open(channel, url) => self.send_up(channel, Up::Open(url)),
                 Output::Get(channel, url) => self.send_up(channel, Up::Get(url)),
                 Output::Post(channel, url, body) => self.send_up(channel, Up::Post(url, body)),
                 Output::Send(channel, frame) => {
-                    self.send_up(channel, Up::Frame(crate::words::packet(&frame)));
+                    self.send_up(channel, Up::Frame(text::packet(&frame)));
                 }
                 Output::Close(channel) | Output::Abort(channel) => self.send_up(channel, Up::Gone),
-                Output::Connected(socket, _) => self.connected[socket.0] = true,
-                Output::Disconnected(socket, ..) => self.connected[socket.0] = false,
-                Output::Answered { call, .. } | Output::CallFailed(call, _) => {
-                    assert!(self.calls.remove(&call), "{call:?} ends twice");
+                Output::Connected(socket, _) => self.connected[index(socket)] = true,
+                Output::Disconnected(socket, ..) => self.connected[index(socket)] = false,
+                Output::Acked { ack, .. } | Output::AckFailed(ack, _) => {
+                    assert!(self.acks.remove(&ack), "{ack:?} ends twice");
                 }
-                Output::Event { socket, json, .. } => self.hear(socket, &json),
+                Output::Event { socket, json, .. } => self.receive(socket, &json),
                 _ => {}
             }
         }
@@ -343,10 +348,10 @@ impl Chaos {
         self.up.entry(channel).or_default().push_back(up);
     }
 
-    fn hear(&mut self, socket: SocketIndex, json: &str) {
+    fn receive(&mut self, socket: SocketKey, json: &str) {
         if let Some(number) = number_of(json, "s") {
-            assert!(number > self.heard[socket.0], "{number} after {}", self.heard[socket.0]);
-            self.heard[socket.0] = number;
+            assert!(number > self.received[index(socket)], "{number} after {}", self.received[index(socket)]);
+            self.received[index(socket)] = number;
         }
     }
 
@@ -354,14 +359,14 @@ impl Chaos {
 
     /// From now on everybody behaves, and everything arrives.
     fn calm_down(&mut self, seed: u64) {
-        self.bench.network(NetworkChange::Online);
+        self.harness.network(NetworkChange::Online);
         for _ in 0..40 {
-            for socket in (0..3).map(SocketIndex) {
-                if !self.bench.client.is_active(socket) {
-                    self.bench.connect_socket(socket);
+            for socket in [0, 1, 2].map(|number| self.harness.socket(number)) {
+                if !self.harness.client.is_active(socket) {
+                    self.harness.connect_socket(socket);
                 }
             }
-            self.bench.pass(5_000);
+            self.harness.pass(5_000);
             self.carry_everything();
             for sid in self.model.living() {
                 self.model.send(&sid, "2".into());
@@ -373,9 +378,9 @@ impl Chaos {
 
     fn carry_everything(&mut self) {
         loop {
-            self.look_at_outputs();
-            if let Some((socket, ticket)) = self.bench.tickets.pop() {
-                self.bench.authorize(socket, ticket, "{}");
+            self.take_up_outputs();
+            if let Some((socket, ticket)) = self.harness.tickets.pop() {
+                self.harness.authorize(socket, ticket, "{}");
             } else if !self.up.is_empty() {
                 self.carry_up();
             } else if !self.model.down.is_empty() {
@@ -386,10 +391,10 @@ impl Chaos {
         }
     }
 
-    fn look_at_what_arrived(&self, seed: u64) {
+    fn check_arrivals(&self, seed: u64) {
         let mut seen = BTreeSet::new();
         let mut last: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        for (sid, namespace, json) in &self.model.heard {
+        for (sid, namespace, json) in &self.model.received {
             if namespace == NAMESPACES[AGAIN] {
                 continue;
             }
@@ -400,21 +405,25 @@ impl Chaos {
             assert!(self.is_hostile || number > *last, "seed {seed}: {number} after {last}");
             *last = number;
         }
-        if self.is_patient {
+        if self.has_no_timeout {
             assert_eq!(self.model.faults, [""; 0], "seed {seed}");
         }
     }
 
     fn leave(&mut self, seed: u64) {
-        for socket in (0..3).map(SocketIndex) {
-            self.bench.disconnect_socket(socket);
+        for socket in [0, 1, 2].map(|number| self.harness.socket(number)) {
+            self.harness.disconnect_socket(socket);
         }
         self.carry_everything();
-        self.bench.pass(20_000);
-        self.look_at_outputs();
-        assert!(self.calls.is_empty(), "seed {seed}: {:?} never ended", self.calls);
-        self.bench.assert_idle();
+        self.harness.pass(20_000);
+        self.take_up_outputs();
+        assert!(self.acks.is_empty(), "seed {seed}: {:?} never ended", self.acks);
+        self.harness.assert_idle();
     }
+}
+
+fn index(socket: SocketKey) -> usize {
+    usize::try_from(socket.number()).expect("an index")
 }
 
 fn number_of(json: &str, name: &str) -> Option<u64> {

@@ -1,102 +1,105 @@
-//! What a server sends: handed on whole and in order, or the end of the connection; never more than the bounds allow.
+//! Packets from a server: handed on whole and in order, or the end of the connection; never more than the bounds allow.
 
-use crate::bench::{Bench, LineKind, MAIN, handshake};
-use moorline_client_core::{Asked, Input, Output, SocketIndex};
+use crate::harness::{CarrierKind, Harness, handshake};
+use moorline_client_core::{Input, Output, OwedAck, SocketOptions};
 
-fn joining() -> Bench {
-    let mut bench = Bench::new();
-    bench.connect();
-    bench.opened();
-    bench.text(&handshake("s1.x", ""));
-    bench.lines();
-    bench
+fn joining() -> Harness {
+    let mut harness = Harness::new();
+    harness.connect();
+    harness.opened();
+    harness.text(&handshake("s1.x", ""));
+    harness.lines();
+    harness
 }
 
-fn asked(bench: &Bench) -> Asked {
-    let asked = bench.outputs.iter().find_map(|output| match output {
-        Output::Event { asked, .. } => *asked,
+fn owed_ack(harness: &Harness) -> OwedAck {
+    let owed = harness.outputs.iter().find_map(|output| match output {
+        Output::Event { owed_ack, .. } => *owed_ack,
         _ => None,
     });
-    asked.expect("an event that asks")
+    owed.expect("an event that wants an ack")
 }
 
-fn answer(bench: &mut Bench, asked: Asked) {
-    bench.client.answer(MAIN, asked, "1", &[], 0).expect("it is taken");
-    bench.take_outputs();
+fn ack(harness: &mut Harness, owed: OwedAck) {
+    harness.client.ack(harness.main(), owed, "1", &[], 0).expect("it is taken");
+    harness.take_outputs();
 }
 
 #[test]
 fn events_are_handed_on() {
-    let mut bench = Bench::new().on_websocket();
-    bench.text(r#"42["a",{"b":[1]}]"#);
-    bench.text(r#"4212["c"]"#);
-    assert_eq!(bench.lines(), [r#"0 hears ["a",{"b":[1]}]"#, r#"0 hears ["c"] asks 12"#]);
+    let mut harness = Harness::new().on_websocket();
+    harness.text(r#"42["a",{"b":[1]}]"#);
+    harness.text(r#"4212["c"]"#);
+    assert_eq!(harness.lines(), [r#"0 receives ["a",{"b":[1]}]"#, r#"0 receives ["c"] wants ack 12"#]);
 }
 
 #[test]
 fn an_event_is_handed_on_with_its_attachments() {
-    let mut bench = Bench::new().on_websocket();
-    bench.text(r#"452-5["a"]"#);
-    bench.binary(&[1]);
-    assert_eq!(bench.lines(), [""; 0]);
-    bench.binary(&[]);
-    bench.text(r#"450-["none"]"#);
-    assert_eq!(bench.lines(), [r#"0 hears ["a"] [1] [] asks 5"#, r#"0 hears ["none"]"#]);
-    let mut bench = Bench::polling_only().on_polling("");
-    bench.polled(&[r#"451-["a"]"#]);
-    bench.polled(&["bAQI=", r#"42["b"]"#]);
-    let heard = bench.lines();
-    assert_eq!(heard[2..], [r#"0 hears ["a"] [1, 2]"#, r#"0 hears ["b"]"#], "{heard:?}");
+    let mut harness = Harness::new().on_websocket();
+    harness.text(r#"452-5["a"]"#);
+    harness.binary(&[1]);
+    assert_eq!(harness.lines(), [""; 0]);
+    harness.binary(&[]);
+    harness.text(r#"450-["none"]"#);
+    assert_eq!(harness.lines(), [r#"0 receives ["a"] [1] [] wants ack 5"#, r#"0 receives ["none"]"#]);
+    let mut harness = Harness::polling_only().on_polling("");
+    harness.polled(&[r#"451-["a"]"#]);
+    harness.polled(&["bAQI=", r#"42["b"]"#]);
+    let received = harness.lines();
+    assert_eq!(received[2..], [r#"0 receives ["a"] [1, 2]"#, r#"0 receives ["b"]"#], "{received:?}");
 }
 
 #[test]
-fn events_before_the_answer_to_connect_wait_for_it() {
-    let mut bench = joining();
-    bench.text(r#"42["a"]"#);
-    bench.text(r#"451-3["b"]"#);
-    bench.binary(&[1]);
-    assert_eq!(bench.lines(), [""; 0]);
-    bench.text(r#"40{"sid":"me"}"#);
-    assert_eq!(bench.lines(), [r#"0 hears ["a"]"#, r#"0 hears ["b"] [1] asks 3"#, "0 connected: me"]);
+fn events_before_the_connect_reply_wait_for_it() {
+    let mut harness = joining();
+    harness.text(r#"42["a"]"#);
+    harness.text(r#"451-3["b"]"#);
+    harness.binary(&[1]);
+    assert_eq!(harness.lines(), [""; 0]);
+    harness.text(r#"40{"sid":"me"}"#);
+    assert_eq!(
+        harness.lines(),
+        [r#"0 receives ["a"]"#, r#"0 receives ["b"] [1] wants ack 3"#, "0 connected: me"]
+    );
 }
 
 #[test]
-fn so_much_may_come_before_it_and_no_more() {
-    let mut bench = Bench::with(|options| options.message_bytes_max = 1_000);
-    bench.connect();
-    bench.opens_session();
-    bench.lines();
-    // Each is small enough; what belongs to it counts as well.
+fn the_receive_buffer_is_bounded() {
+    let mut harness = Harness::with(|options| options.message_bytes_max = 1_000);
+    harness.connect();
+    harness.opens_session();
+    harness.lines();
+    // Each packet is small enough; its attachments count as well.
     for _ in 0..3 {
-        if bench.client.transport().is_some() {
-            bench.text(r#"451-["a"]"#);
-            bench.binary(&[0; 500]);
+        if harness.client.transport().is_some() {
+            harness.text(r#"451-["a"]"#);
+            harness.binary(&[0; 500]);
         }
     }
-    assert_eq!(bench.lines()[1], "link closed: parse error");
-    // As does what holds it, however little is in it.
-    bench.pass(1_000);
-    bench.opens_session();
-    bench.lines();
+    assert_eq!(harness.lines()[1], "link closed: parse error");
+    // The memory of the packet itself counts too, however short its text is.
+    harness.pass(1_000);
+    harness.opens_session();
+    harness.lines();
     for _ in 0..100 {
-        if bench.client.transport().is_some() {
-            bench.text("42[]");
+        if harness.client.transport().is_some() {
+            harness.text("42[]");
         }
     }
-    assert_eq!(bench.lines()[1], "link closed: parse error");
+    assert_eq!(harness.lines()[1], "link closed: parse error");
 }
 
 #[test]
-fn what_came_early_is_lost_with_its_connection() {
-    let mut bench = joining();
-    bench.text(r#"42["old"]"#);
-    bench.closed(1006);
-    bench.pass(1_000);
-    bench.opened();
-    bench.text(&handshake("s1.y", ""));
-    bench.lines();
-    bench.text(r#"40{"sid":"me"}"#);
-    assert_eq!(bench.lines(), ["0 connected: me"]);
+fn the_receive_buffer_is_lost_with_its_connection() {
+    let mut harness = joining();
+    harness.text(r#"42["old"]"#);
+    harness.closed(1006);
+    harness.pass(1_000);
+    harness.opened();
+    harness.text(&handshake("s1.y", ""));
+    harness.lines();
+    harness.text(r#"40{"sid":"me"}"#);
+    assert_eq!(harness.lines(), ["0 connected: me"]);
 }
 
 #[test]
@@ -131,102 +134,102 @@ fn every_bad_packet_ends_the_connection_and_nothing_else() {
         &long,
     ];
     for text in bad {
-        let mut bench = Bench::new().on_websocket();
-        bench.text(text);
+        let mut harness = Harness::new().on_websocket();
+        harness.text(text);
         let head = text.get(..20).unwrap_or(text);
         assert_eq!(
-            bench.lines(),
+            harness.lines(),
             ["close #1", "link closed: parse error", "0 disconnected: parse error"],
             "{head:?}"
         );
-        assert_eq!(bench.pass_to_deadline(), 1_000, "{head:?}");
+        assert_eq!(harness.pass_to_deadline(), 1_000, "{head:?}");
     }
     for text in ["bé", "b*", "b"] {
-        let mut bench = Bench::polling_only().on_polling("");
-        bench.polled(&[text]);
-        assert!(bench.lines().contains(&"link closed: parse error".to_string()), "{text:?}");
+        let mut harness = Harness::polling_only().on_polling("");
+        harness.polled(&[text]);
+        assert!(harness.lines().contains(&"link closed: parse error".to_string()), "{text:?}");
     }
 }
 
 #[test]
 fn bounds_are_what_may_just_be() {
-    let mut bench = Bench::with(|options| {
+    let mut harness = Harness::with(|options| {
         options.message_bytes_max = 100;
         options.depth_max = 3;
         options.attachments_max = 2;
     })
     .on_websocket();
-    bench.text(&format!("42[\"{}\"]", "x".repeat(95)));
-    bench.text("42[[[1]]]");
-    bench.text(r#"452-["b"]"#);
-    bench.binary(&[0; 50]);
-    bench.binary(&[0; 42]);
-    assert_eq!(bench.lines().len(), 3);
-    let over: [fn(&mut Bench); 4] = [
-        |bench| bench.text(&format!("42[\"{}\"]", "x".repeat(96))),
-        |bench| bench.text("42[[[[1]]]]"),
-        |bench| bench.text(r#"453-["b"]"#),
-        |bench| {
-            bench.text(r#"451-["b"]"#);
-            bench.binary(&[0; 93]);
+    harness.text(&format!("42[\"{}\"]", "x".repeat(95)));
+    harness.text("42[[[1]]]");
+    harness.text(r#"452-["b"]"#);
+    harness.binary(&[0; 50]);
+    harness.binary(&[0; 42]);
+    assert_eq!(harness.lines().len(), 3);
+    let over: [fn(&mut Harness); 4] = [
+        |harness| harness.text(&format!("42[\"{}\"]", "x".repeat(96))),
+        |harness| harness.text("42[[[[1]]]]"),
+        |harness| harness.text(r#"453-["b"]"#),
+        |harness| {
+            harness.text(r#"451-["b"]"#);
+            harness.binary(&[0; 93]);
         },
     ];
     for over in over {
-        over(&mut bench);
-        assert!(bench.lines().contains(&"0 disconnected: parse error".to_string()));
-        bench.pass(5_000);
-        bench.accept_websocket("s1.x");
+        over(&mut harness);
+        assert!(harness.lines().contains(&"0 disconnected: parse error".to_string()));
+        harness.pass(5_000);
+        harness.accept_websocket("s1.x");
     }
 }
 
 #[test]
 fn text_and_attachments_come_when_they_are_due() {
-    let mut bench = Bench::new().on_websocket();
-    bench.binary(&[1]);
-    assert_eq!(bench.lines()[1], "link closed: parse error");
-    let mut bench = Bench::new().on_websocket();
-    bench.text(r#"451-["b"]"#);
-    bench.text("2");
-    assert_eq!(bench.lines(), ["#1 3"], "a heartbeat is no message");
-    bench.text(r#"42["e"]"#);
-    assert_eq!(bench.lines()[1], "link closed: parse error");
-    bench.pass(1_000);
-    bench.accept_websocket("s1.y");
-    bench.text(r#"42["e"]"#);
-    assert_eq!(bench.lines(), [r#"0 hears ["e"]"#], "nothing is left of the half of before");
+    let mut harness = Harness::new().on_websocket();
+    harness.binary(&[1]);
+    assert_eq!(harness.lines()[1], "link closed: parse error");
+    let mut harness = Harness::new().on_websocket();
+    harness.text(r#"451-["b"]"#);
+    harness.text("2");
+    assert_eq!(harness.lines(), ["#1 3"], "a heartbeat is no message");
+    harness.text(r#"42["e"]"#);
+    assert_eq!(harness.lines()[1], "link closed: parse error");
+    harness.pass(1_000);
+    harness.accept_websocket("s1.y");
+    harness.text(r#"42["e"]"#);
+    assert_eq!(harness.lines(), [r#"0 receives ["e"]"#], "nothing is left of the half of before");
 }
 
 #[test]
-fn what_is_too_big_to_be_copied_ends_the_connection() {
-    for kind in [LineKind::WebSocket, LineKind::Get] {
-        let mut bench = match kind {
-            LineKind::WebSocket => Bench::new().on_websocket(),
-            _ => Bench::polling_only().on_polling(""),
+fn a_message_too_big_to_be_copied_ends_the_connection() {
+    for kind in [CarrierKind::WebSocket, CarrierKind::Get] {
+        let mut harness = match kind {
+            CarrierKind::WebSocket => Harness::new().on_websocket(),
+            _ => Harness::polling_only().on_polling(""),
         };
-        let channel = bench.last(kind);
-        bench.tell(Input::TooBig(channel));
-        assert!(bench.lines().contains(&"link closed: parse error".to_string()));
+        let channel = harness.last(kind);
+        harness.handle(Input::TooBig(channel));
+        assert!(harness.lines().contains(&"link closed: parse error".to_string()));
     }
 }
 
 #[test]
-fn what_the_page_cannot_read_ends_the_connection() {
-    let mut bench = Bench::new().on_websocket();
-    bench.text("42[nonsense]");
-    bench.lines();
-    bench.tell(Input::Unreadable);
-    assert_eq!(bench.lines(), ["close #1", "link closed: parse error", "0 disconnected: parse error"]);
-    bench.tell(Input::Unreadable);
-    assert_eq!(bench.lines(), [""; 0]);
-    bench.pass(1_000);
-    bench.lines();
-    bench.tell(Input::Unreadable);
-    assert_eq!(bench.lines(), [""; 0], "an attempt has handed nothing out");
+fn a_message_the_page_cannot_read_ends_the_connection() {
+    let mut harness = Harness::new().on_websocket();
+    harness.text("42[nonsense]");
+    harness.lines();
+    harness.handle(Input::Unreadable);
+    assert_eq!(harness.lines(), ["close #1", "link closed: parse error", "0 disconnected: parse error"]);
+    harness.handle(Input::Unreadable);
+    assert_eq!(harness.lines(), [""; 0]);
+    harness.pass(1_000);
+    harness.lines();
+    harness.handle(Input::Unreadable);
+    assert_eq!(harness.lines(), [""; 0], "an attempt has handed nothing out");
 }
 
 #[test]
-fn packets_for_others_are_for_nobody() {
-    let mut bench = Bench::new().on_websocket();
+fn packets_of_unknown_namespaces_are_ignored() {
+    let mut harness = Harness::new().on_websocket();
     for text in [
         r#"42/other,["e"]"#,
         r#"40/other,{"sid":"x"}"#,
@@ -235,114 +238,114 @@ fn packets_for_others_are_for_nobody() {
         r#"40{"sid":"again"}"#,
         r#"44{"message":"late"}"#,
     ] {
-        bench.text(text);
-        assert_eq!(bench.lines(), [""; 0], "{text}");
+        harness.text(text);
+        assert_eq!(harness.lines(), [""; 0], "{text}");
     }
-    assert!(bench.client.is_active(MAIN));
+    assert!(harness.client.is_active(harness.main()));
 }
 
 #[test]
 fn a_server_that_disconnects_a_socket_means_it() {
-    let mut bench = Bench::new().on_websocket();
-    let admin = bench.client.add_socket("/admin".into(), None, None);
-    bench.connect_socket(admin);
-    bench.text(r#"40/admin,{"sid":"b"}"#);
-    let call = bench.ask("1", None);
-    bench.lines();
-    bench.text("41");
+    let mut harness = Harness::new().on_websocket();
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
+    harness.connect_socket(admin);
+    harness.text(r#"40/admin,{"sid":"b"}"#);
+    let ack = harness.emit_with_ack("1", None);
+    harness.lines();
+    harness.text("41");
     assert_eq!(
-        bench.lines(),
-        ["0 disconnected: io server disconnect".into(), format!("call {call} failed: disconnected")]
+        harness.lines(),
+        ["0 disconnected: io server disconnect".into(), format!("ack {ack} failed: disconnected")]
     );
-    assert!(!bench.client.is_active(MAIN) && bench.client.is_active(admin));
-    bench.text("41/admin,");
+    assert!(!harness.client.is_active(harness.main()) && harness.client.is_active(admin));
+    harness.text("41/admin,");
     assert_eq!(
-        bench.lines(),
+        harness.lines(),
         ["1 disconnected: io server disconnect", "close #1", "link closed: io client disconnect"]
     );
-    bench.assert_idle();
+    harness.assert_idle();
 }
 
 #[test]
-fn an_answer_goes_where_it_was_asked() {
-    let mut bench = Bench::new().on_websocket();
-    bench.text(r#"427["q"]"#);
-    let question = asked(&bench);
-    bench.lines();
-    answer(&mut bench, question);
-    assert_eq!(bench.lines(), ["#1 437[1]"]);
-    bench.closed(1006);
-    answer(&mut bench, question);
-    bench.pass(1_000);
-    bench.accept_websocket("s1.y");
-    answer(&mut bench, question);
-    assert_eq!(bench.said(), [""; 0], "another connection counts anew");
+fn an_ack_goes_to_the_connection_of_its_event() {
+    let mut harness = Harness::new().on_websocket();
+    harness.text(r#"427["q"]"#);
+    let owed = owed_ack(&harness);
+    harness.lines();
+    ack(&mut harness, owed);
+    assert_eq!(harness.lines(), ["#1 437[1]"]);
+    harness.closed(1006);
+    ack(&mut harness, owed);
+    harness.pass(1_000);
+    harness.accept_websocket("s1.y");
+    ack(&mut harness, owed);
+    assert_eq!(harness.sent(), [""; 0], "another connection counts anew");
 }
 
 #[test]
-fn an_answer_does_not_outlive_its_time_in_the_namespace() {
-    let mut bench = Bench::new().on_websocket();
-    let admin = bench.client.add_socket("/admin".into(), None, None);
-    bench.connect_socket(admin);
-    bench.text(r#"40/admin,{"sid":"b"}"#);
-    bench.text(r#"427["q"]"#);
-    let question = asked(&bench);
-    bench.disconnect();
-    bench.connect();
-    bench.text(r#"40{"sid":"again"}"#);
-    bench.lines();
-    answer(&mut bench, question);
-    assert_eq!(bench.said(), [""; 0], "to this socket of the server it was never put");
+fn an_ack_does_not_outlive_its_epoch() {
+    let mut harness = Harness::new().on_websocket();
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
+    harness.connect_socket(admin);
+    harness.text(r#"40/admin,{"sid":"b"}"#);
+    harness.text(r#"427["q"]"#);
+    let owed = owed_ack(&harness);
+    harness.disconnect();
+    harness.connect();
+    harness.text(r#"40{"sid":"again"}"#);
+    harness.lines();
+    ack(&mut harness, owed);
+    assert_eq!(harness.sent(), [""; 0], "the server sent this socket no such event");
 }
 
 #[test]
-fn an_answer_to_a_connect_of_before_is_for_nobody() {
-    let mut bench = joining();
-    bench.client.add_socket("/admin".into(), None, None);
-    bench.connect_socket(SocketIndex(1));
-    bench.disconnect();
-    bench.connect();
-    bench.text(r#"42["old"]"#);
-    bench.lines();
-    bench.text(r#"40{"sid":"old"}"#);
-    let heard = bench.lines();
-    assert!(!heard.contains(&"0 connected: old".to_string()), "{heard:?}");
-    bench.text(r#"40{"sid":"new"}"#);
-    assert_eq!(bench.lines(), ["0 connected: new"]);
+fn the_reply_to_an_abandoned_connect_is_ignored() {
+    let mut harness = joining();
+    harness.client.add_socket("/admin".into(), SocketOptions::default());
+    harness.connect_socket(harness.socket(1));
+    harness.disconnect();
+    harness.connect();
+    harness.text(r#"42["old"]"#);
+    harness.lines();
+    harness.text(r#"40{"sid":"old"}"#);
+    let received = harness.lines();
+    assert!(!received.contains(&"0 connected: old".to_string()), "{received:?}");
+    harness.text(r#"40{"sid":"new"}"#);
+    assert_eq!(harness.lines(), ["0 connected: new"]);
 }
 
 #[test]
-fn who_leaves_before_the_answer_to_connect_harms_nobody() {
+fn a_disconnect_before_the_connect_reply_keeps_the_connection() {
     // A server closes the whole connection when it is told of a namespace that was not joined.
-    let mut bench = joining();
-    bench.client.add_socket("/admin".into(), None, None);
-    bench.connect_socket(SocketIndex(1));
-    bench.lines();
-    bench.disconnect();
-    assert_eq!(bench.lines(), [""; 0]);
-    bench.text(r#"44{"message":"no"}"#);
-    assert_eq!(bench.lines(), [""; 0]);
-    bench.connect();
-    assert_eq!(bench.lines(), ["#1 40"]);
-    bench.disconnect();
-    bench.text(r#"40{"sid":"me"}"#);
-    assert_eq!(bench.lines(), ["#1 41"]);
-    bench.connect();
-    assert_eq!(bench.lines(), ["#1 40"]);
+    let mut harness = joining();
+    harness.client.add_socket("/admin".into(), SocketOptions::default());
+    harness.connect_socket(harness.socket(1));
+    harness.lines();
+    harness.disconnect();
+    assert_eq!(harness.lines(), [""; 0]);
+    harness.text(r#"44{"message":"no"}"#);
+    assert_eq!(harness.lines(), [""; 0]);
+    harness.connect();
+    assert_eq!(harness.lines(), ["#1 40"]);
+    harness.disconnect();
+    harness.text(r#"40{"sid":"me"}"#);
+    assert_eq!(harness.lines(), ["#1 41"]);
+    harness.connect();
+    assert_eq!(harness.lines(), ["#1 40"]);
 }
 
 #[test]
-fn a_disconnect_that_crosses_with_a_connect_is_of_the_life_before() {
-    let mut bench = Bench::new().on_websocket();
-    let admin = bench.client.add_socket("/admin".into(), None, None);
-    bench.connect_socket(admin);
-    bench.text(r#"40/admin,{"sid":"b"}"#);
-    bench.disconnect();
-    bench.connect();
-    bench.lines();
-    bench.text("41");
-    assert_eq!(bench.lines(), [""; 0]);
-    assert!(bench.client.is_active(MAIN));
-    bench.text(r#"40{"sid":"again"}"#);
-    assert_eq!(bench.lines(), ["0 connected: again"]);
+fn a_disconnect_sent_before_a_connect_belongs_to_the_epoch_before() {
+    let mut harness = Harness::new().on_websocket();
+    let admin = harness.client.add_socket("/admin".into(), SocketOptions::default());
+    harness.connect_socket(admin);
+    harness.text(r#"40/admin,{"sid":"b"}"#);
+    harness.disconnect();
+    harness.connect();
+    harness.lines();
+    harness.text("41");
+    assert_eq!(harness.lines(), [""; 0]);
+    assert!(harness.client.is_active(harness.main()));
+    harness.text(r#"40{"sid":"again"}"#);
+    assert_eq!(harness.lines(), ["0 connected: again"]);
 }

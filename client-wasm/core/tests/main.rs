@@ -1,14 +1,14 @@
 //! Stories about the client's state machine, told with a virtual clock; each file is named for a side of its behaviour.
 
-mod bench;
-mod words;
+mod harness;
+mod text;
 
 mod affinity;
 mod chaos;
+mod closing;
 mod connecting;
 mod heartbeat;
 mod incoming;
-mod leaving;
 mod model;
 mod network;
 mod reconnecting;

@@ -1,7 +1,7 @@
-//! A server as a model: sessions, polls, probes, namespaces and acknowledgements, in as few words as they can be said.
+//! A server as a model: sessions, polls, probes, namespaces and acknowledgements, as short as possible.
 //!
-//! It plays the other side for the chaos. Invariant: it does what the protocol says and nothing more; what a client does
-//! wrong is written down and ends its session.
+//! It plays the other side for the chaos. Invariant: it does what the protocol says and nothing more; a fault of the
+//! client is noted and ends its session.
 
 use moorline_client_core::{Channel, Input};
 use moorline_protocol::{
@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) sessions: BTreeMap<String, Session>,
-    /// What is on its way to the client, by channel.
+    /// Inputs on their way to the client, by channel.
     pub(crate) down: BTreeMap<Channel, VecDeque<Input>>,
     /// The events that arrived: session, namespace and JSON.
-    pub(crate) heard: Vec<(String, String, String)>,
+    pub(crate) received: Vec<(String, String, String)>,
     pub(crate) faults: Vec<String>,
     /// The session and the role of each WebSocket.
     websockets: BTreeMap<Channel, String>,
@@ -26,7 +26,7 @@ pub(crate) struct Model {
 #[derive(Default)]
 pub(crate) struct Session {
     pub(crate) is_alive: bool,
-    /// Whether it has put a socket out: what the client said meanwhile is no fault.
+    /// Whether it has disconnected a socket: packets that the client sent meanwhile are no fault.
     pub(crate) has_kicked: bool,
     pub(crate) joined: BTreeSet<String>,
     websocket: Option<Channel>,
@@ -38,16 +38,16 @@ pub(crate) struct Session {
 }
 
 impl Model {
-    // What the network brings.
+    // Inputs from the network.
 
     pub(crate) fn open(&mut self, channel: Channel, url: &str) {
-        self.say(channel, Input::Opened(channel));
+        self.send_down(channel, Input::Opened(channel));
         match sid_of(url) {
             Some(sid) => _ = self.websockets.insert(channel, sid.into()),
             None => {
                 let sid = self.new_session(Some(channel));
                 self.websockets.insert(channel, sid.clone());
-                self.say(channel, Input::Text(channel, handshake(&sid, "")));
+                self.send_down(channel, Input::Text(channel, handshake(&sid, "")));
             }
         }
     }
@@ -61,7 +61,7 @@ impl Model {
         match text {
             "2probe" if session.websocket.is_none() => {
                 session.probe = Some(channel);
-                self.say(channel, Input::Text(channel, "3probe".into()));
+                self.send_down(channel, Input::Text(channel, "3probe".into()));
                 self.answer_poll(&sid, "6");
             }
             "5" if session.probe == Some(channel) => {
@@ -84,7 +84,7 @@ impl Model {
             return self.answer(channel, 400, "");
         };
         if session.poll.is_some() || session.websocket.is_some() {
-            self.faults.push(format!("a second way of {sid}"));
+            self.faults.push(format!("a second transport of {sid}"));
             return self.end(sid, 1000);
         }
         session.poll = Some(channel);
@@ -121,7 +121,7 @@ impl Model {
         }
     }
 
-    // What it does of its own accord.
+    // Actions of its own accord.
 
     /// Sends a packet to a session.
     pub(crate) fn send(&mut self, sid: &str, packet: String) {
@@ -145,7 +145,7 @@ impl Model {
         session.is_alive = false;
         let (websocket, poll) = (session.websocket, session.poll.take());
         if let Some(channel) = websocket {
-            self.say(channel, Input::Closed { channel, code, reason: String::new() });
+            self.send_down(channel, Input::Closed { channel, code, reason: String::new() });
         }
         if let Some(channel) = poll {
             self.answer(channel, 200, "1");
@@ -213,7 +213,7 @@ impl Model {
             }
             Kind::Disconnect => _ = session.joined.remove(&namespace),
             Kind::Event => {
-                self.heard.push((sid.into(), namespace, packet.data.into()));
+                self.received.push((sid.into(), namespace, packet.data.into()));
                 if let Some(id) = packet.ack {
                     self.send(sid, format!("43{name}{id}[1]"));
                 }
@@ -229,7 +229,7 @@ impl Model {
         }
         if let Some(channel) = session.websocket {
             for text in std::mem::take(&mut session.outbox) {
-                self.say(channel, Input::Text(channel, text));
+                self.send_down(channel, Input::Text(channel, text));
             }
         } else if session.poll.is_some() {
             let body = std::mem::take(&mut session.outbox).join("\x1e");
@@ -244,15 +244,15 @@ impl Model {
     }
 
     pub(crate) fn answer(&mut self, channel: Channel, status: u16, body: &str) {
-        self.say(channel, Input::Answer { channel, status, retry_after_ms: None, body: body.into() });
+        self.send_down(channel, Input::Response { channel, status, retry_after_ms: None, body: body.into() });
     }
 
-    fn say(&mut self, channel: Channel, input: Input) {
+    fn send_down(&mut self, channel: Channel, input: Input) {
         self.down.entry(channel).or_default().push_back(input);
     }
 }
 
-/// What names a namespace in a packet.
+/// The namespace as a packet spells it.
 pub(crate) fn prefix(namespace: &str) -> String {
     if namespace == "/" { String::new() } else { format!("{namespace},") }
 }

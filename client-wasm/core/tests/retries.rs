@@ -1,108 +1,108 @@
 //! Events that are sent until they are acknowledged: one at a time, in order, so often and no more.
 
-use crate::bench::{Bench, MAIN, SERVER};
-use moorline_client_core::{Emission, Options, SendError};
+use crate::harness::{Harness, SERVER};
+use moorline_client_core::{Emission, Options, SendError, SocketOptions};
 
 /// Two tries more, a second for each.
-fn bare() -> Bench {
+fn bare() -> Harness {
     let mut options = Options::new(SERVER.into());
     options.random_permille = 0;
-    let mut bench = Bench::bare(options);
-    bench.client.add_socket("/".into(), Some(2), Some(1_000));
-    bench
+    let mut harness = Harness::bare(options);
+    harness.client.add_socket("/".into(), SocketOptions { retries: Some(2), ack_timeout_ms: Some(1_000) });
+    harness
 }
 
 #[test]
-fn one_goes_at_a_time_and_the_next_with_the_answer() {
-    let mut bench = bare().on_websocket();
-    let first = bench.ask("1", None);
-    bench.emit("2");
-    let third = bench.ask("3", None);
-    assert_eq!(bench.said(), ["420[1]"]);
-    bench.text("430[true]");
-    assert_eq!(bench.lines(), [format!("call {first} answered [true]"), "#1 421[2]".into()]);
-    bench.text("431[]");
-    assert_eq!(bench.said(), ["422[3]"]);
-    bench.text("432[]");
-    assert_eq!(bench.lines(), [format!("call {third} answered []")]);
+fn one_goes_at_a_time_and_the_next_with_the_ack() {
+    let mut harness = bare().on_websocket();
+    let first = harness.emit_with_ack("1", None);
+    harness.emit("2");
+    let third = harness.emit_with_ack("3", None);
+    assert_eq!(harness.sent(), ["420[1]"]);
+    harness.text("430[true]");
+    assert_eq!(harness.lines(), [format!("ack {first}: [true]"), "#1 421[2]".into()]);
+    harness.text("431[]");
+    assert_eq!(harness.sent(), ["422[3]"]);
+    harness.text("432[]");
+    assert_eq!(harness.lines(), [format!("ack {third}: []")]);
 }
 
 #[test]
-fn what_is_not_answered_goes_again_and_is_given_up_in_the_end() {
-    let mut bench = bare().on_websocket();
-    let call = bench.ask("1", None);
-    bench.emit("2");
+fn an_event_without_ack_goes_again_and_is_given_up_in_the_end() {
+    let mut harness = bare().on_websocket();
+    let ack = harness.emit_with_ack("1", None);
+    harness.emit("2");
     for id in 0..3 {
-        assert_eq!(bench.lines(), [format!("#1 42{id}[1]")]);
-        bench.pass(1_000);
+        assert_eq!(harness.lines(), [format!("#1 42{id}[1]")]);
+        harness.pass(1_000);
     }
-    assert_eq!(bench.lines(), [format!("call {call} failed: timeout"), "#1 423[2]".into()]);
-    bench.pass(3_000);
-    assert_eq!(bench.said().len(), 2, "it goes again without anybody who awaits it");
-    bench.pass(60_000);
-    assert!(!bench.lines().iter().any(|line| line.starts_with("call")));
+    assert_eq!(harness.lines(), [format!("ack {ack} failed: timeout"), "#1 423[2]".into()]);
+    harness.pass(3_000);
+    assert_eq!(harness.sent().len(), 2, "it goes again though nobody awaits its ack");
+    harness.pass(60_000);
+    assert!(!harness.lines().iter().any(|line| line.starts_with("ack")));
 }
 
 #[test]
-fn an_answer_to_an_earlier_try_is_no_answer() {
-    let mut bench = bare().on_websocket();
-    let call = bench.ask("1", None);
-    bench.pass(1_000);
-    bench.lines();
-    bench.text("430[]");
-    assert_eq!(bench.lines(), [""; 0]);
-    bench.text("431[]");
-    assert_eq!(bench.lines(), [format!("call {call} answered []")]);
+fn an_ack_of_an_earlier_try_does_not_count() {
+    let mut harness = bare().on_websocket();
+    let ack = harness.emit_with_ack("1", None);
+    harness.pass(1_000);
+    harness.lines();
+    harness.text("430[]");
+    assert_eq!(harness.lines(), [""; 0]);
+    harness.text("431[]");
+    assert_eq!(harness.lines(), [format!("ack {ack}: []")]);
 }
 
 #[test]
-fn a_time_of_its_own_counts_for_every_try() {
-    let mut bench = bare().on_websocket();
-    bench.ask("1", Some(100));
-    bench.pass(250);
-    assert_eq!(bench.said(), ["420[1]", "421[1]", "422[1]"]);
+fn a_timeout_of_its_own_counts_for_every_try() {
+    let mut harness = bare().on_websocket();
+    harness.emit_with_ack("1", Some(100));
+    harness.pass(250);
+    assert_eq!(harness.sent(), ["420[1]", "421[1]", "422[1]"]);
 }
 
 #[test]
 fn the_queue_waits_for_the_connection_and_goes_on_with_the_next() {
-    let mut bench = bare();
-    let first = bench.ask("1", None);
-    let second = bench.ask("2", None);
-    bench.connect();
-    bench.opens_session();
-    bench.pass(5_000);
-    bench.lines();
-    bench.text(r#"40{"sid":"me"}"#);
-    assert_eq!(bench.said(), ["420[1]"], "the time runs from when it was sent");
-    bench.closed(1006);
-    assert!(!bench.lines().iter().any(|line| line.starts_with("call")));
-    bench.pass(1_000);
-    bench.opens_session();
-    bench.lines();
-    bench.text(r#"40{"sid":"me"}"#);
-    assert_eq!(bench.said(), ["421[1]"]);
-    bench.text("431[]");
-    bench.text("432[]");
-    let heard = bench.lines();
-    assert_eq!(heard[0], format!("call {first} answered []"));
-    assert_eq!(heard[2], format!("call {second} answered []"));
+    let mut harness = bare();
+    let first = harness.emit_with_ack("1", None);
+    let second = harness.emit_with_ack("2", None);
+    harness.connect();
+    harness.opens_session();
+    harness.pass(5_000);
+    harness.lines();
+    harness.text(r#"40{"sid":"me"}"#);
+    assert_eq!(harness.sent(), ["420[1]"], "the time runs from when it was sent");
+    harness.closed(1006);
+    assert!(!harness.lines().iter().any(|line| line.starts_with("ack")));
+    harness.pass(1_000);
+    harness.opens_session();
+    harness.lines();
+    harness.text(r#"40{"sid":"me"}"#);
+    assert_eq!(harness.sent(), ["421[1]"]);
+    harness.text("431[]");
+    harness.text("432[]");
+    let received = harness.lines();
+    assert_eq!(received[0], format!("ack {first}: []"));
+    assert_eq!(received[2], format!("ack {second}: []"));
 }
 
 #[test]
 fn connections_that_are_lost_count_as_tries() {
-    let mut bench = bare().on_websocket();
-    let call = bench.ask("1", None);
+    let mut harness = bare().on_websocket();
+    let ack = harness.emit_with_ack("1", None);
     for _ in 0..3 {
-        assert!(!bench.lines().contains(&format!("call {call} failed: disconnected")));
-        bench.closed(1006);
-        let heard = bench.lines();
-        bench.pass(5_000);
-        if heard.contains(&format!("call {call} failed: disconnected")) {
+        assert!(!harness.lines().contains(&format!("ack {ack} failed: disconnected")));
+        harness.closed(1006);
+        let received = harness.lines();
+        harness.pass(5_000);
+        if received.contains(&format!("ack {ack} failed: disconnected")) {
             return;
         }
-        bench.lines();
-        bench.opens_session();
-        bench.text(r#"40{"sid":"me"}"#);
+        harness.lines();
+        harness.opens_session();
+        harness.text(r#"40{"sid":"me"}"#);
     }
     panic!("it was never given up");
 }
@@ -111,29 +111,29 @@ fn connections_that_are_lost_count_as_tries() {
 fn the_queue_is_bounded_like_everything_that_waits() {
     let mut options = Options::new(SERVER.into());
     options.send_packets_max = 2;
-    let mut bench = Bench::bare(options);
-    bench.client.add_socket("/".into(), Some(1), Some(1_000));
-    bench.emit("1");
-    bench.emit("2");
+    let mut harness = Harness::bare(options);
+    harness.client.add_socket("/".into(), SocketOptions { retries: Some(1), ack_timeout_ms: Some(1_000) });
+    harness.emit("1");
+    harness.emit("2");
     let third = Emission { json: "3".into(), ..Emission::default() };
-    assert_eq!(bench.emit_from(MAIN, third), Err(SendError::BufferFull));
+    assert_eq!(harness.emit_from(harness.main(), third), Err(SendError::BufferFull));
 }
 
 #[test]
-fn what_turns_out_to_be_too_big_makes_way_for_the_next() {
-    let mut bench = bare();
+fn an_event_that_turns_out_too_big_makes_way_for_the_next() {
+    let mut harness = bare();
     let too_big = format!("\"{}\"", "x".repeat(2_000));
-    let call = bench.ask(&too_big, None);
-    bench.emit(&too_big);
-    bench.emit("1");
-    bench.connect();
-    bench.opens_session();
-    bench.lines();
-    bench.text(r#"40{"sid":"me"}"#);
+    let ack = harness.emit_with_ack(&too_big, None);
+    harness.emit(&too_big);
+    harness.emit("1");
+    harness.connect();
+    harness.opens_session();
+    harness.lines();
+    harness.text(r#"40{"sid":"me"}"#);
     assert_eq!(
-        bench.lines(),
+        harness.lines(),
         [
-            format!("call {call} failed: too_big"),
+            format!("ack {ack} failed: too_big"),
             "0 dropped: too_big".into(),
             "#1 420[1]".into(),
             "0 connected: me".into()
@@ -142,29 +142,29 @@ fn what_turns_out_to_be_too_big_makes_way_for_the_next() {
 }
 
 #[test]
-fn what_is_volatile_goes_past_the_queue() {
-    let mut bench = bare().on_websocket();
-    bench.emit("1");
-    bench.volatile("2", 0);
-    assert_eq!(bench.said(), ["420[1]", "42[2]"]);
+fn a_volatile_event_goes_past_the_queue() {
+    let mut harness = bare().on_websocket();
+    harness.emit("1");
+    harness.volatile("2", 0);
+    assert_eq!(harness.sent(), ["420[1]", "42[2]"]);
 }
 
 #[test]
 fn no_retries_is_no_queue() {
-    let mut bench = Bench::bare(Options::new(SERVER.into()));
-    bench.client.add_socket("/".into(), Some(0), Some(1_000));
-    let mut bench = bench.on_websocket();
-    bench.emit("1");
-    bench.emit("2");
-    assert_eq!(bench.said(), ["42[1]", "42[2]"]);
+    let mut harness = Harness::bare(Options::new(SERVER.into()));
+    harness.client.add_socket("/".into(), SocketOptions { retries: Some(0), ack_timeout_ms: Some(1_000) });
+    let mut harness = harness.on_websocket();
+    harness.emit("1");
+    harness.emit("2");
+    assert_eq!(harness.sent(), ["42[1]", "42[2]"]);
 }
 
 #[test]
-fn a_time_of_nothing_is_a_moment() {
-    let mut bench = Bench::bare(Options::new(SERVER.into()));
-    bench.client.add_socket("/".into(), Some(3), Some(0));
-    let mut bench = bench.on_websocket();
-    let call = bench.ask("1", None);
-    bench.pass(4);
-    assert_eq!(bench.lines().pop(), Some(format!("call {call} failed: timeout")));
+fn a_timeout_of_zero_is_a_moment() {
+    let mut harness = Harness::bare(Options::new(SERVER.into()));
+    harness.client.add_socket("/".into(), SocketOptions { retries: Some(3), ack_timeout_ms: Some(0) });
+    let mut harness = harness.on_websocket();
+    let ack = harness.emit_with_ack("1", None);
+    harness.pass(4);
+    assert_eq!(harness.lines().pop(), Some(format!("ack {ack} failed: timeout")));
 }

@@ -1,22 +1,22 @@
 //! From polling to a WebSocket: the probe, each of its steps, each way it fails, and what travels meanwhile.
 
-use crate::bench::{Bench, LineKind, UPGRADE};
+use crate::harness::{CarrierKind, Harness, UPGRADE};
 use moorline_client_core::{Input, TransportKind};
 
 /// On polling, with a probe that is not open yet. GET #5 is under way, the probe is #3.
-fn polling() -> Bench {
-    let bench =
-        Bench::with(|options| options.transports = vec![TransportKind::Polling, TransportKind::WebSocket]);
-    bench.on_polling(UPGRADE)
+fn polling() -> Harness {
+    let harness =
+        Harness::with(|options| options.transports = vec![TransportKind::Polling, TransportKind::WebSocket]);
+    harness.on_polling(UPGRADE)
 }
 
 #[test]
-fn a_session_moves_once_its_websocket_has_proved_itself() {
-    let mut bench = Bench::with(|options| options.worked = Some(TransportKind::Polling));
-    bench.connect();
-    bench.polled(&[&crate::bench::handshake("s1.x", UPGRADE)]);
+fn a_session_upgrades_once_its_probe_succeeded() {
+    let mut harness = Harness::with(|options| options.last_transport = Some(TransportKind::Polling));
+    harness.connect();
+    harness.polled(&[&crate::harness::handshake("s1.x", UPGRADE)]);
     assert_eq!(
-        bench.lines(),
+        harness.lines(),
         [
             "get #1 polling",
             "open #2 websocket sid=s1.x",
@@ -25,142 +25,142 @@ fn a_session_moves_once_its_websocket_has_proved_itself() {
             "post #4 40"
         ]
     );
-    bench.posted();
-    bench.opened();
-    assert_eq!(bench.lines(), ["#2 2probe"]);
-    bench.text("3probe");
-    assert_eq!(bench.lines(), [""; 0], "a GET is under way");
-    bench.polled(&[r#"40{"sid":"me"}"#]);
-    assert_eq!(bench.lines(), ["#2 5", "0 connected: me", "link moved: websocket"]);
-    assert_eq!(bench.client.transport(), Some(TransportKind::WebSocket));
-    assert_eq!(bench.client.worked(), Some(TransportKind::WebSocket));
-    bench.text(r#"42["e"]"#);
-    bench.emit(r#""f""#);
-    assert_eq!(bench.lines(), [r#"0 hears ["e"]"#, r#"#2 42["f"]"#]);
-    bench.closed(1006);
+    harness.posted();
+    harness.opened();
+    assert_eq!(harness.lines(), ["#2 2probe"]);
+    harness.text("3probe");
+    assert_eq!(harness.lines(), [""; 0], "a GET is under way");
+    harness.polled(&[r#"40{"sid":"me"}"#]);
+    assert_eq!(harness.lines(), ["#2 5", "0 connected: me", "link upgraded: websocket"]);
+    assert_eq!(harness.client.transport(), Some(TransportKind::WebSocket));
+    assert_eq!(harness.client.last_transport(), Some(TransportKind::WebSocket));
+    harness.text(r#"42["e"]"#);
+    harness.emit(r#""f""#);
+    assert_eq!(harness.lines(), [r#"0 receives ["e"]"#, r#"#2 42["f"]"#]);
+    harness.closed(1006);
     assert_eq!(
-        bench.lines(),
+        harness.lines(),
         ["close #2", "link closed: transport close", "0 disconnected: transport close"]
     );
 }
 
 #[test]
 fn no_websocket_is_tried_that_is_not_wanted_or_not_offered() {
-    let mut unwanted = Bench::with(|options| {
+    let mut unwanted = Harness::with(|options| {
         options.transports = vec![TransportKind::Polling, TransportKind::WebSocket];
         options.upgrade = false;
     });
     unwanted.connect();
-    unwanted.polled(&[&crate::bench::handshake("x", UPGRADE)]);
+    unwanted.polled(&[&crate::harness::handshake("x", UPGRADE)]);
     assert!(unwanted.lines().iter().all(|line| !line.starts_with("open")));
-    let mut only_polling = Bench::polling_only();
+    let mut only_polling = Harness::polling_only();
     only_polling.connect();
-    only_polling.polled(&[&crate::bench::handshake("x", UPGRADE)]);
+    only_polling.polled(&[&crate::harness::handshake("x", UPGRADE)]);
     assert!(only_polling.lines().iter().all(|line| !line.starts_with("open")));
-    let mut not_offered = Bench::with(|options| options.worked = Some(TransportKind::Polling));
+    let mut not_offered = Harness::with(|options| options.last_transport = Some(TransportKind::Polling));
     not_offered.connect();
-    not_offered.polled(&[&crate::bench::handshake("x", "")]);
+    not_offered.polled(&[&crate::harness::handshake("x", "")]);
     assert!(not_offered.lines().iter().all(|line| !line.starts_with("open")));
 }
 
 #[test]
-fn nothing_is_lost_or_reordered_by_the_move() {
-    let mut bench = polling();
-    bench.opened();
-    bench.emit("1");
-    bench.emit("2");
-    assert_eq!(bench.said(), ["2probe", "42[1]"], "one POST at a time");
-    bench.text("3probe");
-    bench.emit("3");
-    bench.posted();
-    assert_eq!(bench.said(), [""; 0], "no new request while it comes to rest");
-    bench.polled(&["2", r#"42["heard"]"#]);
+fn nothing_is_lost_or_reordered_by_the_upgrade() {
+    let mut harness = polling();
+    harness.opened();
+    harness.emit("1");
+    harness.emit("2");
+    assert_eq!(harness.sent(), ["2probe", "42[1]"], "one POST at a time");
+    harness.text("3probe");
+    harness.emit("3");
+    harness.posted();
+    assert_eq!(harness.sent(), [""; 0], "no new request while it comes to rest");
+    harness.polled(&["2", r#"42["received"]"#]);
     assert_eq!(
-        bench.lines(),
-        ["#2 5", "#2 42[2]", "#2 42[3]", "#2 3", r#"0 hears ["heard"]"#, "link moved: websocket"]
+        harness.lines(),
+        ["#2 5", "#2 42[2]", "#2 42[3]", "#2 3", r#"0 receives ["received"]"#, "link upgraded: websocket"]
     );
-    bench.emit("4");
-    assert_eq!(bench.said(), ["42[4]"]);
+    harness.emit("4");
+    assert_eq!(harness.sent(), ["42[4]"]);
 }
 
 #[test]
-fn the_move_waits_for_a_post_under_way() {
-    let mut bench = polling();
-    bench.opened();
-    bench.emit("1");
-    bench.text("3probe");
-    bench.lines();
-    bench.polled(&["6"]);
-    assert_eq!(bench.lines(), [""; 0]);
-    bench.posted();
-    assert_eq!(bench.lines(), ["#2 5", "link moved: websocket"]);
+fn the_upgrade_waits_for_a_post_under_way() {
+    let mut harness = polling();
+    harness.opened();
+    harness.emit("1");
+    harness.text("3probe");
+    harness.lines();
+    harness.polled(&["6"]);
+    assert_eq!(harness.lines(), [""; 0]);
+    harness.posted();
+    assert_eq!(harness.lines(), ["#2 5", "link upgraded: websocket"]);
 }
 
 #[test]
 fn a_session_goes_on_polling_when_its_websocket_fails_at_any_step() {
     for steps in 0..3 {
-        let fail: [fn(&mut Bench); 6] = [
-            |bench| bench.closed(1006),
-            |bench| bench.text("3"),
-            |bench| bench.text("42[1]"),
-            |bench| bench.binary(&[1]),
-            |bench| bench.tell(Input::TooBig(bench.last(LineKind::WebSocket))),
-            |bench| bench.pass(10_000),
+        let fail: [fn(&mut Harness); 6] = [
+            |harness| harness.closed(1006),
+            |harness| harness.text("3"),
+            |harness| harness.text("42[1]"),
+            |harness| harness.binary(&[1]),
+            |harness| harness.handle(Input::TooBig(harness.last(CarrierKind::WebSocket))),
+            |harness| harness.pass(10_000),
         ];
         for (at, fail) in fail.into_iter().enumerate() {
-            let mut bench = polling();
+            let mut harness = polling();
             if steps > 0 {
-                bench.opened();
+                harness.opened();
             }
             if steps > 1 {
-                bench.text("3probe");
-                bench.emit("1");
+                harness.text("3probe");
+                harness.emit("1");
             }
-            bench.lines();
-            fail(&mut bench);
-            let heard = bench.lines();
-            assert_eq!(heard[0], "close #2", "{steps} {at}");
+            harness.lines();
+            fail(&mut harness);
+            let received = harness.lines();
+            assert_eq!(received[0], "close #2", "{steps} {at}");
             if steps > 1 {
-                assert_eq!(heard[1..], ["post #6 42[1]"], "{steps} {at}: what was held goes by POST");
-                bench.posted();
+                assert_eq!(received[1..], ["post #6 42[1]"], "{steps} {at}: held packets go by POST");
+                harness.posted();
             }
-            bench.polled(&[r#"42["e"]"#]);
-            assert!(bench.lines().contains(&r#"0 hears ["e"]"#.to_string()));
-            assert_eq!(bench.client.transport(), Some(TransportKind::Polling));
-            assert_eq!(bench.pass_to_deadline(), 45_000, "the heartbeat only");
+            harness.polled(&[r#"42["e"]"#]);
+            assert!(harness.lines().contains(&r#"0 receives ["e"]"#.to_string()));
+            assert_eq!(harness.client.transport(), Some(TransportKind::Polling));
+            assert_eq!(harness.pass_to_deadline(), 45_000, "the heartbeat only");
         }
     }
 }
 
 #[test]
 fn a_failure_after_the_get_has_ended_begins_another() {
-    let mut bench = polling();
-    bench.opened();
-    bench.emit("1");
-    bench.text("3probe");
-    bench.polled(&["6"]);
-    bench.lines();
-    bench.closed(1006);
-    assert_eq!(bench.lines(), ["close #2", "get #7 polling sid=s1.x"], "the POST is still under way");
-    bench.emit("2");
-    bench.posted();
-    assert_eq!(bench.said(), ["42[2]"]);
+    let mut harness = polling();
+    harness.opened();
+    harness.emit("1");
+    harness.text("3probe");
+    harness.polled(&["6"]);
+    harness.lines();
+    harness.closed(1006);
+    assert_eq!(harness.lines(), ["close #2", "get #7 polling sid=s1.x"], "the POST is still under way");
+    harness.emit("2");
+    harness.posted();
+    assert_eq!(harness.sent(), ["42[2]"]);
 }
 
 #[test]
 fn the_end_of_a_session_ends_its_probe() {
     for steps in 0..3 {
-        let mut bench = polling();
+        let mut harness = polling();
         if steps > 0 {
-            bench.opened();
+            harness.opened();
         }
         if steps > 1 {
-            bench.text("3probe");
+            harness.text("3probe");
         }
-        bench.lines();
-        bench.failed();
+        harness.lines();
+        harness.failed();
         assert_eq!(
-            bench.lines(),
+            harness.lines(),
             ["close #2", "abort #5", "link closed: transport error", "0 disconnected: transport error"],
             "{steps}"
         );
@@ -168,33 +168,33 @@ fn the_end_of_a_session_ends_its_probe() {
 }
 
 #[test]
-fn what_is_volatile_is_not_kept_for_the_move() {
-    let mut bench = polling();
-    bench.opened();
-    bench.text("3probe");
-    bench.volatile("1", 0);
-    bench.lines();
-    bench.polled(&["6"]);
-    assert_eq!(bench.said(), ["5"]);
+fn a_volatile_event_is_not_kept_for_the_upgrade() {
+    let mut harness = polling();
+    harness.opened();
+    harness.text("3probe");
+    harness.volatile("1", 0);
+    harness.lines();
+    harness.polled(&["6"]);
+    assert_eq!(harness.sent(), ["5"]);
 }
 
 #[test]
 fn an_event_and_its_attachments_are_not_torn_apart() {
-    let mut bench = polling();
-    bench.opened();
+    let mut harness = polling();
+    harness.opened();
     let emission = moorline_client_core::Emission {
         json: r#""b",{"_placeholder":true,"num":0}"#.into(),
         attachments: vec![vec![1, 2, 3, 4]],
         ..Default::default()
     };
-    bench.text("3probe");
-    bench.lines();
-    bench.emit_from(crate::bench::MAIN, emission.clone()).expect("it is taken");
-    bench.polled(&["6"]);
+    harness.text("3probe");
+    harness.lines();
+    harness.emit_from(harness.main(), emission.clone()).expect("it is taken");
+    harness.polled(&["6"]);
     let packet = r#"451-["b",{"_placeholder":true,"num":0}]"#;
-    assert_eq!(bench.said(), ["5", packet, "b[1, 2, 3, 4]"]);
-    let mut bench = polling();
-    bench.lines();
-    bench.emit_from(crate::bench::MAIN, emission).expect("it is taken");
-    assert_eq!(bench.said(), [packet, "bAQIDBA=="]);
+    assert_eq!(harness.sent(), ["5", packet, "b[1, 2, 3, 4]"]);
+    let mut harness = polling();
+    harness.lines();
+    harness.emit_from(harness.main(), emission).expect("it is taken");
+    assert_eq!(harness.sent(), [packet, "bAQIDBA=="]);
 }

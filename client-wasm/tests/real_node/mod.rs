@@ -20,7 +20,7 @@ extern "C" {
     fn owner(this: &Witness) -> JsValue;
     /// The rest of the next line that starts so.
     #[wasm_bindgen(method, catch)]
-    async fn hears(this: &Witness, start: &str) -> Result<JsValue, JsValue>;
+    async fn receive(this: &Witness, start: &str) -> Result<JsValue, JsValue>;
 }
 
 const URL: &str = match option_env!("MOORLINE_TEST_URL") {
@@ -41,7 +41,7 @@ impl Visitor {
         client.add_socket("/".into(), None, None);
         let visitor = Visitor { witness, client };
         visitor.own().connect(0);
-        let ticket = visitor.hears("want auth 0 ").await.parse().expect("a ticket");
+        let ticket = visitor.receive("want auth 0 ").await.parse().expect("a ticket");
         visitor.own().authorize(0, ticket, r#"{"user":"é"}"#);
         visitor
     }
@@ -51,30 +51,30 @@ impl Visitor {
         &self.client
     }
 
-    async fn hears(&self, start: &str) -> String {
-        self.witness.hears(start).await.expect("in time").as_string().expect("a line")
+    async fn receive(&self, start: &str) -> String {
+        self.witness.receive(start).await.expect("in time").as_string().expect("a line")
     }
 
-    async fn ask(&self, json: &str) -> String {
-        let call = self.own().emit(0, json.into(), Vec::new(), true, None, false).expect("it is taken");
-        self.hears(&format!("answered {call} ")).await
+    async fn emit_with_ack(&self, json: &str) -> String {
+        let ack = self.own().emit(0, json.into(), Vec::new(), true, None, false).expect("it is taken");
+        self.receive(&format!("ack {ack} ")).await
     }
 }
 
 async fn talk(transports: &str, transport: &str) {
     let (a, b) = (Visitor::new(transports).await, Visitor::new(transports).await);
-    let id = a.hears("connected 0 ").await;
-    b.hears("connected 0 ").await;
-    assert!(a.ask(r#""@whoami""#).await.contains(&id));
-    assert_eq!(a.ask(r#""@join","doc:x""#).await, r#"[{"ok":true}]"#);
-    assert_eq!(b.ask(r#""@join","doc:x""#).await, r#"[{"ok":true}]"#);
-    assert_eq!(a.ask(r#""@to","doc:x","chat","hé 😀""#).await, r#"[{"expected":1}]"#);
-    assert_eq!(b.hears("event 0 ").await, format!(r#"["chat",{{"from":"{id}"}},"hé 😀"]"#));
+    let id = a.receive("connected 0 ").await;
+    b.receive("connected 0 ").await;
+    assert!(a.emit_with_ack(r#""@whoami""#).await.contains(&id));
+    assert_eq!(a.emit_with_ack(r#""@join","doc:x""#).await, r#"[{"ok":true}]"#);
+    assert_eq!(b.emit_with_ack(r#""@join","doc:x""#).await, r#"[{"ok":true}]"#);
+    assert_eq!(a.emit_with_ack(r#""@to","doc:x","chat","hé 😀""#).await, r#"[{"expected":1}]"#);
+    assert_eq!(b.receive("event 0 ").await, format!(r#"["chat",{{"from":"{id}"}},"hé 😀"]"#));
     assert_eq!(a.client.transport().as_deref(), Some(transport));
     assert!(a.client.node().is_some());
     for visitor in [a, b] {
         visitor.own().disconnect(0);
-        visitor.hears("idle").await;
+        visitor.receive("idle").await;
     }
 }
 
@@ -91,8 +91,8 @@ async fn two_clients_talk_by_polling() {
 #[wasm_bindgen_test]
 async fn a_client_moves_from_polling_to_websocket() {
     let visitor = Visitor::new("polling,websocket").await;
-    visitor.hears("link moved websocket").await;
-    assert!(visitor.ask(r#""@whoami""#).await.contains("\"node\""));
+    visitor.receive("link upgraded websocket").await;
+    assert!(visitor.emit_with_ack(r#""@whoami""#).await.contains("\"node\""));
     visitor.own().disconnect(0);
-    visitor.hears("idle").await;
+    visitor.receive("idle").await;
 }

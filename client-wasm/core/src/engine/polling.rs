@@ -1,11 +1,14 @@
-//! Long polling: one GET that waits for the server, one POST at a time with what is to be sent.
+//! Long polling: one GET that waits for the server, and one POST at a time.
 //!
-//! Owns the two requests and what waits for the second. Invariant: packets are posted in the order they were pushed, and
-//! a body holds no more than the server takes, unless a single packet does.
+//! Owns the two requests and the outbox of the second; it never reads a packet. Invariant: packets are posted in the
+//! order they were pushed, and a body holds no more than the server takes, unless a single packet does.
 
-use crate::{Channel, Output, wants::Wants};
+use crate::{Channel, Output, output_queue::OutputQueue};
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 use moorline_protocol::{Frame, engine::payload};
+
+/// The status of a request that succeeded.
+pub(crate) const OK: u16 = 200;
 
 #[derive(Debug)]
 pub(crate) struct Polling {
@@ -18,27 +21,27 @@ pub(crate) struct Polling {
 }
 
 impl Polling {
-    /// Asks for a session.
-    pub(crate) fn open(url: String, wants: &mut Wants) -> Polling {
+    /// Requests a session.
+    pub(crate) fn open(url: String, outputs: &mut OutputQueue) -> Polling {
         let outbox = VecDeque::new();
         let mut polling =
             Polling { url, poll: None, post: None, outbox, outbox_bytes: 0, body_bytes_max: usize::MAX };
-        polling.poll(wants);
+        polling.poll(outputs);
         polling
     }
 
-    /// From now on requests belong to a session.
+    /// The session is open: later requests belong to it.
     pub(crate) fn settle(&mut self, url: String, body_bytes_max: usize) {
         self.url = url;
         self.body_bytes_max = body_bytes_max;
     }
 
-    /// Waits for the server again.
-    pub(crate) fn poll(&mut self, wants: &mut Wants) {
+    /// Makes the next GET, unless one is under way.
+    pub(crate) fn poll(&mut self, outputs: &mut OutputQueue) {
         if self.poll.is_none() {
-            let channel = wants.new_channel();
+            let channel = outputs.new_channel();
             self.poll = Some(channel);
-            wants.push(Output::Get(channel, self.url.clone()));
+            outputs.push(Output::Get(channel, self.url.clone()));
         }
     }
 
@@ -47,13 +50,13 @@ impl Polling {
         self.outbox.push_back(frame);
     }
 
-    /// Posts what is due, unless a POST is under way.
-    pub(crate) fn post(&mut self, wants: &mut Wants) {
+    /// Posts the outbox, as much as one body holds, unless a POST is under way.
+    pub(crate) fn post(&mut self, outputs: &mut OutputQueue) {
         if self.post.is_none() && !self.outbox.is_empty() {
-            let channel = wants.new_channel();
+            let channel = outputs.new_channel();
             self.post = Some(channel);
             let body = String::from_utf8(payload::encode(&self.take_body())).unwrap_or_default();
-            wants.push(Output::Post(channel, self.url.clone(), body));
+            outputs.push(Output::Post(channel, self.url.clone(), body));
         }
     }
 
@@ -62,7 +65,7 @@ impl Polling {
         let mut bytes = 0;
         while let Some(frame) = self.outbox.front() {
             bytes += posted_bytes(frame) + 1;
-            // The last packet has no separator behind it.
+            // No separator follows the last packet.
             if !frames.is_empty() && bytes - 1 > self.body_bytes_max {
                 break;
             }
@@ -72,13 +75,13 @@ impl Polling {
         frames
     }
 
-    /// What waits to be posted, for a transport that takes over.
+    /// Takes the outbox, for the WebSocket that takes over.
     pub(crate) fn take_outbox(&mut self) -> VecDeque<Frame> {
         self.outbox_bytes = 0;
         core::mem::take(&mut self.outbox)
     }
 
-    /// Whether this packet is the last of those that wait.
+    /// Whether this packet is the last in the outbox.
     pub(crate) fn ends_with(&self, packet: &[u8]) -> bool {
         self.outbox.back().is_some_and(|last| last.as_packet() == packet)
     }
@@ -95,14 +98,14 @@ impl Polling {
         self.poll.is_none() && self.post.is_none()
     }
 
-    pub(crate) fn abort(&mut self, wants: &mut Wants) {
+    pub(crate) fn abort(&mut self, outputs: &mut OutputQueue) {
         for channel in [self.poll.take(), self.post.take()].into_iter().flatten() {
-            wants.push(Output::Abort(channel));
+            outputs.push(Output::Abort(channel));
         }
     }
 }
 
-/// How long a packet is in a body: binary ones travel as `b` and base64.
+/// The length of a packet in a body: binary ones travel as `b` and base64.
 pub(crate) fn posted_bytes(frame: &Frame) -> usize {
     let bytes = frame.as_packet().len();
     if frame.is_binary() { 1 + bytes.div_ceil(3) * 4 } else { bytes }

@@ -2,6 +2,7 @@
 //!
 //! Owns every bound on what a server may send: size, depth, number of attachments. It never reads the JSON itself.
 
+use super::acks::AckId;
 use crate::Options;
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::{
@@ -9,7 +10,7 @@ use moorline_protocol::{
     socket::{self, packet::Kind},
 };
 
-/// A packet with all that belongs to it.
+/// A packet with its attachments.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Incoming {
     pub(crate) namespace: String,
@@ -19,10 +20,10 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// What it takes to keep it, in bytes. Much of a small packet is what holds it.
+    /// The memory it takes to keep it, in bytes: its own size is most of a small packet.
     pub(crate) fn held_bytes(&self) -> usize {
         let attachments = match &self.kind {
-            IncomingKind::Event { attachments, .. } | IncomingKind::Answer { attachments, .. } => attachments,
+            IncomingKind::Event { attachments, .. } | IncomingKind::Ack { attachments, .. } => attachments,
             IncomingKind::Connected | IncomingKind::Refused | IncomingKind::Disconnected => return 0,
         };
         let attached: usize = attachments.iter().map(|bytes| size_of::<Vec<u8>>() + bytes.len()).sum();
@@ -35,8 +36,15 @@ pub(crate) enum IncomingKind {
     Connected,
     Refused,
     Disconnected,
-    Event { ack: Option<u64>, attachments: Vec<Vec<u8>> },
-    Answer { ack: u64, attachments: Vec<Vec<u8>> },
+    /// `ack` is the server's id of the acknowledgement it awaits.
+    Event {
+        ack: Option<u64>,
+        attachments: Vec<Vec<u8>>,
+    },
+    Ack {
+        id: AckId,
+        attachments: Vec<Vec<u8>>,
+    },
 }
 
 /// The packet whose attachments are still to come.
@@ -76,9 +84,11 @@ impl Reassembly {
             (Kind::BinaryEvent { attachments }, ack) => {
                 (IncomingKind::Event { ack, attachments: Vec::new() }, attachments)
             }
-            (Kind::Ack, Some(ack)) => (IncomingKind::Answer { ack, attachments: Vec::new() }, 0),
-            (Kind::BinaryAck { attachments }, Some(ack)) => {
-                (IncomingKind::Answer { ack, attachments: Vec::new() }, attachments)
+            (Kind::Ack, Some(id)) => {
+                (IncomingKind::Ack { id: AckId::from_wire(id), attachments: Vec::new() }, 0)
+            }
+            (Kind::BinaryAck { attachments }, Some(id)) => {
+                (IncomingKind::Ack { id: AckId::from_wire(id), attachments: Vec::new() }, attachments)
             }
             (Kind::Ack | Kind::BinaryAck { .. }, None) => return Err("an answer to nothing"),
         };
@@ -101,7 +111,7 @@ impl Reassembly {
         if pending.bytes > options.message_bytes_max {
             return Err("a message is too big");
         }
-        if let IncomingKind::Event { attachments, .. } | IncomingKind::Answer { attachments, .. } =
+        if let IncomingKind::Event { attachments, .. } | IncomingKind::Ack { attachments, .. } =
             &mut pending.incoming.kind
         {
             attachments.push(bytes);
@@ -110,7 +120,7 @@ impl Reassembly {
         Ok(if pending.missing == 0 { self.pending.take().map(|pending| pending.incoming) } else { None })
     }
 
-    /// The connection has ended, and with it what was half there.
+    /// The connection has ended: drops the packet that is incomplete.
     pub(crate) fn reset(&mut self) {
         self.pending = None;
     }
