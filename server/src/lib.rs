@@ -4,6 +4,7 @@
 //! means; that is the core's.
 
 pub mod bus;
+pub mod causes;
 pub mod cli;
 pub mod clock;
 pub mod embed;

@@ -7,6 +7,7 @@
 //! connection takes its next request only after the last one was answered.
 
 use crate::{
+    causes::Violation,
     connection::{PartialHead, Phase},
     cors,
     reactor::Reactor,
@@ -52,7 +53,7 @@ impl<A: App> Reactor<A> {
         let limits = &self.settings.limits;
         let body = match Body::new(head.body, limits.payload_bytes_max) {
             Ok(body) => body,
-            Err(refusal) => return self.refuse_body(id, refusal.kind, refusal.response()),
+            Err(refusal) => return self.refuse_body(id, refusal.violation, refusal.response()),
         };
         let by = self.now + limits.body_timeout;
         self.connections.set_deadline(id, Some(by));
@@ -69,7 +70,7 @@ impl<A: App> Reactor<A> {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Phase::Body(body) = &mut connection.phase else { return };
         match body.feed(bytes) {
-            Err(refusal) => self.refuse_body(id, refusal.kind, refusal.response()),
+            Err(refusal) => self.refuse_body(id, refusal.violation, refusal.response()),
             Ok((_, false)) => {}
             Ok((taken, true)) => {
                 connection.exchange_mut().early.extend_from_slice(&bytes[taken..]);
@@ -87,7 +88,9 @@ impl<A: App> Reactor<A> {
                 connection.phase = Phase::Packets(Payload::new(text));
                 self.take_packets(id);
             }
-            Err(_) => self.refuse_body(id, "body_not_utf8", Response::text(400, "The body is not UTF-8.")),
+            Err(_) => {
+                self.refuse_body(id, Violation::BodyNotUtf8, Response::text(400, "The body is not UTF-8."))
+            }
         }
     }
 
@@ -111,9 +114,10 @@ impl<A: App> Reactor<A> {
                     *unflushed_bytes += bytes.len();
                     node.handle(*now, Input::Binary { conn: id, bytes: &bytes });
                 }
-                Some(Err(error)) => {
+                // The one way a packet of a body cannot be read; the rest is for the core to judge.
+                Some(Err(_)) => {
                     let refused = Response::text(400, "A binary packet of the body is not base64.");
-                    return self.refuse_body(id, error.kind(), refused);
+                    return self.refuse_body(id, Violation::BadBase64, refused);
                 }
             }
         }
@@ -121,8 +125,8 @@ impl<A: App> Reactor<A> {
     }
 
     /// A body that broke a rule ends its session: what it held is lost, and the client must not think otherwise.
-    pub(crate) fn refuse_body(&mut self, id: ConnId, kind: &'static str, response: Response) {
-        *self.shell.violations.entry(kind).or_default() += 1;
+    pub(crate) fn refuse_body(&mut self, id: ConnId, violation: Violation, response: Response) {
+        self.shell.violations.add(violation);
         self.node.handle(self.now, Input::Closed { conn: id, reason: Reason::ParseError });
         let response = cors::grant(response, self.origin_of(id).as_deref());
         self.respond(id, &response);
@@ -162,7 +166,7 @@ impl<A: App> Reactor<A> {
                 return self.respond(id, &cors::grant(route::overloaded(), origin.as_deref()));
             }
         };
-        *self.shell.violations.entry(refusal.kind()).or_default() += 1;
+        self.shell.violations.add(refusal.violation());
         self.respond(id, &refusal.response(false, origin.as_deref()));
     }
 

@@ -10,6 +10,7 @@ use crate::{
     admin::Readiness,
     assets::Assets,
     bus::{BusEvent, RedisBus},
+    causes::Violation,
     clock::Clock,
     connection::{Connection, Phase},
     connections::{Connections, conn_id, token},
@@ -257,11 +258,12 @@ impl<A: App> Reactor<A> {
         while let Some(id) = self.connections.pop_due(self.now) {
             match self.connections.get_mut(id).map(|connection| &connection.phase) {
                 Some(Phase::Head(head)) if !head.bytes.is_empty() => {
-                    *self.shell.violations.entry("head_timeout").or_default() += 1;
+                    self.shell.violations.add(Violation::HeadTimeout);
                     self.respond(id, &Response::text(408, "The request head took too long."));
                 }
                 Some(Phase::Body(_)) => {
-                    self.refuse_body(id, "body_timeout", Response::text(408, "The body took too long."));
+                    let response = Response::text(408, "The body took too long.");
+                    self.refuse_body(id, Violation::BodyTimeout, response);
                 }
                 _ => self.forget(id),
             }

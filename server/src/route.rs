@@ -8,6 +8,7 @@
 
 use crate::{
     assets::Assets,
+    causes::Violation,
     cors, page,
     wire::{
         http::{Method, Refusal, RequestHead, Response, WebSocketKey},
@@ -93,15 +94,15 @@ impl EngineRefusal {
         }
     }
 
-    /// The name under which a metric counts it.
-    pub(crate) fn kind(self) -> &'static str {
+    /// The rule that was broken, as a metric counts it.
+    pub(crate) fn violation(self) -> Violation {
         match self {
-            EngineRefusal::TransportUnknown => "transport_unknown",
-            EngineRefusal::SessionUnknown => "session_unknown",
-            EngineRefusal::BadMethod => "bad_handshake_method",
-            EngineRefusal::BadRequest => "bad_request",
-            EngineRefusal::Forbidden => "forbidden_origin",
-            EngineRefusal::Version => "protocol_version",
+            EngineRefusal::TransportUnknown => Violation::TransportUnknown,
+            EngineRefusal::SessionUnknown => Violation::SessionUnknown,
+            EngineRefusal::BadMethod => Violation::BadHandshakeMethod,
+            EngineRefusal::BadRequest => Violation::BadRequest,
+            EngineRefusal::Forbidden => Violation::ForbiddenOrigin,
+            EngineRefusal::Version => Violation::ProtocolVersion,
         }
     }
 

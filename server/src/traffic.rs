@@ -5,6 +5,7 @@
 
 use crate::{
     admin,
+    causes::Violation,
     connection::{PartialHead, Phase},
     listener::Audience,
     reactor::{CHUNK_BYTES, Reactor},
@@ -109,7 +110,7 @@ impl<A: App> Reactor<A> {
         let early = &mut connection.exchange_mut().early;
         early.extend_from_slice(bytes);
         if early.len() > self.settings.limits.head_bytes_max {
-            *self.shell.violations.entry("pipelined").or_default() += 1;
+            self.shell.violations.add(Violation::Pipelined);
             self.lose(id, Reason::TransportError);
         }
     }
@@ -174,7 +175,7 @@ impl<A: App> Reactor<A> {
             }
             Action::Refuse(refusal) => self.refuse(id, &refusal),
             Action::RefuseEngine(refusal, response) => {
-                *self.shell.violations.entry(refusal.kind()).or_default() += 1;
+                self.shell.violations.add(refusal.violation());
                 self.respond(id, &response);
             }
             Action::Engine(request) => self.engine_request(id, head, request, rest),
@@ -197,10 +198,10 @@ impl<A: App> Reactor<A> {
             EngineKind::Post { sid, is_binary: false } => self.start_post(id, head, &sid, rest),
             EngineKind::Post { sid, is_binary: true } => {
                 self.node.handle(self.now, Input::Post { conn: id, sid: &sid });
-                self.refuse_body(id, "binary_body", Response::text(400, "The body must be text."));
+                self.refuse_body(id, Violation::BinaryBody, Response::text(400, "The body must be text."));
             }
             EngineKind::WebSocket { .. } | EngineKind::Upgrade { .. } if !rest.is_empty() => {
-                *self.shell.violations.entry("early_bytes").or_default() += 1;
+                self.shell.violations.add(Violation::EarlyBytes);
                 let sentence = "Nothing may follow the handshake before it is answered.";
                 self.respond(id, &Response::text(400, sentence));
             }
@@ -228,7 +229,7 @@ impl<A: App> Reactor<A> {
     }
 
     fn refuse(&mut self, id: ConnId, refusal: &Refusal) {
-        *self.shell.violations.entry(refusal.kind).or_default() += 1;
+        self.shell.violations.add(refusal.violation);
         self.respond(id, &refusal.response());
     }
 
@@ -262,10 +263,10 @@ impl<A: App> Reactor<A> {
                 self.node.handle(self.now, Input::Closed { conn: id, reason: Reason::TransportClose });
                 self.close(id);
             }
-            Err(violation) => {
-                *self.shell.violations.entry(violation.kind).or_default() += 1;
+            Err(error) => {
+                self.shell.violations.add(error.violation);
                 self.node.handle(self.now, Input::Closed { conn: id, reason: Reason::TransportError });
-                self.say_goodbye(id, violation.code, violation.kind);
+                self.say_goodbye(id, error.code, error.violation.as_str());
             }
         }
     }

@@ -12,6 +12,8 @@ pub mod response;
 #[cfg(test)]
 mod tests;
 
+use crate::causes::Violation;
+
 pub use body::Body;
 pub use request::{BodyKind, HeadLimits, HeadScanner, Method, Parsed, RequestHead, WebSocketKey};
 pub use response::{Response, switching_protocols};
@@ -23,13 +25,13 @@ pub struct Refusal {
     pub status: u16,
     /// One sentence for whoever reads the answer.
     pub reason: &'static str,
-    /// A short name for a metrics label, from a fixed set.
-    pub kind: &'static str,
+    /// The rule that was broken, as a metric counts it.
+    pub violation: Violation,
 }
 
 impl Refusal {
-    pub(crate) const fn bad_request(kind: &'static str, reason: &'static str) -> Refusal {
-        Refusal { status: 400, reason, kind }
+    pub(crate) const fn bad_request(violation: Violation, reason: &'static str) -> Refusal {
+        Refusal { status: 400, reason, violation }
     }
 
     /// The answer to send before closing.

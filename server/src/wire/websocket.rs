@@ -15,6 +15,7 @@ use std::io::{self, Cursor, Read, Write};
 use std::mem;
 use std::ops::ControlFlow;
 
+use crate::causes::Violation;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
@@ -60,20 +61,21 @@ pub enum Status {
 
 /// The peer broke RFC 6455 or a limit: send [`close_frame`] with this code, then close the transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Violation {
+pub struct ProtocolError {
     /// The close code: 1002 protocol, 1007 not UTF-8, 1008 too many fragments, 1009 message too big.
     pub code: u16,
-    /// A short name for a metrics label, from a fixed set.
-    pub kind: &'static str,
+    /// The rule that was broken, as a metric counts it.
+    pub violation: Violation,
 }
 
-impl Violation {
-    const NOT_UTF8: Violation = Violation { code: 1007, kind: "not_utf8" };
-    const TOO_MANY_FRAGMENTS: Violation = Violation { code: 1008, kind: "too_many_fragments" };
-    const TOO_BIG: Violation = Violation { code: 1009, kind: "message_too_big" };
+impl ProtocolError {
+    const NOT_UTF8: ProtocolError = ProtocolError { code: 1007, violation: Violation::NotUtf8 };
+    const TOO_MANY_FRAGMENTS: ProtocolError =
+        ProtocolError { code: 1008, violation: Violation::TooManyFragments };
+    const TOO_BIG: ProtocolError = ProtocolError { code: 1009, violation: Violation::MessageTooBig };
 
-    const fn protocol(kind: &'static str) -> Violation {
-        Violation { code: 1002, kind }
+    const fn protocol(violation: Violation) -> ProtocolError {
+        ProtocolError { code: 1002, violation }
     }
 }
 
@@ -94,13 +96,13 @@ impl WebSocket {
     /// frames: a pong is shorter than its ping. Everything after the end of the conversation is ignored.
     ///
     /// # Errors
-    /// The [`Violation`] of the first bad frame, after the messages before it were delivered.
+    /// The [`ProtocolError`] of the first bad frame, after the messages before it were delivered.
     pub fn feed(
         &mut self,
         bytes: &[u8],
         reply: &mut Vec<u8>,
         sink: &mut dyn FnMut(Message<'_>) -> ControlFlow<()>,
-    ) -> Result<Status, Violation> {
+    ) -> Result<Status, ProtocolError> {
         if self.has_ended {
             return Ok(Status::Closed);
         }
@@ -118,7 +120,7 @@ impl WebSocket {
         mut bytes: &[u8],
         reply: &mut Vec<u8>,
         sink: &mut dyn FnMut(Message<'_>) -> ControlFlow<()>,
-    ) -> Result<Status, Violation> {
+    ) -> Result<Status, ProtocolError> {
         if !self.partial.is_empty() {
             bytes = self.fill_partial(bytes)?;
             if self.partial_frame_bytes != Some(self.partial.len()) {
@@ -142,7 +144,7 @@ impl WebSocket {
     }
 
     /// Moves bytes to the incomplete frame until it is whole, and returns those that come after it.
-    fn fill_partial<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], Violation> {
+    fn fill_partial<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], ProtocolError> {
         while self.partial_frame_bytes.is_none() {
             let Some((first, rest)) = bytes.split_first() else { return Ok(bytes) };
             self.partial.push(*first);
@@ -157,7 +159,7 @@ impl WebSocket {
 
     /// Counts the bytes of the whole frames at the start of `bytes`, and says what follows them: a refused frame, a
     /// frame of known length, or a header still incomplete.
-    fn walk(&mut self, bytes: &[u8]) -> (usize, Result<Option<usize>, Violation>) {
+    fn walk(&mut self, bytes: &[u8]) -> (usize, Result<Option<usize>, ProtocolError>) {
         let mut whole_bytes = 0;
         loop {
             let rest = &bytes[whole_bytes..];
@@ -174,7 +176,7 @@ impl WebSocket {
         frames: &[u8],
         reply: &mut Vec<u8>,
         sink: &mut dyn FnMut(Message<'_>) -> ControlFlow<()>,
-    ) -> Result<Status, Violation> {
+    ) -> Result<Status, ProtocolError> {
         if frames.is_empty() {
             return Ok(Status::Open);
         }
@@ -221,13 +223,13 @@ fn new_context(input_bytes: usize, message_bytes_max: usize) -> Box<WebSocketCon
 }
 
 /// The end of a read: input used up, conversation closed, or a violation only the payload could show.
-fn status_of(error: &tungstenite::Error) -> Result<Status, Violation> {
+fn status_of(error: &tungstenite::Error) -> Result<Status, ProtocolError> {
     match error {
         tungstenite::Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Status::Open),
         tungstenite::Error::ConnectionClosed => Ok(Status::Closed),
-        tungstenite::Error::Utf8(_) => Err(Violation::NOT_UTF8),
-        tungstenite::Error::Capacity(_) => Err(Violation::TOO_BIG),
-        _ => Err(Violation::protocol("protocol")),
+        tungstenite::Error::Utf8(_) => Err(ProtocolError::NOT_UTF8),
+        tungstenite::Error::Capacity(_) => Err(ProtocolError::TOO_BIG),
+        _ => Err(ProtocolError::protocol(Violation::Protocol)),
     }
 }
 
@@ -248,32 +250,33 @@ struct Fragments {
 
 impl Admission {
     /// The whole length of the frame that starts `bytes`, or `None` while its header is incomplete.
-    fn admit(&mut self, bytes: &[u8]) -> Result<Option<usize>, Violation> {
+    fn admit(&mut self, bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
         let mut cursor = Cursor::new(bytes);
-        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Violation::protocol("bad_opcode"))?;
+        let parsed =
+            FrameHeader::parse(&mut cursor).map_err(|_| ProtocolError::protocol(Violation::BadOpcode))?;
         let Some((header, length)) = parsed else { return Ok(None) };
-        let payload_bytes = usize::try_from(length).map_err(|_| Violation::TOO_BIG)?;
+        let payload_bytes = usize::try_from(length).map_err(|_| ProtocolError::TOO_BIG)?;
         refuse_bad_bits(&header)?;
         match header.opcode {
             OpCode::Control(_) => admit_control(header.is_final, payload_bytes)?,
             OpCode::Data(data) => self.admit_data(data, header.is_final, payload_bytes)?,
         }
         let frame_bytes = cursor.position() + length;
-        Ok(Some(usize::try_from(frame_bytes).map_err(|_| Violation::TOO_BIG)?))
+        Ok(Some(usize::try_from(frame_bytes).map_err(|_| ProtocolError::TOO_BIG)?))
     }
 
-    fn admit_data(&mut self, data: Data, is_final: bool, payload_bytes: usize) -> Result<(), Violation> {
+    fn admit_data(&mut self, data: Data, is_final: bool, payload_bytes: usize) -> Result<(), ProtocolError> {
         let before = match (data, self.unfinished.take()) {
             (Data::Continue, Some(before)) => before,
-            (Data::Continue, None) => return Err(Violation::protocol("unexpected_continuation")),
-            (_, Some(_)) => return Err(Violation::protocol("unfinished_message")),
+            (Data::Continue, None) => return Err(ProtocolError::protocol(Violation::UnexpectedContinuation)),
+            (_, Some(_)) => return Err(ProtocolError::protocol(Violation::UnfinishedMessage)),
             (_, None) => Fragments::default(),
         };
         if payload_bytes > self.message_bytes_max - before.bytes {
-            return Err(Violation::TOO_BIG);
+            return Err(ProtocolError::TOO_BIG);
         }
         if before.count >= self.fragments_max {
-            return Err(Violation::TOO_MANY_FRAGMENTS);
+            return Err(ProtocolError::TOO_MANY_FRAGMENTS);
         }
         let admitted = Fragments { count: before.count + 1, bytes: before.bytes + payload_bytes };
         self.unfinished = (!is_final).then_some(admitted);
@@ -282,22 +285,22 @@ impl Admission {
 }
 
 /// No extension is ever negotiated, so a reserved bit means nothing; a client must mask (RFC 6455, 5.1 and 5.2).
-fn refuse_bad_bits(header: &FrameHeader) -> Result<(), Violation> {
+fn refuse_bad_bits(header: &FrameHeader) -> Result<(), ProtocolError> {
     if header.rsv1 || header.rsv2 || header.rsv3 {
-        return Err(Violation::protocol("reserved_bits"));
+        return Err(ProtocolError::protocol(Violation::ReservedBits));
     }
     if header.mask.is_none() {
-        return Err(Violation::protocol("unmasked"));
+        return Err(ProtocolError::protocol(Violation::Unmasked));
     }
     Ok(())
 }
 
-fn admit_control(is_final: bool, payload_bytes: usize) -> Result<(), Violation> {
+fn admit_control(is_final: bool, payload_bytes: usize) -> Result<(), ProtocolError> {
     if !is_final {
-        return Err(Violation::protocol("fragmented_control"));
+        return Err(ProtocolError::protocol(Violation::FragmentedControl));
     }
     if payload_bytes > CONTROL_BYTES_MAX {
-        return Err(Violation::protocol("control_too_long"));
+        return Err(ProtocolError::protocol(Violation::ControlTooLong));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! announces, before that is kept; bytes after its end are left alone.
 
 use super::{BodyKind, Refusal};
+use crate::causes::Violation;
 
 /// The longest line between two chunks, in bytes: a size, perhaps an extension nobody reads.
 const LINE_BYTES_MAX: usize = 256;
@@ -13,9 +14,10 @@ const LINE_BYTES_MAX: usize = 256;
 const TOO_BIG: Refusal = Refusal {
     status: 413,
     reason: "The body is longer than maxPayload, which the handshake announced.",
-    kind: "body_too_big",
+    violation: Violation::BodyTooBig,
 };
-const BAD_CHUNK: Refusal = Refusal::bad_request("bad_chunk", "The body is not in well-formed chunks.");
+const BAD_CHUNK: Refusal =
+    Refusal::bad_request(Violation::BadChunk, "The body is not in well-formed chunks.");
 
 /// A body as far as it has arrived.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::Refusal;
+use crate::causes::Violation;
 use crate::wire::websocket::accept_key;
 
 /// Headers that mean nothing, or two things, when they come twice.
@@ -69,11 +70,14 @@ impl HeadScanner {
             let follows_cr = searched[..self.scanned].last() == Some(&b'\r');
             match byte {
                 b'\n' if !follows_cr => {
-                    return Err(Refusal::bad_request("bare_lf", "A line of the head ends with a bare LF."));
+                    return Err(Refusal::bad_request(
+                        Violation::BareLf,
+                        "A line of the head ends with a bare LF.",
+                    ));
                 }
                 b'\n' => {}
                 _ if follows_cr => {
-                    return Err(Refusal::bad_request("bare_cr", "The head contains a bare CR."));
+                    return Err(Refusal::bad_request(Violation::BareCr, "The head contains a bare CR."));
                 }
                 _ => {}
             }
@@ -90,22 +94,24 @@ impl HeadScanner {
 }
 
 const HEAD_TOO_LONG: Refusal =
-    Refusal { status: 431, reason: "The request head is too long.", kind: "head_too_long" };
+    Refusal { status: 431, reason: "The request head is too long.", violation: Violation::HeadTooLong };
 
 /// A request starts with its method; saying so at the first byte saves a TLS client its timeout.
 fn refuse_other_protocols(bytes: &[u8]) -> Result<(), Refusal> {
     const TLS_HANDSHAKE: u8 = 0x16;
     match bytes.first() {
         Some(&TLS_HANDSHAKE) => {
-            Err(Refusal::bad_request("tls_to_plain", "This port speaks plain HTTP, not TLS."))
+            Err(Refusal::bad_request(Violation::TlsToPlain, "This port speaks plain HTTP, not TLS."))
         }
         Some(first) if !first.is_ascii_alphabetic() => Err(BAD_REQUEST_LINE),
         _ => Ok(()),
     }
 }
 
-const BAD_REQUEST_LINE: Refusal =
-    Refusal::bad_request("bad_request_line", "The request line is not a method, a path and a version.");
+const BAD_REQUEST_LINE: Refusal = Refusal::bad_request(
+    Violation::BadRequestLine,
+    "The request line is not a method, a path and a version.",
+);
 
 /// A request's method, as far as the node tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,10 +212,13 @@ impl RequestHead {
     fn judge_host(&self) -> Result<Option<String>, Refusal> {
         let host = self.header("host");
         if host.is_none() && self.version_minor == 1 {
-            return Err(Refusal::bad_request("no_host", "An HTTP/1.1 request needs a Host header."));
+            return Err(Refusal::bad_request(Violation::NoHost, "An HTTP/1.1 request needs a Host header."));
         }
         if host.is_some_and(|host| !host.bytes().all(is_authority_byte)) {
-            return Err(Refusal::bad_request("bad_host", "The Host header is not a host and a port."));
+            return Err(Refusal::bad_request(
+                Violation::BadHost,
+                "The Host header is not a host and a port.",
+            ));
         }
         Ok(host.map(str::to_owned))
     }
@@ -218,7 +227,7 @@ impl RequestHead {
         let body = match (self.header("content-length"), self.header("transfer-encoding")) {
             (Some(_), Some(_)) => {
                 return Err(Refusal::bad_request(
-                    "length_and_coding",
+                    Violation::LengthAndCoding,
                     "A request may not carry both Content-Length and Transfer-Encoding.",
                 ));
             }
@@ -229,7 +238,7 @@ impl RequestHead {
         match (self.method, body) {
             (Method::Get | Method::Head, BodyKind::None | BodyKind::Length(0)) => Ok(BodyKind::None),
             (Method::Get | Method::Head, _) => {
-                Err(Refusal::bad_request("body_on_get", "A GET or HEAD request may not have a body."))
+                Err(Refusal::bad_request(Violation::BodyOnGet, "A GET or HEAD request may not have a body."))
             }
             (_, body) => Ok(body),
         }
@@ -239,7 +248,10 @@ impl RequestHead {
         if self.version_minor == 1 && coding.eq_ignore_ascii_case("chunked") {
             return Ok(BodyKind::Chunked);
         }
-        Err(Refusal::bad_request("bad_coding", "The only transfer coding is chunked, and only in HTTP/1.1."))
+        Err(Refusal::bad_request(
+            Violation::BadCoding,
+            "The only transfer coding is chunked, and only in HTTP/1.1.",
+        ))
     }
 
     /// The value of the first header of that lower-case name.
@@ -291,11 +303,14 @@ impl RequestHead {
             return Ok(None);
         }
         if self.method != Method::Get || self.version_minor != 1 {
-            return Err(Refusal::bad_request("bad_upgrade", "A WebSocket starts with an HTTP/1.1 GET."));
+            return Err(Refusal::bad_request(
+                Violation::BadUpgrade,
+                "A WebSocket starts with an HTTP/1.1 GET.",
+            ));
         }
         if !self.has_token("connection", "upgrade") {
             return Err(Refusal::bad_request(
-                "bad_upgrade",
+                Violation::BadUpgrade,
                 "A WebSocket needs the header Connection: Upgrade.",
             ));
         }
@@ -303,11 +318,11 @@ impl RequestHead {
             return Err(Refusal {
                 status: 426,
                 reason: "The WebSocket version is 13.",
-                kind: "websocket_version",
+                violation: Violation::WebSocketVersion,
             });
         }
         self.header("sec-websocket-key").and_then(WebSocketKey::parse).map(Some).ok_or(Refusal::bad_request(
-            "websocket_key",
+            Violation::WebSocketKey,
             "A WebSocket needs a Sec-WebSocket-Key of 16 bytes in base64.",
         ))
     }
@@ -332,17 +347,19 @@ impl<'a> WebSocketKey<'a> {
 
 fn refusal_of(error: httparse::Error) -> Refusal {
     match error {
-        httparse::Error::TooManyHeaders => {
-            Refusal { status: 431, reason: "The request has too many headers.", kind: "too_many_headers" }
-        }
+        httparse::Error::TooManyHeaders => Refusal {
+            status: 431,
+            reason: "The request has too many headers.",
+            violation: Violation::TooManyHeaders,
+        },
         httparse::Error::Version => {
-            Refusal { status: 505, reason: "The version is HTTP/1.1.", kind: "bad_version" }
+            Refusal { status: 505, reason: "The version is HTTP/1.1.", violation: Violation::BadVersion }
         }
         httparse::Error::HeaderName => {
-            Refusal::bad_request("bad_header", "A header line is folded or its name is malformed.")
+            Refusal::bad_request(Violation::BadHeader, "A header line is folded or its name is malformed.")
         }
         httparse::Error::HeaderValue => {
-            Refusal::bad_request("bad_header", "A header value contains a control byte.")
+            Refusal::bad_request(Violation::BadHeader, "A header value contains a control byte.")
         }
         _ => BAD_REQUEST_LINE,
     }
@@ -351,7 +368,7 @@ fn refusal_of(error: httparse::Error) -> Refusal {
 /// Only the origin form: a path, perhaps a query, in ASCII. A node is no proxy and serves no fragment.
 fn split_target(target: &str) -> Result<(&str, Option<&str>), Refusal> {
     if !target.starts_with('/') || !target.is_ascii() || target.contains('#') {
-        return Err(Refusal::bad_request("bad_target", "The request target is not a path in ASCII."));
+        return Err(Refusal::bad_request(Violation::BadTarget, "The request target is not a path in ASCII."));
     }
     Ok(target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query))))
 }
@@ -363,14 +380,17 @@ fn owned_header(header: &httparse::Header<'_>) -> (String, String) {
 fn refuse_repetition(headers: &[(String, String)]) -> Result<(), Refusal> {
     let count = |name| headers.iter().filter(|(given, _)| given == name).count();
     if SINGLE_HEADERS.iter().any(|name| count(*name) > 1) {
-        return Err(Refusal::bad_request("repeated_header", "A header that may come once came twice."));
+        return Err(Refusal::bad_request(
+            Violation::RepeatedHeader,
+            "A header that may come once came twice.",
+        ));
     }
     Ok(())
 }
 
 fn parse_length(length: &str) -> Result<u64, Refusal> {
     const BAD_LENGTH: Refusal =
-        Refusal::bad_request("bad_length", "The Content-Length is not a number of bytes.");
+        Refusal::bad_request(Violation::BadLength, "The Content-Length is not a number of bytes.");
     if length.is_empty() || !length.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(BAD_LENGTH);
     }

@@ -30,7 +30,7 @@ fn get(target: &str, headers: &str) -> RequestHead {
 fn refused(text: &str) -> (u16, &'static str) {
     parse(text)
         .map(|parsed| panic!("{parsed:?}"))
-        .map_err(|refusal| (refusal.status, refusal.kind))
+        .map_err(|refusal| (refusal.status, refusal.violation.as_str()))
         .unwrap_err()
 }
 
@@ -243,7 +243,11 @@ fn the_last_forwarded_address_counts() {
 
 #[test]
 fn a_refusal_becomes_an_answer() {
-    let refusal = Refusal { status: 426, reason: "The WebSocket version is 13.", kind: "websocket_version" };
+    let refusal = Refusal {
+        status: 426,
+        reason: "The WebSocket version is 13.",
+        violation: Violation::WebSocketVersion,
+    };
     let answer = String::from_utf8(refusal.response().to_bytes(false)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{answer}");
     assert!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{answer}");
