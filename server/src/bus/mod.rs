@@ -1,4 +1,4 @@
-//! The bus: what carries messages between nodes.
+//! The bus: carries messages between nodes.
 //!
 //! Owns the words the loop and the bus exchange (`Publication`, `BusEvent`, `BusStatus`) and, in [`redis`],
 //! two threads that speak to Redis. It never reads a payload and never decides who a message is for: that
@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | publications to Redis | `outgoing` | the new publication is refused: `Lost` |
 //! | events to the loop | `queue` | the subscriber waits, so that TCP pushes back on Redis |
-//! | wishes (subscribe, unsubscribe) | `interest` | one per channel, the last one wins |
+//! | intents (subscribe, unsubscribe) | `interest` | one per channel, the last one wins |
 //! | requests on the subscriber's link | `channels` | at most one unanswered per channel |
 
 mod channels;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use mio::Waker;
 
 use super::interest::Interest;
-use super::link::{Orders, Role, Sleeper};
+use super::link::{LinkPoll, Orders, Role};
 use super::outgoing::Outgoing;
 use super::publisher::Publisher;
 use super::queue::{EventQueue, Wake};
@@ -33,7 +33,7 @@ pub struct RedisBus {
     shared: Arc<Shared>,
 }
 
-/// What the loop and the bus's threads share.
+/// The state that the loop and the bus's threads share.
 pub(super) struct Shared {
     pub(super) config: RedisConfig,
     pub(super) events: EventQueue,
@@ -66,36 +66,36 @@ impl RedisBus {
     /// When the system refuses a poll or a thread.
     pub fn start(config: RedisConfig, wake: Arc<dyn Fn() + Send + Sync>) -> io::Result<RedisBus> {
         let orders = Arc::new(Orders::default());
-        let (subscriber_sleeper, subscriber_waker) = Sleeper::new(Role::Subscriber, Arc::clone(&orders))?;
-        let (publisher_sleeper, publisher_waker) = Sleeper::new(Role::Publisher, Arc::clone(&orders))?;
+        let (subscriber_poll, subscriber_waker) = LinkPoll::new(Role::Subscriber, Arc::clone(&orders))?;
+        let (publisher_poll, publisher_waker) = LinkPoll::new(Role::Publisher, Arc::clone(&orders))?;
         let shared = Arc::new(Shared::new(config, wake, orders, subscriber_waker, publisher_waker));
         // Made before the threads: should the second not start, dropping it ends the first.
         let bus = RedisBus { shared: Arc::clone(&shared) };
-        let subscriber = Subscriber::new(Arc::clone(&shared), subscriber_sleeper);
+        let subscriber = Subscriber::new(Arc::clone(&shared), subscriber_poll);
         spawn(&shared, Role::Subscriber, move || keep_link(subscriber))?;
-        let publisher = Publisher::new(Arc::clone(&shared), publisher_sleeper);
+        let publisher = Publisher::new(Arc::clone(&shared), publisher_poll);
         spawn(&shared, Role::Publisher, move || keep_link(publisher))?;
         Ok(bus)
     }
 
-    /// Wishes to hear a channel; answered by [`BusEvent::Subscribed`]. Sent with the next [`RedisBus::flush_interest`].
+    /// Subscribes to a channel; answered by [`BusEvent::Subscribed`]. Sent with the next [`RedisBus::flush_interest`].
     pub fn subscribe(&self, channel: &str) {
-        self.shared.interest.wish(channel, true);
+        self.shared.interest.set(channel, true);
     }
 
-    /// Wishes to hear a channel no more; not answered. Sent with the next [`RedisBus::flush_interest`].
+    /// Unsubscribes from a channel; not answered. Sent with the next [`RedisBus::flush_interest`].
     pub fn unsubscribe(&self, channel: &str) {
-        self.shared.interest.wish(channel, false);
+        self.shared.interest.set(channel, false);
     }
 
-    /// Lets the subscriber thread see the new wishes, if there are any. Meant to be called once per turn of the loop.
+    /// Wakes the subscriber thread for new intents, if there are any. Meant to be called once per turn of the loop.
     pub fn flush_interest(&self) {
         if self.shared.interest.must_wake() {
             wake(&self.shared.subscriber_waker);
         }
     }
 
-    /// Hands over all of `batch`. What is refused comes back as [`BusEvent::Lost`].
+    /// Hands over all of `batch`. Refused publications come back as [`BusEvent::Lost`].
     pub fn publish(&self, batch: &mut Vec<Publication>) {
         let offered = self.shared.outgoing.offer(batch);
         if offered.must_wake {
@@ -109,11 +109,11 @@ impl RedisBus {
     /// Appends up to `max` events to `into`. Returns whether more remain; then call again without waiting to be woken.
     pub fn take_events(&self, into: &mut Vec<BusEvent>, max: usize) -> bool {
         let interest = &self.shared.interest;
-        self.shared.events.take(into, max, |channel, wish| interest.is_current(channel, wish))
+        self.shared.events.take(into, max, |channel, intent| interest.is_current(channel, intent))
     }
 
-    /// Gives both links up and makes new ones: for a link that is open and carries nothing. What is queued or in flight
-    /// comes back as [`BusEvent::Lost`].
+    /// Gives both links up and makes new ones: for a link that is open and carries nothing. Publications queued or in
+    /// flight come back as [`BusEvent::Lost`].
     pub fn reset(&self) {
         for is_reset in &self.shared.orders.is_reset {
             is_reset.store(true, Ordering::Release);
@@ -141,7 +141,7 @@ impl RedisBus {
         }
     }
 
-    /// Stops both threads, but first gives the publisher until `deadline` to send what is queued.
+    /// Stops both threads, but first gives the publisher until `deadline` to send its queue.
     pub fn shutdown(self, deadline: Instant) {
         if self.shared.outgoing.close() {
             wake(&self.shared.publisher_waker);
@@ -150,7 +150,7 @@ impl RedisBus {
     }
 }
 
-/// Stops both threads; what is queued is not sent.
+/// Stops both threads; queued publications are not sent.
 impl Drop for RedisBus {
     fn drop(&mut self) {
         self.shared.halt();
@@ -181,7 +181,7 @@ impl Shared {
         }
     }
 
-    /// Counts a publication as lost and says so.
+    /// Counts a publication as lost and reports it.
     pub(super) fn lost(&self, ticket: Option<Ticket>) {
         self.counters.lost.fetch_add(1, Ordering::Relaxed);
         self.events.lost(ticket);
@@ -229,7 +229,7 @@ fn spawn(shared: &Arc<Shared>, role: Role, run: impl FnOnce() + Send + 'static) 
     thread::Builder::new().name(format!("redis-{}", role.name())).spawn(body).map(drop)
 }
 
-/// Says that a thread has ended, however it ended.
+/// Notes on drop that a thread has ended, however it ended.
 struct Running {
     shared: Arc<Shared>,
     role: Role,

@@ -1,6 +1,6 @@
-//! Trying again: the pauses between attempts at a link, and what is said about them.
+//! Retries: the pauses between attempts at a link, and the log lines about them.
 //!
-//! Invariant: the same trouble is said once, and no attempt follows another without a pause.
+//! Invariant: the same trouble is logged once, and no attempt follows another without a pause.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ pub(super) trait LinkThread {
     fn connect_and_serve(&mut self) -> Result<Infallible, LinkError>;
     /// Whether no further link is wanted.
     fn is_over(&self) -> bool;
-    /// Says why the link ended; returns the pause before the next attempt.
+    /// Logs why the link ended; returns the pause before the next attempt.
     fn link_ended(&mut self, reason: &LinkError) -> Duration;
-    /// Sleeps for this long at most, and does what cannot wait for a link.
-    fn rest(&mut self, timeout: Duration) -> Result<(), LinkError>;
+    /// Waits for this long at most, and does the work that needs no link.
+    fn pause(&mut self, timeout: Duration) -> Result<(), LinkError>;
 }
 
 /// Runs a thread until the bus is stopped or the thread says it is over.
@@ -32,7 +32,7 @@ pub(super) fn keep_link(mut thread: impl LinkThread) {
         while let left = until.saturating_duration_since(clock::now())
             && !left.is_zero()
         {
-            if thread.rest(left).is_err() {
+            if thread.pause(left).is_err() {
                 return;
             }
         }
@@ -62,7 +62,7 @@ impl Backoff {
         }
     }
 
-    pub(super) fn pause(&mut self) -> Duration {
+    pub(super) fn next_pause(&mut self) -> Duration {
         let percent = 75 + u64::from(getrandom::u32().unwrap_or(25) % 51);
         let pause = Duration::from_millis(self.next_ms * percent / 100);
         self.next_ms = (self.next_ms * 2).min(Backoff::LAST_MS);
@@ -70,15 +70,15 @@ impl Backoff {
     }
 }
 
-/// What was last said in the log about a link, so that the same trouble is said once.
-pub(super) struct Complaint {
+/// The last log line about a link, so that the same trouble is logged once.
+pub(super) struct LinkLog {
     role: Role,
     last: Option<String>,
 }
 
-impl Complaint {
-    pub(super) fn new(role: Role) -> Complaint {
-        Complaint { role, last: None }
+impl LinkLog {
+    pub(super) fn new(role: Role) -> LinkLog {
+        LinkLog { role, last: None }
     }
 
     pub(super) fn link_down(&mut self, server: &RedisConfig, reason: &LinkError) {
@@ -103,12 +103,12 @@ mod tests {
     fn pauses_grow_to_a_second_and_start_over() {
         let mut backoff = Backoff::new();
         for expected_ms in [50, 100, 200, 400, 800, 1_000, 1_000] {
-            let pause_ms = backoff.pause().as_millis();
+            let pause_ms = backoff.next_pause().as_millis();
             assert!((expected_ms * 3 / 4..=expected_ms * 5 / 4).contains(&pause_ms), "{pause_ms}");
         }
         backoff.link_ended(Some(clock::now()));
-        assert!(backoff.pause() > Duration::from_millis(700), "it did not last");
+        assert!(backoff.next_pause() > Duration::from_millis(700), "it did not last");
         backoff.link_ended(clock::now().checked_sub(Duration::from_secs(2)));
-        assert!(backoff.pause() < Duration::from_millis(63));
+        assert!(backoff.next_pause() < Duration::from_millis(63));
     }
 }
