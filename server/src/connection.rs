@@ -44,7 +44,7 @@ pub(crate) struct Exchange {
     /// The origin of the page that may read the answer.
     pub(crate) origin: Option<String>,
     /// What came after it before it was answered.
-    pub(crate) early: Vec<u8>,
+    pub(crate) pipelined: Vec<u8>,
 }
 
 /// What a connection is in the middle of.
@@ -96,12 +96,12 @@ impl Connection {
     }
 
     /// What came before the last request was answered; there is none afterwards.
-    pub(crate) fn take_early(&mut self) -> Vec<u8> {
-        self.exchange.as_mut().map(|exchange| std::mem::take(&mut exchange.early)).unwrap_or_default()
+    pub(crate) fn take_pipelined(&mut self) -> Vec<u8> {
+        self.exchange.as_mut().map(|exchange| std::mem::take(&mut exchange.pipelined)).unwrap_or_default()
     }
 
-    pub(crate) fn has_early(&self) -> bool {
-        self.exchange.as_ref().is_some_and(|exchange| !exchange.early.is_empty())
+    pub(crate) fn has_pipelined(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| !exchange.pipelined.is_empty())
     }
 
     /// Writes what is queued, as far as the stream takes it. In the closing phase, shuts our half once all is written.

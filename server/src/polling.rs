@@ -63,17 +63,17 @@ impl<A: App> Reactor<A> {
             connection.out.push_bytes(CONTINUE.to_vec());
             self.mark_dirty(id);
         }
-        self.take_body(id, rest);
+        self.receive_body(id, rest);
     }
 
-    pub(crate) fn take_body(&mut self, id: ConnId, bytes: &[u8]) {
+    pub(crate) fn receive_body(&mut self, id: ConnId, bytes: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Phase::Body(body) = &mut connection.phase else { return };
         match body.feed(bytes) {
             Err(refusal) => self.refuse_body(id, refusal.violation, refusal.response()),
             Ok((_, false)) => {}
             Ok((taken, true)) => {
-                connection.exchange_mut().early.extend_from_slice(&bytes[taken..]);
+                connection.exchange_mut().pipelined.extend_from_slice(&bytes[taken..]);
                 self.end_body(id);
             }
         }
@@ -86,7 +86,7 @@ impl<A: App> Reactor<A> {
         match String::from_utf8(body.into_bytes()) {
             Ok(text) => {
                 connection.phase = Phase::Packets(Payload::new(text));
-                self.take_packets(id);
+                self.hand_over_packets(id);
             }
             Err(_) => {
                 self.refuse_body(id, Violation::BodyNotUtf8, Response::text(400, "The body is not UTF-8."))
@@ -95,7 +95,7 @@ impl<A: App> Reactor<A> {
     }
 
     /// Hands the next packets of a body to the core, and says when they were all.
-    pub(crate) fn take_packets(&mut self, id: ConnId) {
+    pub(crate) fn hand_over_packets(&mut self, id: ConnId) {
         let Reactor { connections, node, now, unflushed_bytes, .. } = self;
         let Some(connection) = connections.get_mut(id) else { return };
         let Phase::Packets(payload) = &mut connection.phase else { return };
@@ -121,7 +121,7 @@ impl<A: App> Reactor<A> {
                 }
             }
         }
-        self.unfinished.push(id);
+        self.unfinished_bodies.push(id);
     }
 
     /// A body that broke a rule ends its session: what it held is lost, and the client must not think otherwise.
@@ -204,7 +204,7 @@ impl<A: App> Reactor<A> {
         let is_draining = self.node.is_draining();
         let Some(connection) = self.connections.get_mut(id) else { return };
         let is_half_read = matches!(connection.phase, Phase::Body(_));
-        let is_last = is_draining || is_half_read || connection.has_peer_ended && !connection.has_early();
+        let is_last = is_draining || is_half_read || connection.has_peer_ended && !connection.has_pipelined();
         if is_last || !connection.exchange_mut().is_kept {
             return self.respond(id, response);
         }
@@ -212,7 +212,7 @@ impl<A: App> Reactor<A> {
         connection.out.push_bytes(response.to_bytes(true));
         connection.has_frames = false;
         connection.phase = Phase::Head(PartialHead::default());
-        if connection.has_early() {
+        if connection.has_pipelined() {
             self.readable.push(id);
         }
         self.connections.set_deadline(id, Some(by));

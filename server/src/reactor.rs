@@ -67,7 +67,7 @@ pub(crate) struct Reactor<A> {
     /// Connections whose reading a budget cut short.
     pub(crate) readable: Vec<ConnId>,
     /// Connections whose body a budget cut short.
-    pub(crate) unfinished: Vec<ConnId>,
+    pub(crate) unfinished_bodies: Vec<ConnId>,
     /// Connections to flush this turn.
     pub(crate) dirty: Vec<ConnId>,
     pub(crate) has_bus_events: bool,
@@ -88,7 +88,7 @@ impl<A: App> Reactor<A> {
         let mut events = Events::with_capacity(1024);
         self.apply_outputs();
         loop {
-            match self.poll.poll(&mut events, self.patience()) {
+            match self.poll.poll(&mut events, self.poll_timeout()) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => self.now = self.clock.time(),
             }
@@ -105,11 +105,11 @@ impl<A: App> Reactor<A> {
     }
 
     /// How long the poll may sleep; for ever when nothing is due.
-    fn patience(&self) -> Option<Duration> {
+    fn poll_timeout(&self) -> Option<Duration> {
         let is_waiting =
             self.accept_again.is_none() && self.listeners.iter().any(|listener| listener.is_waiting);
         let is_eager = is_waiting || self.has_bus_events || self.has_timeouts;
-        let lists = [&self.readable, &self.unfinished, &self.dirty];
+        let lists = [&self.readable, &self.unfinished_bodies, &self.dirty];
         if is_eager || lists.into_iter().any(|list| !list.is_empty()) {
             return Some(Duration::ZERO);
         }
@@ -143,9 +143,9 @@ impl<A: App> Reactor<A> {
         for id in mem::take(&mut self.readable) {
             self.read(id);
         }
-        for id in mem::take(&mut self.unfinished) {
-            self.take_packets(id);
-            self.settle();
+        for id in mem::take(&mut self.unfinished_bodies) {
+            self.hand_over_packets(id);
+            self.finish_input();
         }
         self.accept();
         self.take_bus_events();
@@ -187,7 +187,7 @@ impl<A: App> Reactor<A> {
                 }
                 match self.listeners[at].accept() {
                     Accepted::Connection(stream, peer) => {
-                        self.admit(stream, peer.ip(), self.listeners[at].audience);
+                        self.add_connection(stream, peer.ip(), self.listeners[at].audience);
                     }
                     Accepted::None => break,
                     Accepted::Exhausted(error) => return self.pause_accepting(&error),
@@ -205,17 +205,17 @@ impl<A: App> Reactor<A> {
 
     /// Best effort: a fresh socket takes this much at once, and we owe it nothing more. Where the answer would need a TLS
     /// handshake first, closing has to say it.
-    fn turn_away(&mut self, mut stream: mio::net::TcpStream) {
+    fn refuse_overloaded(&mut self, mut stream: mio::net::TcpStream) {
         self.shell.overloaded += 1;
         if self.tls.is_none() {
             let _ = stream.write(&route::overloaded().to_bytes(false));
         }
     }
 
-    fn admit(&mut self, mut stream: mio::net::TcpStream, peer: IpAddr, audience: Audience) {
+    fn add_connection(&mut self, mut stream: mio::net::TcpStream, peer: IpAddr, audience: Audience) {
         self.shell.accepted += 1;
         if audience == Audience::Public && self.connections.clients() >= self.connections_max {
-            return self.turn_away(stream);
+            return self.refuse_overloaded(stream);
         }
         let id = self.connections.next_id();
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -248,7 +248,7 @@ impl<A: App> Reactor<A> {
                 self.unflushed_bytes += payload.len();
             }
             self.node.handle(self.now, Input::Bus(&event));
-            self.settle();
+            self.finish_input();
         }
         self.bus_events = events;
     }
@@ -265,7 +265,7 @@ impl<A: App> Reactor<A> {
                     let response = Response::text(408, "The body took too long.");
                     self.refuse_body(id, Violation::BodyTimeout, response);
                 }
-                _ => self.forget(id),
+                _ => self.remove(id),
             }
         }
     }
@@ -296,7 +296,7 @@ impl<A: App> Reactor<A> {
             Some(connection) if matches!(connection.phase, Phase::WebSocket(_)) => {
                 self.node.pull(id, usize::MAX, &mut self.frames);
                 self.frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
-                self.say_goodbye(id, close_code(reason), reason.as_str());
+                self.close_with_code(id, close_code(reason), reason.as_str());
             }
             Some(connection) if matches!(connection.phase, Phase::Poll) => self.end_poll(id),
             Some(_) | None => {}

@@ -75,7 +75,7 @@ fn prepare<A: App>(settings: Settings, app: A) -> Result<Reactor<A>, String> {
         shell: ShellStats::default(),
         accept_again: None,
         readable: Vec::new(),
-        unfinished: Vec::new(),
+        unfinished_bodies: Vec::new(),
         dirty: Vec::new(),
         has_bus_events: false,
         has_timeouts: false,

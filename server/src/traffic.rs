@@ -35,7 +35,7 @@ impl<A: App> Reactor<A> {
 
     pub(crate) fn read(&mut self, id: ConnId) {
         let mut buffer = mem::take(&mut self.buffer);
-        self.take_early(id);
+        self.take_pipelined(id);
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.connections.get_mut(id) else { break };
             match connection.stream.read(&mut buffer) {
@@ -47,7 +47,7 @@ impl<A: App> Reactor<A> {
                     let is_short = connection.stream.is_drained_by(read, buffer.len());
                     let is_drained = is_short && !connection.has_peer_ended;
                     self.unflushed_bytes += read;
-                    self.take_bytes(id, &buffer[..read]);
+                    self.receive_bytes(id, &buffer[..read]);
                     if is_drained {
                         self.buffer = buffer;
                         return self.after_read(id);
@@ -58,7 +58,7 @@ impl<A: App> Reactor<A> {
                     return self.after_read(id);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => self.lose(id, Reason::TransportError),
+                Err(_) => self.drop_connection(id, Reason::TransportError),
             }
         }
         self.buffer = buffer;
@@ -74,12 +74,12 @@ impl<A: App> Reactor<A> {
         self.apply_outputs();
         let Some(connection) = self.connections.get_mut(id) else { return };
         match &connection.phase {
-            Phase::Head(_) if connection.has_early() => self.readable.push(id),
+            Phase::Head(_) if connection.has_pipelined() => self.readable.push(id),
             Phase::Head(_) if !connection.out.is_empty() => self.close(id),
             Phase::Closing { is_shut: false } if !connection.out.is_empty() => {}
             Phase::Poll if connection.has_frames => self.answer_poll(id),
             Phase::Packets(_) => {}
-            _ => self.lose(id, Reason::TransportClose),
+            _ => self.drop_connection(id, Reason::TransportClose),
         }
     }
 
@@ -88,43 +88,43 @@ impl<A: App> Reactor<A> {
         if self.connections.get_mut(id).is_some_and(|connection| connection.stream.wants_write()) {
             self.mark_dirty(id);
         }
-        self.settle();
+        self.finish_input();
     }
 
-    fn take_bytes(&mut self, id: ConnId, bytes: &[u8]) {
+    fn receive_bytes(&mut self, id: ConnId, bytes: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         match &connection.phase {
             // What came before has its turn first.
-            Phase::Head(_) if connection.has_early() => self.keep_early(id, bytes),
-            Phase::Head(_) => self.take_head(id, bytes),
-            Phase::Body(_) => self.take_body(id, bytes),
-            Phase::WebSocket(_) => self.take_frames(id, bytes),
-            Phase::Poll | Phase::Packets(_) => self.keep_early(id, bytes),
+            Phase::Head(_) if connection.has_pipelined() => self.keep_pipelined(id, bytes),
+            Phase::Head(_) => self.receive_head(id, bytes),
+            Phase::Body(_) => self.receive_body(id, bytes),
+            Phase::WebSocket(_) => self.receive_frames(id, bytes),
+            Phase::Poll | Phase::Packets(_) => self.keep_pipelined(id, bytes),
             Phase::Closing { .. } => {}
         }
     }
 
     /// What comes before the request under way was answered waits for its turn, within the bound of one head.
-    fn keep_early(&mut self, id: ConnId, bytes: &[u8]) {
+    fn keep_pipelined(&mut self, id: ConnId, bytes: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let early = &mut connection.exchange_mut().early;
-        early.extend_from_slice(bytes);
-        if early.len() > self.settings.limits.head_bytes_max {
+        let pipelined = &mut connection.exchange_mut().pipelined;
+        pipelined.extend_from_slice(bytes);
+        if pipelined.len() > self.settings.limits.head_bytes_max {
             self.shell.violations.add(Violation::Pipelined);
-            self.lose(id, Reason::TransportError);
+            self.drop_connection(id, Reason::TransportError);
         }
     }
 
     /// The next request had begun before the last one was answered.
-    fn take_early(&mut self, id: ConnId) {
+    fn take_pipelined(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if matches!(connection.phase, Phase::Head(_)) {
-            let early = connection.take_early();
-            self.take_bytes(id, &early);
+            let pipelined = connection.take_pipelined();
+            self.receive_bytes(id, &pipelined);
         }
     }
 
-    fn take_head(&mut self, id: ConnId, bytes: &[u8]) {
+    fn receive_head(&mut self, id: ConnId, bytes: &[u8]) {
         let limits = &self.settings.limits;
         let limits = HeadLimits { head_bytes_max: limits.head_bytes_max, headers_max: limits.headers_max };
         let Some(connection) = self.connections.get_mut(id) else { return };
@@ -170,7 +170,7 @@ impl<A: App> Reactor<A> {
         match route::route(head, &site, client) {
             Action::Respond(response) => self.respond(id, &response),
             Action::Answer(response) => {
-                self.keep_early(id, rest);
+                self.keep_pipelined(id, rest);
                 self.answer_request(id, &response);
             }
             Action::Refuse(refusal) => self.refuse(id, &refusal),
@@ -189,11 +189,11 @@ impl<A: App> Reactor<A> {
         match request.kind {
             EngineKind::Open(dialect) => {
                 self.open_by_poll(id, dialect);
-                self.keep_early(id, rest);
+                self.keep_pipelined(id, rest);
             }
             EngineKind::Poll { sid, packets_max } => {
                 self.poll_session(id, &sid, packets_max);
-                self.keep_early(id, rest);
+                self.keep_pipelined(id, rest);
             }
             EngineKind::Post { sid, is_binary: false } => self.start_post(id, head, &sid, rest),
             EngineKind::Post { sid, is_binary: true } => {
@@ -240,7 +240,7 @@ impl<A: App> Reactor<A> {
         self.close(id);
     }
 
-    fn take_frames(&mut self, id: ConnId, bytes: &[u8]) {
+    fn receive_frames(&mut self, id: ConnId, bytes: &[u8]) {
         let Reactor { connections, node, now, .. } = self;
         let Some(connection) = connections.get_mut(id) else { return };
         let Phase::WebSocket(websocket) = &mut connection.phase else { return };
@@ -266,7 +266,7 @@ impl<A: App> Reactor<A> {
             Err(error) => {
                 self.shell.violations.add(error.violation);
                 self.node.handle(self.now, Input::Closed { conn: id, reason: Reason::TransportError });
-                self.say_goodbye(id, error.code, error.violation.as_str());
+                self.close_with_code(id, error.code, error.violation.as_str());
             }
         }
     }
@@ -276,23 +276,23 @@ impl<A: App> Reactor<A> {
     pub(crate) fn check_send_queue(&mut self, id: ConnId) {
         let bytes_max = self.settings.limits.outbox_bytes_max;
         if self.connections.get_mut(id).is_some_and(|connection| connection.out.len_bytes() > 2 * bytes_max) {
-            self.lose(id, Reason::SlowConsumer);
+            self.drop_connection(id, Reason::SlowConsumer);
         }
     }
 
     /// The connection can go no further: both sides forget it now.
-    fn lose(&mut self, id: ConnId, reason: Reason) {
+    fn drop_connection(&mut self, id: ConnId, reason: Reason) {
         self.node.handle(self.now, Input::Closed { conn: id, reason });
-        self.forget(id);
+        self.remove(id);
     }
 
-    pub(crate) fn forget(&mut self, id: ConnId) {
+    pub(crate) fn remove(&mut self, id: ConnId) {
         // Dropping it closes the descriptor, and that unregisters it.
         self.connections.remove(id);
     }
 
     /// Queues a close frame behind everything that is queued, then closes.
-    pub(crate) fn say_goodbye(&mut self, id: ConnId, code: u16, reason: &str) {
+    pub(crate) fn close_with_code(&mut self, id: ConnId, code: u16, reason: &str) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.out.push_bytes(close_frame(code, reason));
         }
@@ -329,7 +329,7 @@ impl<A: App> Reactor<A> {
 
     /// Applies what the core wants, and writes once enough came in. Flushing only at the end of a turn would let many
     /// senders fill the outbox of one recipient that is not slow at all.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn finish_input(&mut self) {
         self.apply_outputs();
         if self.unflushed_bytes >= CHUNK_BYTES {
             self.flush_dirty();
@@ -364,9 +364,9 @@ impl<A: App> Reactor<A> {
             }
             match connection.write() {
                 Ok(Progress::Done) if connection.has_frames => {}
-                Ok(Progress::Done) if connection.is_over() => return self.forget(id),
+                Ok(Progress::Done) if connection.is_over() => return self.remove(id),
                 Ok(_) => return,
-                Err(_) => return self.lose(id, Reason::TransportError),
+                Err(_) => return self.drop_connection(id, Reason::TransportError),
             }
         }
         self.mark_dirty(id);
