@@ -21,12 +21,10 @@ mod cors;
 mod listener;
 mod metrics;
 mod page;
-mod polling;
 mod reactor;
 mod route;
 mod serve;
 mod signal;
-mod traffic;
 
 pub use serve::{serve, serve_app};
 pub use settings::Settings;
