@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::interest::Intent;
+use crate::bus::interest::Intent;
 
 /// The action due after an intent or a confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::lock;
+use crate::bus::lock::lock;
 
 /// Whether the loop wants one channel, as it said last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,8 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use super::{Destination, Publication, Ticket, lock};
+use crate::bus::lock::lock;
+use moorline_core::{Destination, Publication, Ticket};
 
 /// Shared by the loop, which offers, and the publisher, which takes.
 pub(super) struct Outgoing {

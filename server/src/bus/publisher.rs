@@ -16,11 +16,12 @@ use std::time::Duration;
 use redis::{ServerError, Value};
 
 use super::link::{Link, LinkError, LinkPoll, Role};
+use super::link_log::LinkLog;
 use super::outgoing::Work;
-use super::redis::Shared;
-use super::retry::{Backoff, LinkLog, LinkThread};
-use super::{Destination, Publication, Ticket};
+use super::retry::{Backoff, LinkThread};
+use super::shared::Shared;
 use crate::clock;
+use moorline_core::{Destination, Publication, Ticket};
 
 /// A pipeline is closed at this size: large enough to be cheap, small enough that answers keep coming.
 const CHUNK_BYTES: usize = 1 << 20;

@@ -12,7 +12,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::link::{LinkError, Role};
-use super::{BusEvent, Ticket, lock};
+use super::lock::lock;
+use moorline_core::{BusEvent, Ticket};
 
 /// How the bus tells the loop that there is something to take.
 pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;

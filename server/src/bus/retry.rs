@@ -1,12 +1,13 @@
-//! Retries: the pauses between attempts at a link, and the log lines about them.
+//! Retries: the attempts at a link and the pauses between them.
 //!
-//! Invariant: the same trouble is logged once, and no attempt follows another without a pause.
+//! Owns the loop of a thread that keeps one link. It never writes to the log.
+//!
+//! Invariant: no attempt follows another without a pause.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use super::RedisConfig;
-use super::link::{LinkError, Role};
+use super::link::LinkError;
 use crate::clock;
 
 /// A thread that keeps one link to Redis.
@@ -67,31 +68,6 @@ impl Backoff {
         let pause = Duration::from_millis(self.next_ms * percent / 100);
         self.next_ms = (self.next_ms * 2).min(Backoff::LAST_MS);
         pause
-    }
-}
-
-/// The last log line about a link, so that the same trouble is logged once.
-pub(super) struct LinkLog {
-    role: Role,
-    last: Option<String>,
-}
-
-impl LinkLog {
-    pub(super) fn new(role: Role) -> LinkLog {
-        LinkLog { role, last: None }
-    }
-
-    pub(super) fn link_down(&mut self, server: &RedisConfig, reason: &LinkError) {
-        let reason = reason.to_string();
-        if self.last.as_ref() != Some(&reason) {
-            tracing::warn!(link = self.role.name(), %server, %reason, "Redis link down");
-            self.last = Some(reason);
-        }
-    }
-
-    pub(super) fn link_up(&mut self, server: &RedisConfig) {
-        tracing::info!(link = self.role.name(), %server, "Redis link up");
-        self.last = None;
     }
 }
 

@@ -14,8 +14,9 @@ use redis::Value;
 
 use super::channels::{Channels, Confirmed, Step};
 use super::link::{ANSWER_MS, Link, LinkError, LinkPoll, Role};
-use super::redis::Shared;
-use super::retry::{Backoff, LinkLog, LinkThread};
+use super::link_log::LinkLog;
+use super::retry::{Backoff, LinkThread};
+use super::shared::Shared;
 use crate::clock;
 
 /// Channels per SUBSCRIBE: small enough that confirmations flow while the next batch is written.
