@@ -5,7 +5,7 @@
 //! Invariants: no byte is looked at twice, however slowly they arrive; what a body may hold is judged by what it
 //! announces, before that is kept; bytes after its end are left alone.
 
-use super::{BodyKind, Refusal};
+use super::{refusal::Refusal, request::BodyKind};
 use crate::causes::Violation;
 
 /// The longest line between two chunks, in bytes: a size, perhaps an extension nobody reads.

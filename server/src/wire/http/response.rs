@@ -143,3 +143,52 @@ fn reason_phrase(status: u16) -> &'static str {
         _ => "Status",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_complete() {
+        let answer = Response::new(200)
+            .body("application/json", &b"{}"[..])
+            .header("Retry-After", "1")
+            .to_bytes(false);
+        assert_eq!(
+            String::from_utf8(answer).unwrap(),
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+             X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nRetry-After: 1\r\n\
+             Connection: close\r\n\r\n{}"
+        );
+    }
+
+    #[test]
+    fn the_answer_to_head_has_the_length_and_not_the_body() {
+        let answer = String::from_utf8(Response::text(200, "hello").without_body().to_bytes(false)).unwrap();
+        assert!(answer.contains("Content-Length: 6\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+
+    #[test]
+    fn an_answer_without_content_has_no_length() {
+        let answer = String::from_utf8(Response::new(204).to_bytes(false)).unwrap();
+        assert!(!answer.contains("Content-"), "{answer}");
+        let kept = String::from_utf8(Response::new(200).cache_control("max-age=60").to_bytes(false)).unwrap();
+        assert!(kept.contains("Cache-Control: max-age=60\r\n") && !kept.contains("no-store"), "{kept}");
+    }
+
+    #[test]
+    fn a_clients_bytes_cannot_start_a_header_line() {
+        let answer = Response::new(200)
+            .header("Access-Control-Allow-Origin", "x\r\nSet-Cookie: a=b\u{85}")
+            .to_bytes(false);
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.contains("Access-Control-Allow-Origin: xSet-Cookie: a=b\r\n"), "{answer}");
+    }
+
+    #[test]
+    fn the_101_is_the_standards() {
+        let answer = String::from_utf8(switching_protocols("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 101 Switching Protocols\r\n"));
+        assert!(answer.ends_with("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
+    }
+}

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::Refusal;
+use super::refusal::Refusal;
 use crate::causes::Violation;
 use crate::wire::websocket::accept_key;
 
@@ -44,7 +44,7 @@ pub enum Parsed {
 /// Remembers how far the search for the blank line has come, so that a head arriving byte by byte costs one pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HeadScanner {
-    pub(super) scanned: usize,
+    scanned: usize,
 }
 
 impl HeadScanner {
@@ -400,3 +400,6 @@ fn parse_length(length: &str) -> Result<u64, Refusal> {
 fn is_authority_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
+
+#[cfg(test)]
+mod tests;
