@@ -7,13 +7,18 @@
 use crate::{
     listener::Audience,
     wire::{
-        http::Body, http::HeadScanner, send_queue::Progress, send_queue::SendQueue, tls::Stream,
+        http::{Body, HeadScanner},
+        send_queue::{Progress, SendQueue},
+        tls::Stream,
         websocket::WebSocket,
     },
 };
 use moorline_core::Time;
 use moorline_protocol::engine::Payload;
-use std::{io, io::Write, net::IpAddr, net::Shutdown};
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Shutdown},
+};
 
 pub(crate) struct Connection {
     pub(crate) stream: Stream,

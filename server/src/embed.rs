@@ -7,8 +7,10 @@ use crate::{
     log, probe, serve_app,
     settings::Settings,
 };
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 pub use moorline_core::{
     AckId, App, Args, Code, Completion, Connect, Context, CountOutcome, Data, Disconnect, Emit, Event,

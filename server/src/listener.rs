@@ -3,7 +3,10 @@
 //! mio reports a waiting connection once. Whoever stops accepting before the queue is empty, for its budget or for want
 //! of file descriptors, must come back by itself: `is_waiting` remembers that.
 
-use mio::{Interest, Registry, Token, net::TcpListener, net::TcpStream};
+use mio::{
+    Interest, Registry, Token,
+    net::{TcpListener, TcpStream},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{io, net::SocketAddr};
 

@@ -4,13 +4,10 @@
 //!
 //! Invariant: a `Settings` that [`Settings::contradiction`] finds nothing in can be served as it stands.
 
-use crate::bus::RedisConfig;
-use crate::wire::origin::OriginPattern;
+use crate::{bus::RedisConfig, wire::origin::OriginPattern};
 use ipnet::IpNet;
 use moorline_core::{Channels, Limits};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tracing::level_filters::LevelFilter;
 
 /// Everything `moorline serve` needs to know.

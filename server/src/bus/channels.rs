@@ -5,10 +5,8 @@
 //! Invariant: at most one request per channel is unanswered. So however often an intent changes, the bytes waiting for
 //! the socket stay bounded, and a confirmation always belongs to the one request under way.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use crate::bus::interest::Intent;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The action due after an intent or a confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

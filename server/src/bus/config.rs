@@ -4,10 +4,8 @@
 //!
 //! Invariant: the password appears in no `Debug`, no `Display` and no error.
 
-use std::fmt;
-use std::str::FromStr;
-
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use std::{fmt, str::FromStr};
 
 /// Where Redis is, who we are there, and the bounds of the bus's queues.
 #[derive(Clone, PartialEq, Eq)]

@@ -6,11 +6,14 @@
 //! Invariant: at most one intent per channel is kept, the last one, so the size is bounded by the channels in use.
 //! An intent to subscribe that was taken leads to a `Subscribed` that carries its number or a later one's.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-
 use crate::bus::lock::lock;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// Whether the loop wants one channel, as it said last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,20 +6,20 @@
 //! Invariant: a link sleeps only after reading and writing met `WouldBlock` (mio reports edges), and every wait for
 //! an answer ends after `ANSWER_MS` without progress. The text of an error contains no secret.
 
-use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token, Waker};
+use crate::{bus::config::RedisConfig, clock};
+use mio::{Events, Interest, Poll, Token, Waker, net::TcpStream};
 use redis::{Cmd, Parser, ServerError, Value};
 use socket2::{SockRef, TcpKeepalive};
-
-use crate::bus::config::RedisConfig;
-use crate::clock;
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    net::{SocketAddr, ToSocketAddrs},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 const CONNECT_MS: u64 = 2_000;
 /// How long an answer may take while nothing goes forward. With the beat that asks for it, within 5 s.

@@ -4,7 +4,7 @@
 //!
 //! Invariant: the same trouble is logged once, and without the password.
 
-use super::{
+use crate::bus::{
     config::RedisConfig,
     link::{LinkError, Role},
 };
@@ -38,9 +38,11 @@ impl LinkLog {
 mod tests {
     use super::*;
     use crate::bus::link::{Link, LinkPoll};
-    use std::fmt;
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::{
+        fmt,
+        io::Write,
+        sync::{Arc, Mutex},
+    };
 
     /// Keeps every field of every event as text.
     #[derive(Clone, Default)]

@@ -2,14 +2,12 @@
 //!
 //! Owns the publications that wait, and the account of the bytes Redis has not answered for. It never waits.
 //!
-//! Invariant: bounded in bytes, those in flight included; a publication that does not fit is refused, and so is everything while
-//! the link is down. Publications leave in the order they were queued.
-
-use std::collections::VecDeque;
-use std::sync::Mutex;
+//! Invariant: bounded in bytes, those in flight included; a publication that does not fit is refused, and so is
+//! everything while the link is down. Publications leave in the order they were queued.
 
 use crate::bus::lock::lock;
 use moorline_core::{Destination, Publication, Ticket};
+use std::{collections::VecDeque, sync::Mutex};
 
 /// Shared by the loop, which offers, and the publisher, which takes.
 pub(super) struct Outgoing {

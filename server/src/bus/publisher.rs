@@ -7,21 +7,24 @@
 //! its socket without a time-out: a closed link wakes it at once, and when the subscriber's link dies in silence it
 //! is woken to ask Redis on its own.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-
-use redis::{ServerError, Value};
-
-use super::link::{Link, LinkError, LinkPoll, Role};
-use super::link_log::LinkLog;
-use super::outgoing::Work;
-use super::retry::{Backoff, LinkThread};
-use super::shared::Shared;
-use crate::clock;
+use crate::{
+    bus::{
+        link::{Link, LinkError, LinkPoll, Role},
+        link_log::LinkLog,
+        outgoing::Work,
+        retry::{Backoff, LinkThread},
+        shared::Shared,
+    },
+    clock,
+};
 use moorline_core::{Destination, Publication, Ticket};
+use redis::{ServerError, Value};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 /// A pipeline is closed at this size: large enough to be cheap, small enough that answers keep coming.
 const CHUNK_BYTES: usize = 1 << 20;

@@ -8,12 +8,15 @@
 //! wait, since the loop itself may cause it, and is bounded otherwise: reports by the tickets the loop gave out,
 //! losses without a ticket are only counted, `Up` and `Down` are one of each at most.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-
-use super::link::{LinkError, Role};
-use super::lock::lock;
+use crate::bus::{
+    link::{LinkError, Role},
+    lock::lock,
+};
 use moorline_core::{BusEvent, Ticket};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
 
 /// How the bus tells the loop that there is something to take.
 pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -221,9 +224,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn queue(events_max: usize, bytes_max: usize) -> (EventQueue, Arc<AtomicUsize>) {
         let wakes = Arc::new(AtomicUsize::new(0));

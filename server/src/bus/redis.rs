@@ -4,22 +4,28 @@
 //!
 //! Invariant: no call blocks, except [`RedisBus::shutdown`] and dropping, which wait for a bounded time.
 
-use super::{
-    config::RedisConfig,
-    link::{LinkPoll, Orders, Role},
-    publisher::Publisher,
-    retry::keep_link,
-    shared::{Running, Shared},
-    status::BusStatus,
-    subscriber::Subscriber,
+use crate::{
+    bus::{
+        config::RedisConfig,
+        link::{LinkPoll, Orders, Role},
+        publisher::Publisher,
+        retry::keep_link,
+        shared::{Running, Shared},
+        status::BusStatus,
+        subscriber::Subscriber,
+    },
+    clock,
 };
-use crate::clock;
 use moorline_core::{BusEvent, Publication};
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 /// How long the end waits for a thread that is inside a system call (resolving a name, connecting). After that the
 /// thread is left to end on its own: it holds nothing but its socket.

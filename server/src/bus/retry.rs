@@ -4,11 +4,11 @@
 //!
 //! Invariant: no attempt follows another without a pause.
 
-use std::convert::Infallible;
-use std::time::{Duration, Instant};
-
-use super::link::LinkError;
-use crate::clock;
+use crate::{bus::link::LinkError, clock};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
 /// A thread that keeps one link to Redis.
 pub(super) trait LinkThread {

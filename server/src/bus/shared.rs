@@ -5,20 +5,26 @@
 //!
 //! Invariant: nothing here blocks but [`Shared::wait_for_end`] and the event queue's wait for room.
 
-use super::{
-    config::RedisConfig,
-    interest::Interest,
-    link::{Orders, Role},
-    lock::lock,
-    outgoing::Outgoing,
-    queue::{EventQueue, Wake},
+use crate::{
+    bus::{
+        config::RedisConfig,
+        interest::Interest,
+        link::{Orders, Role},
+        lock::lock,
+        outgoing::Outgoing,
+        queue::{EventQueue, Wake},
+    },
+    clock,
 };
-use crate::clock;
 use mio::Waker;
 use moorline_core::Ticket;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Instant;
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 /// The state that the loop and the bus's threads share.
 pub(super) struct Shared {

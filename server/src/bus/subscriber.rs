@@ -5,19 +5,22 @@
 //! Invariant: connected and idle, it sleeps without a time-out. After every reconnect all wanted channels are
 //! subscribed again, and the link counts as live only when Redis has confirmed them all.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-
+use crate::{
+    bus::{
+        channels::{Channels, Confirmed, Step},
+        link::{ANSWER_MS, Link, LinkError, LinkPoll, Role},
+        link_log::LinkLog,
+        retry::{Backoff, LinkThread},
+        shared::Shared,
+    },
+    clock,
+};
 use redis::Value;
-
-use super::channels::{Channels, Confirmed, Step};
-use super::link::{ANSWER_MS, Link, LinkError, LinkPoll, Role};
-use super::link_log::LinkLog;
-use super::retry::{Backoff, LinkThread};
-use super::shared::Shared;
-use crate::clock;
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 /// Channels per SUBSCRIBE: small enough that confirmations flow while the next batch is written.
 const BATCH: usize = 500;

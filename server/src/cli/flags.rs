@@ -2,19 +2,23 @@
 //!
 //! Owns the words; what a value must look like is `value.rs`, what one value means for another `settings.rs`.
 
-use super::limit::{self, LimitSetting};
-use super::value;
-use crate::bus::RedisConfig;
-use crate::probe::{self, Endpoint, Trust};
-use crate::settings::{Settings, TlsFiles};
-use crate::wire::origin::OriginPattern;
-use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Parser};
+use crate::{
+    bus::RedisConfig,
+    cli::{
+        limit::{self, LimitSetting},
+        value,
+    },
+    probe::{self, Endpoint, Trust},
+    settings::{Settings, TlsFiles},
+    wire::origin::OriginPattern,
+};
+use clap::{
+    ArgAction, Parser,
+    builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser},
+};
 use ipnet::IpNet;
 use moorline_core::{Channels, Limits};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tracing::level_filters::LevelFilter;
 
 const USAGE: &str = "moorline [serve] [OPTIONS]

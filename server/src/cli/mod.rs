@@ -8,13 +8,20 @@ mod flags;
 mod limit;
 mod value;
 
-use crate::{probe, settings::Settings};
-use clap::Parser;
-use clap::error::{ContextKind, ErrorKind};
-use flags::{ProbeFlags, ServeFlags};
-use std::ffi::OsString;
-use std::io::{self, Write};
-use std::process::ExitCode;
+use crate::{
+    cli::flags::{ProbeFlags, ServeFlags},
+    probe,
+    settings::Settings,
+};
+use clap::{
+    Parser,
+    error::{ContextKind, ErrorKind},
+};
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// What the binary was asked to do.
 #[derive(Debug)]

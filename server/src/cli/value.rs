@@ -5,10 +5,12 @@
 
 use ipnet::IpNet;
 use moorline_core::NAMESPACE_BYTES_MAX;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::ops::RangeInclusive;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Longer is not a time-out any more, and every sum of two stays far from overflow.
 const DURATION_MAX: Duration = Duration::from_hours(24);

@@ -16,7 +16,12 @@ use crate::{
 use mio::{Interest, Registry, Token, net::TcpStream};
 use moorline_core::Time;
 use rustls::ServerConfig;
-use std::{io, io::Write, net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Connections accepted per listener and turn.
 const ACCEPTS_PER_TURN: usize = 256;

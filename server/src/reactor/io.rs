@@ -12,7 +12,11 @@ use crate::{
 };
 use moorline_core::{App, ConnId, Input, Limits, Node, Time};
 use moorline_protocol::{Frame, Reason};
-use std::{io, io::Read, mem, time::Duration};
+use std::{
+    io::{self, Read},
+    mem,
+    time::Duration,
+};
 
 /// Bytes of one read, and of one write; flushing starts once this much came in.
 const CHUNK_BYTES: usize = 64 << 10;

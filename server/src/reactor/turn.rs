@@ -14,7 +14,10 @@ use crate::{
 };
 use mio::{Events, Poll, Token, event::Event};
 use moorline_core::{App, Input};
-use std::{io, time::Duration, time::Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 pub(crate) const PUBLIC: Token = Token(0);
 pub(crate) const ADMIN: Token = Token(1);

@@ -5,8 +5,7 @@
 //!
 //! Invariant: an origin that does not parse matches nothing but `*`.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// The longest part of a refused origin that the answer repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 200;

@@ -6,10 +6,11 @@
 //! Invariant: bounded by its caller, who pulls from the outbox only while [`SendQueue::has_room`], and gives up a peer
 //! that asks for pongs without reading them. An empty queue holds no memory.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice, Write};
-
 use moorline_protocol::Frame;
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice, Write},
+};
 
 /// At most so many chunks go into one system call.
 const SLICES_MAX: usize = 64;

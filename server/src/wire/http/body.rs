@@ -5,8 +5,10 @@
 //! Invariants: no byte is looked at twice, however slowly they arrive; what a body may hold is judged by what it
 //! announces, before that is kept; bytes after its end are left alone.
 
-use super::{refusal::Refusal, request::BodyKind};
-use crate::causes::Violation;
+use crate::{
+    causes::Violation,
+    wire::http::{refusal::Refusal, request::BodyKind},
+};
 
 /// The longest line between two chunks, in bytes: a size, perhaps an extension nobody reads.
 const LINE_BYTES_MAX: usize = 256;

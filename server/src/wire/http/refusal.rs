@@ -2,8 +2,7 @@
 //!
 //! Owns the answer to it. It never judges a request.
 
-use super::response::Response;
-use crate::causes::Violation;
+use crate::{causes::Violation, wire::http::response::Response};
 
 /// A request that is answered with an error and whose connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

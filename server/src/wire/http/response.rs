@@ -5,8 +5,7 @@
 //! Invariant: an answer after which the connection is closed says `Connection: close`, and no header value contains a
 //! control byte.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 /// An answer under construction; nothing may cache it unless it says so.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,16 +7,18 @@
 //! nothing more to write. rustls' buffers are bounded: unread plaintext at its own 16 KiB, unsent records by
 //! [`SEND_BUFFER_BYTES`] of plaintext.
 
-#[cfg(test)]
-mod tests;
-
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::path::Path;
-use std::sync::Arc;
-
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{
+    ServerConfig, ServerConnection,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+};
+use std::{
+    io::{self, ErrorKind, IoSlice, Read, Write},
+    path::Path,
+    sync::Arc,
+};
 
 /// How much plaintext rustls takes before the socket has taken what came of it.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
@@ -206,3 +208,6 @@ fn pair_error(cert: &Path, key: &Path, error: &rustls::Error) -> String {
         _ => format!("--tls-cert {cert} with --tls-key {key}: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,17 +8,19 @@
 //! and hides its state, so frames are walked here, the context sees only whole ones, and it is dropped after a final
 //! frame. Every limit is judged by a frame's header, before its payload is kept.
 
-#[cfg(test)]
-mod tests;
-
-use std::io::{self, Cursor, Read, Write};
-use std::mem;
-use std::ops::ControlFlow;
-
 use crate::causes::Violation;
-use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use std::{
+    io::{self, Cursor, Read, Write},
+    mem,
+    ops::ControlFlow,
+};
+use tungstenite::protocol::{
+    Role, WebSocketConfig, WebSocketContext,
+    frame::{
+        FrameHeader,
+        coding::{Data, OpCode},
+    },
+};
 
 /// The longest payload of a control frame, in bytes (RFC 6455, 5.5).
 const CONTROL_BYTES_MAX: usize = 125;
@@ -355,3 +357,6 @@ pub fn accept_key(key: &str) -> String {
     sha1.update(GUID);
     base64::engine::general_purpose::STANDARD.encode(sha1.finish())
 }
+
+#[cfg(test)]
+mod tests;

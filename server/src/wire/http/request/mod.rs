@@ -6,13 +6,15 @@
 //! Invariant: the search for the end of the head looks at each byte once, however slowly the bytes arrive, and httparse
 //! sees only a whole head.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-
-use super::refusal::Refusal;
-use crate::causes::Violation;
-use crate::wire::websocket::accept_key;
+use crate::{
+    causes::Violation,
+    wire::{http::refusal::Refusal, websocket::accept_key},
+};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 /// Headers that mean nothing, or two things, when they come twice.
 const SINGLE_HEADERS: [&str; 6] =
