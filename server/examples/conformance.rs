@@ -1,4 +1,4 @@
-//! What the official test suites of Engine.IO v4 and Socket.IO v5 expect of a server, on port 3000:
+//! A server as the official test suites of Engine.IO v4 and Socket.IO v5 expect it, on port 3000:
 //! `cargo run -p moorline --example conformance`
 //!
 //! Engine.IO's suite wants every message back, on `/engine.io/`. Socket.IO's wants three rules, on `/socket.io/`.

@@ -1,4 +1,6 @@
-//! The operator's listener: is the process alive, should the balancer send newcomers, and what has been counted.
+//! The operator's listener: liveness, readiness for the balancer, and metrics.
+//!
+//! Owns the paths of that listener and their answers. It never serves a client.
 
 use crate::{
     metrics::Snapshot,

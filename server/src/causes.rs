@@ -1,4 +1,4 @@
-//! Causes: the rules of HTTP, WebSocket and Engine.IO that a peer can break, and the table of every cause a node counts.
+//! Causes: the rules of HTTP, WebSocket and Engine.IO that a peer can break, and the table of all causes a node counts.
 //!
 //! Owns the labels of `violations_total` with their explanations, and the list that operators read. It counts nothing
 //! itself.

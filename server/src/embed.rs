@@ -1,4 +1,4 @@
-//! What a server of one's own needs: the words of an application, and a `main` around one.
+//! A server of one's own: the types of an application, and a `main` around one.
 //!
 //! Owns nothing of its own; the application is the core's idea and the command line is [`crate::cli`]'s.
 
@@ -18,7 +18,7 @@ pub use moorline_core::{
 };
 pub use moorline_protocol::Reason;
 
-/// Runs an application with every flag and variable of the binary; `adapt` has the last word on the settings.
+/// Runs an application with every flag and variable of the binary; `adapt` may change the settings last.
 pub fn run<A: App>(app: A, adapt: impl FnOnce(&mut Settings)) -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Command::Serve(mut settings)) => {

@@ -1,6 +1,7 @@
 //! Everything this process counts, as Prometheus text.
 //!
-//! The numbers live where they are counted (core, bus, shell); this file only names them. Labels come from fixed sets,
+//! Owns the names and the format of the metrics, and the shell's own counts. It never counts: the core, the bus and the
+//! reactor do. Labels come from fixed sets,
 //! never from clients.
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 use moorline_core::{Cause, Gauges, Stats, Tally};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// What the shell counts itself.
+/// The shell's own counts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ShellStats {
     pub(crate) accepted: u64,

@@ -1,13 +1,14 @@
 //! The page at `/` of a node without `--assets`: which node this is, and a place to try it.
 //!
-//! What helps an attacker (version, load, state of the bus) is told on loopback only.
+//! Owns the page and the facts it shows. It never shows facts that help an attacker (version, load, state of the bus)
+//! but on loopback.
 
 use crate::wire::http::Response;
 use std::borrow::Cow;
 
 const TEMPLATE: &str = include_str!("page.html");
 
-/// What the pages say about this node.
+/// The facts the pages show about this node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NodeFacts<'a> {
     pub(crate) name: &'a str,

@@ -1,7 +1,7 @@
-//! What a request is answered with: the Engine.IO path, the site beside it, and the operator's pages.
+//! The router: the answer to each request of a client, on the Engine.IO path and on the site beside it.
 //!
-//! Owns the order of checks and the wording of refusals. It reads no socket and changes nothing; the caller does what
-//! the returned [`Action`] says.
+//! Owns the order of checks and the wording of refusals. It reads no socket and changes nothing; the caller carries out
+//! the returned [`Action`].
 //!
 //! Invariant: while draining, a request that names no live session gets 503 whatever it asks for, so that a balancer
 //! can send it elsewhere.
@@ -18,7 +18,7 @@ use crate::{
 use moorline_core::{Dialect, TransportKind};
 use std::net::IpAddr;
 
-/// What to do with a request.
+/// The action a request leads to.
 pub(crate) enum Action {
     /// Send this and close.
     Respond(Response),
@@ -39,7 +39,7 @@ pub(crate) struct EngineRequest {
     pub(crate) origin: Option<String>,
 }
 
-/// What a client wants of the Engine.IO path.
+/// The kinds of requests on the Engine.IO path.
 pub(crate) enum EngineKind {
     /// A new session, this GET its first poll.
     Open(Dialect),
@@ -57,7 +57,7 @@ pub(crate) enum EngineKind {
     Upgrade { accept: String, sid: String },
 }
 
-/// What the router knows of the node it answers for.
+/// The node a request is answered for.
 pub(crate) struct Site<'a> {
     /// The Engine.IO path of Socket.IO, with a slash at both ends.
     pub(crate) path: &'a str,
@@ -137,13 +137,13 @@ pub(crate) fn route(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>)
     Action::Respond(answer_to(head, response))
 }
 
-/// The answer to HEAD has no body, whatever it says.
+/// The answer to HEAD has no body.
 fn answer_to(head: &RequestHead, response: Response) -> Response {
     if head.method == Method::Head { response.without_body() } else { response }
 }
 
 impl Site<'_> {
-    /// What is spoken on a path, if it is one of Engine.IO's.
+    /// The dialect spoken on a path, if it is one of Engine.IO's.
     fn dialect(&self, path: &str) -> Option<Dialect> {
         let is_below = |root: &str| path.starts_with(root) || path == root.trim_end_matches('/');
         if is_below(self.path) {
@@ -250,8 +250,8 @@ fn continued(
     }
 }
 
-/// How many packets a client takes of one answer: all, but for those in Python. python-engineio ends the session over a
-/// payload of more than 16.
+/// The most packets a client takes in one answer. python-engineio ends the session over a payload of more than 16;
+/// other clients take any number.
 fn packets_max(head: &RequestHead) -> usize {
     const PYTHON_PACKETS_MAX: usize = 16;
     let agent = head.header("user-agent").unwrap_or_default();
@@ -273,13 +273,13 @@ fn forbidden(sentence: &str, is_upgrade: bool) -> Response {
     Response::new(403).body("application/json", body)
 }
 
-/// What a newcomer gets from a node that is leaving: a balancer takes it to another node, a client tries again.
+/// The answer to a newcomer while the node drains: a balancer takes it to another node, a client tries again.
 fn draining() -> Response {
     Response::text(503, "This node is draining. Try again: another node will answer.")
         .header("Retry-After", "1")
 }
 
-/// What a client gets when the process can hold no more connections or sessions.
+/// The answer when the process can hold no more connections or sessions.
 pub(crate) fn overloaded() -> Response {
     Response::text(503, "This node holds as many clients as it may. Try again later.")
         .header("Retry-After", "5")
@@ -295,7 +295,8 @@ fn file(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>) -> Response
     }
 }
 
-/// Who the client is: what the nearest proxy says, if that proxy is one of ours. `None` when somebody else claims it.
+/// The address of the client: the peer's, or the one a trusted proxy forwards. `None` when an untrusted peer claims
+/// one.
 pub(crate) fn client_address(
     head: &RequestHead,
     peer: IpAddr,

@@ -1,4 +1,6 @@
-//! From settings to a running loop: everything that can fail at the start fails here, in one sentence.
+//! From settings to a running loop.
+//!
+//! Owns the start: everything that can fail then fails here, in one sentence. It never serves a connection itself.
 
 use crate::{
     assets::Assets,
@@ -19,13 +21,13 @@ use std::{io, sync::Arc, time::Duration};
 
 /// File descriptors kept back for listeners, the bus, the admin port and the standard streams.
 const DESCRIPTORS_RESERVED: u64 = 64;
-/// How long the end waits for what is still queued for Redis.
+/// The time the end waits for the queue to Redis to empty.
 const BUS_GRACE: Duration = Duration::from_secs(2);
 
 /// Serves until a signal ends it; returns the process's exit code.
 ///
 /// # Errors
-/// One sentence that says what could not be had and which flag asked for it.
+/// One sentence that names the missing thing and the flag that asked for it.
 pub fn serve(settings: Settings) -> Result<u8, String> {
     serve_app(settings, Relay)
 }

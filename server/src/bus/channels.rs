@@ -1,6 +1,6 @@
 //! The subscriber's channels: which are wanted, and what Redis was asked and has answered about each.
 //!
-//! Owns the state machine of a subscription. It never touches a socket: it says what to send or tell.
+//! Owns the state machine of a subscription. It never touches a socket: it returns the step that is due.
 //!
 //! Invariant: at most one request per channel is unanswered. So however often an intent changes, the bytes waiting for
 //! the socket stay bounded, and a confirmation always belongs to the one request under way.
@@ -113,8 +113,8 @@ impl Channels {
         self.unanswered > 0
     }
 
-    /// All confirmations ever taken. While one is due, this number grows if Redis receives our requests. Bytes would not
-    /// show that: messages may go on arriving on a link that carries nothing to Redis any more.
+    /// All confirmations ever taken. While one is due, this number grows if Redis receives our requests. Bytes would
+    /// not show that: messages may go on arriving on a link that carries nothing to Redis any more.
     pub(super) fn answers(&self) -> u64 {
         self.answers
     }
@@ -124,7 +124,7 @@ impl Channels {
         self.is_linked && self.unrestored == 0
     }
 
-    /// Compares the intent with the state at Redis, and says what brings them together.
+    /// Compares the intent with the state at Redis, and returns the step that brings them together.
     fn compare(&mut self, name: &Arc<str>) -> Step {
         let Some(channel) = self.table.get_mut(name) else { return Step::Nothing };
         match (channel.wire, channel.intent.is_wanted) {

@@ -1,4 +1,4 @@
-//! Where Redis is and how the bus may use it.
+//! The address of Redis, the login, and the bounds of the bus's queues.
 //!
 //! Owns the parsing of `redis://[user:password@]host:port/db`. It never connects.
 //!
@@ -7,7 +7,7 @@
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use std::{fmt, str::FromStr};
 
-/// Where Redis is, who we are there, and the bounds of the bus's queues.
+/// The address of Redis, this node's login there, and the bounds of the bus's queues.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisConfig {
     /// A name or an address, without the brackets of IPv6.
@@ -20,7 +20,7 @@ pub struct RedisConfig {
     pub user: Option<String>,
     /// Password; `None` sends no AUTH.
     pub password: Option<String>,
-    /// What `CLIENT LIST` shows, followed by `-subscriber` or `-publisher`. No spaces.
+    /// The name `CLIENT LIST` shows, followed by `-subscriber` or `-publisher`. No spaces.
     pub client_name: String,
     /// The stream that backends read.
     pub stream: String,

@@ -22,7 +22,7 @@ use std::{
 };
 
 const CONNECT_MS: u64 = 2_000;
-/// How long an answer may take while nothing goes forward. With the beat that asks for it, within 5 s.
+/// The time an answer may take while no byte moves. With the heartbeat that asks for it, within 5 s.
 pub(super) const ANSWER_MS: u64 = 4_000;
 /// A sent buffer larger than this is given back.
 const IDLE_BUFFER_BYTES: usize = 64 << 10;
@@ -181,7 +181,7 @@ impl Link {
         }
     }
 
-    /// Returns Redis's number for this connection, if it tells.
+    /// Returns Redis's number for this connection, if Redis gives it.
     fn log_in(
         &mut self,
         config: &RedisConfig,
@@ -261,8 +261,8 @@ fn prepared(stream: std::net::TcpStream) -> io::Result<std::net::TcpStream> {
     Ok(stream)
 }
 
-/// Keeps the error that the codec's error type hides: `WouldBlock` must not be mistaken for `TimedOut`, by which the kernel
-/// says that its probes went unanswered.
+/// Keeps the error that the codec's error type hides: `WouldBlock` must not be mistaken for `TimedOut`, by which the
+/// kernel says that its probes went unanswered.
 struct Observed<'a> {
     stream: &'a TcpStream,
     bytes: &'a mut u64,

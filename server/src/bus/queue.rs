@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-/// How the bus tells the loop that there is something to take.
+/// Called by the bus when there are events for the loop to take.
 pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Shared by the loop, which takes, and the bus's threads, which push.
@@ -183,8 +183,8 @@ impl State {
         self.live == [true, true]
     }
 
-    /// An `Up` that was not taken is withdrawn instead of followed by a `Down`, so that a link that flaps while the loop
-    /// is busy leaves at most one `Down` and one `Up`.
+    /// An `Up` that was not taken is withdrawn instead of followed by a `Down`, so that a link that flaps while the
+    /// loop is busy leaves at most one `Down` and one `Up`.
     fn push_down(&mut self) {
         match self.entries.iter().rposition(|entry| entry.event == BusEvent::Up) {
             Some(at) => {

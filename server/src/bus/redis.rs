@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the end waits for a thread that is inside a system call (resolving a name, connecting). After that the
+/// The time the end waits for a thread that is inside a system call (resolving a name, connecting). After that the
 /// thread is left to end on its own: it holds nothing but its socket.
 const HALT_MS: u64 = 500;
 

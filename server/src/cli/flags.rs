@@ -93,7 +93,7 @@ pub(super) struct ServeFlags {
     #[arg(help_heading = "Cluster")]
     redis: Option<String>,
 
-    /// What the nodes' own Redis channels start with
+    #[arg(help = "What the nodes' own Redis channels start with")]
     #[arg(long, env = "MOORLINE_REDIS_PREFIX", value_name = "NAME", default_value = "moorline")]
     #[arg(value_parser = value::channel, help_heading = "Cluster")]
     redis_prefix: String,
@@ -158,7 +158,7 @@ pub(super) struct ServeFlags {
     #[arg(value_parser = value::duration_or_zero, help_heading = "Operation")]
     drain: Duration,
 
-    /// What is logged on stderr: error, warn, info, debug or trace
+    #[arg(help = "What is logged on stderr: error, warn, info, debug or trace")]
     #[arg(long, env = "MOORLINE_LOG", value_name = "LEVEL", default_value = "info", value_parser = log_level())]
     #[arg(ignore_case = true, hide_possible_values = true, help_heading = "Operation")]
     log: LevelFilter,
@@ -176,7 +176,7 @@ pub(super) enum Refusal {
     Value {
         /// The flag, as the help shows it.
         flag: &'static str,
-        /// What is wrong with its value.
+        /// The reason why its value is wrong.
         reason: String,
     },
     /// A sentence about two flags.
@@ -269,11 +269,13 @@ Examples:
   moorline probe https://localhost:8443 --ca ca.pem
   moorline probe http://127.0.0.1:3001 --to http://127.0.0.1:3002")]
 pub(super) struct ProbeFlags {
-    /// Where the first client connects: http, https, ws or wss; the path is /socket.io/ unless given
+    #[arg(
+        help = "Where the first client connects: http, https, ws or wss; the path is /socket.io/ unless given"
+    )]
     #[arg(value_name = "URL")]
     url: Endpoint,
 
-    /// Where the second client connects [default: the same URL, until it lands on another node]
+    #[arg(help = "Where the second client connects [default: the same URL, until it lands on another node]")]
     #[arg(long, value_name = "URL")]
     to: Option<Endpoint>,
 

@@ -26,7 +26,7 @@ impl LimitSetting {
     }
 }
 
-/// What one limit accepts.
+/// The values one limit accepts.
 enum Range {
     Count(Field<usize>, RangeInclusive<usize>),
     SpanMs(Field<Duration>, RangeInclusive<u64>),

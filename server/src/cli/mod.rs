@@ -23,7 +23,7 @@ use std::{
     process::ExitCode,
 };
 
-/// What the binary was asked to do.
+/// The task of the binary.
 #[derive(Debug)]
 pub enum Command {
     /// Run a node.
@@ -44,7 +44,7 @@ pub enum Stop {
 impl Stop {
     /// Tells the operator and chooses the exit code: 0 for an answer, 2 for a refusal.
     pub fn report(self) -> ExitCode {
-        // Whoever closed the stream did not want to read it.
+        // A closed stream has no reader; the exit code still tells.
         let _ = match &self {
             Stop::Answered(answer) => answer.print(),
             Stop::Refused(sentence) => writeln!(io::stderr(), "moorline: {sentence}"),

@@ -1,4 +1,4 @@
-//! What the value of each kind of flag must look like; the sentence a refusal ends with.
+//! The form of the value of each kind of flag; the sentence a refusal ends with.
 //!
 //! Owns single values only. It looks at the file system and the resolver, so that a start fails early, and changes
 //! nothing there.

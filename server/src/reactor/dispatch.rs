@@ -1,4 +1,5 @@
-//! Between the node, its connections and its bus: bytes and events to inputs, outputs to the part that carries them out.
+//! Between the node, its connections and its bus: bytes and events to inputs, outputs to the part that carries them
+//! out.
 //!
 //! Owns the node and the parts a turn works on. It holds no rule of HTTP or WebSocket: the parts below know those, and
 //! the router judges requests.
@@ -293,8 +294,8 @@ impl<A: App> Dispatcher<A> {
         node.handle(http.io.now, Input::Closed { conn: id, reason });
     }
 
-    /// Carries out the outputs, and writes once enough came in. Writing only at the end of a turn would let many senders
-    /// fill the outbox of one recipient that is not slow at all.
+    /// Carries out the outputs, and writes once enough came in. Writing only at the end of a turn would let many
+    /// senders fill the outbox of one recipient that is not slow at all.
     fn finish_input(&mut self) {
         self.apply_outputs();
         if self.http.io.is_flush_due() {

@@ -127,8 +127,8 @@ impl HttpExchange {
         self.answer(node, id, &response);
     }
 
-    /// Sends an answer after which the connection takes its next request, unless the client or a drain wants it closed, or
-    /// the body of this one was not read to its end.
+    /// Sends an answer after which the connection takes its next request, unless the client or a drain wants it closed,
+    /// or the body of this one was not read to its end.
     pub(super) fn answer<A: App>(&mut self, node: &mut Node<A>, id: ConnId, response: &Response) {
         let Some(connection) = self.io.get_mut(id) else { return };
         let is_half_read = matches!(connection.phase, Phase::Body(_));

@@ -190,8 +190,8 @@ impl ConnectionIo {
         self.close(id);
     }
 
-    /// Drops a connection whose queue of bytes is over its bound. Pongs, and answers to pipelined requests, are all that
-    /// a client can make the shell queue past the core's outbox.
+    /// Drops a connection whose queue of bytes is over its bound. Pongs, and answers to pipelined requests, are all
+    /// that a client can make the shell queue past the core's outbox.
     pub(super) fn check_send_queue<A: App>(&mut self, node: &mut Node<A>, id: ConnId) {
         let bytes_max = self.limits.outbox_bytes_max;
         if self.connections.get_mut(id).is_some_and(|connection| connection.out.len_bytes() > 2 * bytes_max) {

@@ -1,6 +1,6 @@
 //! A request body, as it arrives: by length or in chunks, into one buffer.
 //!
-//! Owns the framing of a body and its bound. It never looks at what the body says.
+//! Owns the framing of a body and its bound. It never looks into the body.
 //!
 //! Invariants: no byte is looked at twice, however slowly they arrive; what a body may hold is judged by what it
 //! announces, before that is kept; bytes after its end are left alone.
@@ -29,12 +29,12 @@ pub struct Body {
     due: Due,
 }
 
-/// What comes next.
+/// The part of the body that is due.
 #[derive(Debug)]
 enum Due {
     /// So many bytes, and then the body is whole.
     Bytes(usize),
-    /// A line that says how long the next chunk is.
+    /// The line with the length of the next chunk.
     Size(Vec<u8>),
     /// So many bytes of a chunk.
     Chunk(usize),

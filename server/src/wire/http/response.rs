@@ -51,7 +51,7 @@ impl Response {
         self
     }
 
-    /// What `Cache-Control` says in place of `no-store`.
+    /// The value of `Cache-Control` in place of `no-store`.
     #[must_use]
     pub fn cache_control(mut self, cache_control: &'static str) -> Self {
         self.cache_control = cache_control;

@@ -1,8 +1,8 @@
 //! The server's end of one WebSocket: bytes as read in, whole messages and finished reply frames out.
 //!
 //! Owns the framing state of one connection: the bytes of an incomplete frame, the message it is a fragment of, and
-//! tungstenite's context while there is work for it. It never touches a socket and never speaks first: what the server
-//! has to say goes through [`super::send_queue`] as finished frames.
+//! tungstenite's context while there is work for it. It never touches a socket and never sends of its own
+//! accord: the server's messages go through [`super::send_queue`] as finished frames.
 //!
 //! Invariant: between two whole messages nothing is allocated. tungstenite's context reserves its read buffer eagerly
 //! and hides its state, so frames are walked here, the context sees only whole ones, and it is dropped after a final
@@ -50,7 +50,7 @@ pub enum Message<'a> {
     Binary(&'a [u8]),
 }
 
-/// What a connection is good for after a [`WebSocket::feed`].
+/// The state of a connection after a [`WebSocket::feed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// More may come.
@@ -243,7 +243,7 @@ struct Admission {
     unfinished: Option<Fragments>,
 }
 
-/// What has been admitted of a message whose final frame is still to come.
+/// The admitted part of a message whose final frame is still to come.
 #[derive(Debug, Default, Clone, Copy)]
 struct Fragments {
     count: usize,
@@ -335,7 +335,7 @@ impl Write for Exchange<'_> {
 }
 
 /// A finished close frame of the server. The reason is cut to 123 bytes at a character boundary. After it is queued,
-/// feed the connection no more: what the peer still sends would be answered after our last word.
+/// feed the connection no more: nothing may be sent after a close frame.
 pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     const FINAL_CLOSE: u8 = 0x88;
     let reason = &reason[..reason.floor_char_boundary(CLOSE_REASON_BYTES_MAX)];

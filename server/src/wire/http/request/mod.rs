@@ -20,7 +20,7 @@ use std::{
 const SINGLE_HEADERS: [&str; 6] =
     ["content-length", "transfer-encoding", "host", "origin", "sec-websocket-key", "sec-websocket-version"];
 
-/// How much head a client may send.
+/// The bounds of a request head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
     /// The whole head, its blank line included, in bytes.
@@ -29,7 +29,7 @@ pub struct HeadLimits {
     pub headers_max: usize,
 }
 
-/// What the bytes so far amount to.
+/// The outcome of parsing the bytes so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
     /// The blank line has not arrived.
@@ -38,7 +38,7 @@ pub enum Parsed {
     Head {
         /// The head.
         head: RequestHead,
-        /// How many bytes it took; what follows is the body, or, after an upgrade, bytes sent before our 101.
+        /// The bytes it took; the body follows, or, after an upgrade, bytes sent before our 101.
         consumed: usize,
     },
 }
@@ -142,7 +142,7 @@ impl Method {
     }
 }
 
-/// How the end of the body is found.
+/// The rule by which the end of the body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyKind {
     /// There is no body.
@@ -160,7 +160,7 @@ pub struct RequestHead {
     pub method: Method,
     /// The path as sent, without the query, not percent-decoded; starts with a slash.
     pub path: String,
-    /// What came after the first question mark, not decoded. It may hold a session id: never log it.
+    /// The text after the first question mark, not decoded. It may hold a session id: never log it.
     pub query: Option<String>,
     /// 0 or 1: the x of HTTP/1.x.
     pub version_minor: u8,
@@ -168,7 +168,7 @@ pub struct RequestHead {
     pub host: Option<String>,
     /// Names in lower case with their values, in order of arrival. Bytes that are not UTF-8 are replaced.
     pub headers: Vec<(String, String)>,
-    /// How the body ends.
+    /// The rule by which the body ends.
     pub body: BodyKind,
 }
 
