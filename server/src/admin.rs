@@ -27,9 +27,7 @@ pub(crate) fn route(
     snapshot: impl FnOnce() -> Snapshot,
 ) -> Response {
     let response = match (head.method, head.path.as_str()) {
-        (Method::Post | Method::Options | Method::Other, _) => {
-            Response::text(405, "Only GET and HEAD are answered here.").header("Allow", "GET, HEAD")
-        }
+        (Method::Post | Method::Options | Method::Other, _) => Response::method_not_allowed(),
         (_, "/healthz") => Response::text(200, "ok"),
         (_, "/readyz") => ready(readiness),
         (_, "/metrics") => Response::new(200)
@@ -40,7 +38,7 @@ pub(crate) fn route(
         }
         _ => Response::text(404, "There are /healthz, /readyz and /metrics."),
     };
-    if head.method == Method::Head { response.without_body() } else { response }
+    response.to_method(head.method)
 }
 
 /// 404 rather than 503 while draining: a balancer takes 503 for dead and would route live sessions away.

@@ -21,6 +21,7 @@ mod cors;
 mod listener;
 mod metrics;
 mod page;
+mod printable;
 mod reactor;
 mod route;
 mod serve;

@@ -1,8 +1,7 @@
 //! Everything this process counts, as Prometheus text.
 //!
 //! Owns the names and the format of the metrics, and the shell's own counts. It never counts: the core, the bus and the
-//! reactor do. Labels come from fixed sets,
-//! never from clients.
+//! reactor do. Labels come from fixed sets, never from clients.
 
 use crate::{
     bus::BusStatus,

@@ -16,6 +16,7 @@ use crate::{
     },
 };
 use moorline_core::{Dialect, TransportKind};
+use moorline_protocol::json;
 use std::net::IpAddr;
 
 /// The action a request leads to.
@@ -112,8 +113,7 @@ impl EngineRefusal {
         if is_upgrade {
             return Response::text(400, message);
         }
-        let body = format!("{{\"code\":{code},\"message\":\"{message}\"}}");
-        cors::grant(Response::new(400).body("application/json", body.into_bytes()), origin)
+        cors::grant(json_refusal(400, code, message), origin)
     }
 }
 
@@ -125,21 +125,16 @@ pub(crate) fn route(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>)
     let transport = sid.as_deref().and_then(site.transport_of);
     if site.is_draining && transport.is_none() {
         let allowed = head.header("origin").filter(|_| dialect.is_some() && judge_origin(head, site).is_ok());
-        return Action::Respond(answer_to(head, cors::grant(draining(), allowed)));
+        return Action::Respond(cors::grant(draining(), allowed).to_method(head.method));
     }
     if let Some(dialect) = dialect {
         return engine(head, site, &Session { dialect, sid: sid.as_deref(), transport });
     }
     let response = match head.method {
         Method::Get | Method::Head => file(head, site, client),
-        _ => Response::text(405, "Only GET and HEAD are answered here.").header("Allow", "GET, HEAD"),
+        _ => Response::method_not_allowed(),
     };
-    Action::Respond(answer_to(head, response))
-}
-
-/// The answer to HEAD has no body.
-fn answer_to(head: &RequestHead, response: Response) -> Response {
-    if head.method == Method::Head { response.without_body() } else { response }
+    Action::Respond(response.to_method(head.method))
 }
 
 impl Site<'_> {
@@ -186,7 +181,7 @@ fn engine(head: &RequestHead, site: &Site<'_>, session: &Session<'_>) -> Action 
         }
     };
     if let Err(refused) = verdict {
-        let response = answer_to(head, forbidden(&refused.to_string(), key.is_some()));
+        let response = forbidden(&refused.to_string(), key.is_some()).to_method(head.method);
         return Action::RefuseEngine(EngineRefusal::Forbidden, response);
     }
     let is_upgrade = key.is_some();
@@ -197,7 +192,7 @@ fn engine(head: &RequestHead, site: &Site<'_>, session: &Session<'_>) -> Action 
 }
 
 fn refuse(head: &RequestHead, refusal: EngineRefusal, is_upgrade: bool, origin: Option<&str>) -> Action {
-    Action::RefuseEngine(refusal, answer_to(head, refusal.response(is_upgrade, origin)))
+    Action::RefuseEngine(refusal, refusal.response(is_upgrade, origin).to_method(head.method))
 }
 
 fn kind(
@@ -267,10 +262,18 @@ fn forbidden(sentence: &str, is_upgrade: bool) -> Response {
     if is_upgrade {
         return Response::text(403, sentence);
     }
-    let mut body = b"{\"code\":4,\"message\":".to_vec();
-    moorline_protocol::json::push_string(&mut body, sentence);
+    let (code, _) = EngineRefusal::Forbidden.code_and_message();
+    json_refusal(403, code, sentence)
+}
+
+/// A refusal in the form of the reference.
+fn json_refusal(status: u16, code: u8, message: &str) -> Response {
+    let mut body = b"{\"code\":".to_vec();
+    body.extend_from_slice(itoa::Buffer::new().format(code).as_bytes());
+    body.extend_from_slice(b",\"message\":");
+    json::push_string(&mut body, message);
     body.push(b'}');
-    Response::new(403).body("application/json", body)
+    Response::new(status).body("application/json", body)
 }
 
 /// The answer to a newcomer while the node drains: a balancer takes it to another node, a client tries again.

@@ -1,6 +1,6 @@
 //! The flags themselves: names, variables, defaults and help, in the order the help shows them.
 //!
-//! Owns the words; what a value must look like is `value.rs`, what one value means for another `settings.rs`.
+//! Owns the words. It never judges a value: `value.rs` does, and `settings.rs` where two values meet.
 
 use crate::{
     bus::RedisConfig,

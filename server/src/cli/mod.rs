@@ -10,6 +10,7 @@ mod value;
 
 use crate::{
     cli::flags::{ProbeFlags, ServeFlags},
+    printable::printable,
     probe,
     settings::Settings,
 };
@@ -110,7 +111,7 @@ fn sentence(error: &clap::Error, args: &[OsString]) -> String {
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
     let joined = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
-    let sentence = without_controls(joined.strip_prefix("error: ").unwrap_or(&joined));
+    let sentence = printable(joined.strip_prefix("error: ").unwrap_or(&joined));
     match error.get(ContextKind::InvalidArg) {
         Some(flag) => {
             let quoted = format!("'{flag}'");
@@ -132,11 +133,6 @@ fn origin(flag: &str, args: &[OsString]) -> String {
     } else {
         format!(" (from {variable})")
     }
-}
-
-/// A terminal must not obey what a value contains.
-fn without_controls(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// A URL given in the wrong place may carry a password.
