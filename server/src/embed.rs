@@ -4,7 +4,8 @@
 
 use crate::{
     cli::{self, Command},
-    log, probe, serve_app,
+    log, probe,
+    serve::serve_app,
     settings::Settings,
 };
 use std::{
@@ -13,10 +14,11 @@ use std::{
 };
 
 pub use moorline_core::{
-    AckId, App, Args, Code, Completion, Connect, Context, CountOutcome, Data, Disconnect, Emit, Event,
-    PendingAck, Refusal, Relay, Sent, SessionId, SocketId, Target,
+    AckId, App, Args, Channels, Code, Completion, Config, Connect, Context, CountOutcome, Data, Disconnect,
+    Emit, Event, JoinOutcome, Joined, Limits, Message, Outgoing, PendingAck, Refusal, Relay, Sent, SessionId,
+    SocketId, Source, Target, Wants,
 };
-pub use moorline_protocol::Reason;
+pub use moorline_protocol::{Frame, Reason};
 
 /// Runs an application with every flag and variable of the binary; `adapt` may change the settings last.
 pub fn run<A: App>(app: A, adapt: impl FnOnce(&mut Settings)) -> ExitCode {

@@ -28,4 +28,3 @@ mod serve;
 mod signal;
 
 pub use serve::{serve, serve_app};
-pub use settings::Settings;

@@ -12,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 
 /// Everything `moorline serve` needs to know.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Settings {
     /// The public address.
     pub listen: SocketAddr,

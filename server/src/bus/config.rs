@@ -9,6 +9,7 @@ use std::{fmt, str::FromStr};
 
 /// The address of Redis, this node's login there, and the bounds of the bus's queues.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RedisConfig {
     /// A name or an address, without the brackets of IPv6.
     pub host: String,

@@ -1,6 +1,6 @@
 //! The bus: carries messages between nodes.
 //!
-//! Owns the words the loop and the bus exchange (`Publication`, `BusEvent`, `BusStatus`) and, in [`redis`],
+//! Owns the words the loop and the bus exchange (`Publication`, `BusEvent`, `BusStatus`) and, in `redis`,
 //! two threads that speak to Redis. It never reads a payload and never decides who a message is for: that
 //! is the core's business.
 //!

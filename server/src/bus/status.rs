@@ -4,6 +4,7 @@
 
 /// The state of the bus at one moment, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BusStatus {
     /// Both links are live and every channel was confirmed.
     pub is_up: bool,

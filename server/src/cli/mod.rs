@@ -26,6 +26,7 @@ use std::{
 
 /// The task of the binary.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Command {
     /// Run a node.
     Serve(Box<Settings>),
@@ -35,6 +36,7 @@ pub enum Command {
 
 /// Why there is nothing to do.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Stop {
     /// Help or the version was asked for.
     Answered(clap::Error),

@@ -58,6 +58,7 @@ impl fmt::Display for RefusedOrigin {
 
 /// One `--allow-origin` value.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OriginPattern {
     /// `*`: every page of the web may connect with its visitor's cookies. Safe only where nothing is private.
     Any,

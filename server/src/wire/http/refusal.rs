@@ -6,6 +6,7 @@ use crate::{causes::Violation, wire::http::response::Response};
 
 /// A request that is answered with an error and whose connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// The HTTP status code.
     pub status: u16,

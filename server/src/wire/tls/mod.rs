@@ -5,7 +5,7 @@
 //! Invariant: `read` returns `WouldBlock` only when neither the socket nor rustls holds anything more to read, so a
 //! loop on an edge-triggered poll that reads until `WouldBlock` forgets nothing. `flush` returns `Ok` only when rustls
 //! holds nothing more to write. rustls' buffers are bounded: unread plaintext at its own 16 KiB, unsent records by
-//! [`SEND_BUFFER_BYTES`] of plaintext.
+//! `SEND_BUFFER_BYTES` of plaintext.
 
 use rustls::{
     ServerConfig, ServerConnection,

@@ -63,6 +63,7 @@ pub enum Status {
 
 /// The peer broke RFC 6455 or a limit: send [`close_frame`] with this code, then close the transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProtocolError {
     /// The close code: 1002 protocol, 1007 not UTF-8, 1008 too many fragments, 1009 message too big.
     pub code: u16,

@@ -117,6 +117,7 @@ const BAD_REQUEST_LINE: Refusal = Refusal::bad_request(
 
 /// A request's method, as far as the node tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Method {
     /// GET
     Get,
@@ -155,6 +156,7 @@ pub enum BodyKind {
 
 /// One request head that passed every rule of framing.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RequestHead {
     /// The method.
     pub method: Method,
