@@ -17,7 +17,6 @@ mod channels;
 mod config;
 mod interest;
 mod link;
-mod link_log;
 mod lock;
 mod outgoing;
 mod publisher;

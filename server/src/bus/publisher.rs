@@ -10,9 +10,8 @@
 use crate::{
     bus::{
         link::{Link, LinkError, LinkPoll, Role},
-        link_log::LinkLog,
         outgoing::Work,
-        retry::{Backoff, LinkThread},
+        retry::{Backoff, LinkLog, LinkThread},
         shared::Shared,
     },
     clock,

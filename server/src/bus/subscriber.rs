@@ -9,8 +9,7 @@ use crate::{
     bus::{
         channels::{Channels, Confirmed, Step},
         link::{ANSWER_MS, Link, LinkError, LinkPoll, Role},
-        link_log::LinkLog,
-        retry::{Backoff, LinkThread},
+        retry::{Backoff, LinkLog, LinkThread},
         shared::Shared,
     },
     clock,

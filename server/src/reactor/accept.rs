@@ -9,6 +9,7 @@ use crate::{
     connection::Connection,
     connections::token,
     listener::{Accepted, Audience, Listener},
+    log::REACTOR,
     reactor::exchange::HttpExchange,
     route,
     wire::tls::Stream,
@@ -99,7 +100,7 @@ impl Acceptor {
     fn pause(&mut self, error: &io::Error, http: &mut HttpExchange) {
         http.stats.exhausted += 1;
         self.paused_until = Some(http.io.now + ACCEPT_PAUSE);
-        tracing::warn!(%error, "cannot accept connections for now");
+        tracing::warn!(target: REACTOR, %error, "cannot accept connections for now");
     }
 
     fn add(
@@ -119,7 +120,7 @@ impl Acceptor {
         let id = io.connections.next_id();
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = registry.register(&mut stream, token(id), interest) {
-            return tracing::warn!(%error, "cannot watch a connection");
+            return tracing::warn!(target: REACTOR, %error, "cannot watch a connection");
         }
         let stream = match &self.tls {
             Some(config) if audience == Audience::Public => Stream::tls(stream, config),
@@ -130,7 +131,7 @@ impl Acceptor {
                 io.connections.insert(Connection::new(stream, peer, audience));
                 io.set_deadline_in(id, io.limits.head_timeout);
             }
-            Err(error) => tracing::warn!(%error, "cannot start TLS"),
+            Err(error) => tracing::warn!(target: REACTOR, %error, "cannot start TLS"),
         }
     }
 

@@ -4,7 +4,10 @@
 //!
 //! Invariant: publications leave in the order they came, together once per turn or once they hold [`PUBLISH_BYTES`].
 
-use crate::bus::{BusEvent, BusStatus, Publication, RedisBus};
+use crate::{
+    bus::{BusEvent, BusStatus, Publication, RedisBus},
+    log::REACTOR,
+};
 use std::{mem, time::Instant};
 
 /// Bus events taken per turn.
@@ -97,7 +100,7 @@ impl BusPort {
 
     /// Gives the links up, since nothing comes back through them.
     pub(super) fn reset(&self) {
-        tracing::warn!("nothing comes back through Redis, not even our own messages: making new links");
+        tracing::warn!(target: REACTOR, "nothing comes back through Redis, not even our own messages: making new links");
         if let Some(bus) = &self.bus {
             bus.reset();
         }

@@ -11,6 +11,7 @@ use crate::{
     causes::Violation,
     connection::{Connection, Phase},
     listener::Audience,
+    log::REACTOR,
     metrics::Snapshot,
     page::NodeFacts,
     reactor::{
@@ -172,7 +173,7 @@ impl<A: App> Dispatcher<A> {
     fn route(&self, head: &RequestHead, peer: IpAddr) -> Action {
         let HttpExchange { io, site, .. } = &self.http;
         let client = route::client_address(head, peer, |peer| site.is_trusted(peer));
-        tracing::debug!(method = ?head.method, path = ?head.path, ?client, %peer, "request");
+        tracing::debug!(target: REACTOR, method = ?head.method, path = ?head.path, ?client, %peer, "request");
         let site = Site {
             path: &site.path,
             engine_path: site.engine_path.as_deref(),
@@ -284,7 +285,7 @@ impl<A: App> Dispatcher<A> {
 
     /// The core ended a session: the frames of its outbox go out first, then the reason.
     fn end_session(&mut self, id: ConnId, reason: Reason) {
-        tracing::debug!(conn = id.slot, reason = reason.as_str(), "session ended");
+        tracing::debug!(target: REACTOR, conn = id.slot, reason = reason.as_str(), "session ended");
         let Dispatcher { node, http, .. } = self;
         match http.io.get_mut(id).map(|connection| &connection.phase) {
             Some(Phase::WebSocket(_)) => websocket::end(node, http, id, reason),

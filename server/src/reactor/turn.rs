@@ -9,6 +9,7 @@ use crate::{
     clock::Clock,
     connection::Connection,
     connections::conn_id,
+    log::REACTOR,
     reactor::{accept::Acceptor, dispatch::Dispatcher},
     signal::{Request, Signals},
 };
@@ -141,14 +142,14 @@ impl<A: App> Reactor<A> {
     fn signal(&mut self) -> Option<u8> {
         match self.signals.take()? {
             Request::End(code) => {
-                tracing::info!("ending at once");
+                tracing::info!(target: REACTOR, "ending at once");
                 Some(code)
             }
             Request::Drain => {
                 let over = self.drain;
                 let Dispatcher { node, http, .. } = &mut self.dispatcher;
                 let sessions = node.gauges().sessions;
-                tracing::info!(sessions, over = %humantime::format_duration(over), "draining");
+                tracing::info!(target: REACTOR, sessions, over = %humantime::format_duration(over), "draining");
                 node.handle(http.io.now, Input::Drain { over });
                 None
             }
