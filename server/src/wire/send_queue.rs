@@ -85,7 +85,7 @@ impl SendQueue {
         while !self.chunks.is_empty() {
             match self.write_once(transport) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written_bytes) => self.forget(written_bytes),
+                Ok(written_bytes) => self.advance(written_bytes),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return blocked_or(error),
             }
@@ -107,7 +107,7 @@ impl SendQueue {
         transport.write_vectored(&slices[..self.chunks.len().min(SLICES_MAX)])
     }
 
-    fn forget(&mut self, written_bytes: usize) {
+    fn advance(&mut self, written_bytes: usize) {
         self.len_bytes -= written_bytes;
         self.written_bytes += written_bytes;
         while let Some(first) = self.chunks.front() {

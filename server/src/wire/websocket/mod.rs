@@ -111,7 +111,7 @@ impl WebSocket {
         }
         let outcome = self.feed_frames(bytes, reply, sink);
         if outcome == Ok(Status::Open) {
-            self.rest();
+            self.release_context();
         } else {
             self.end();
         }
@@ -185,9 +185,9 @@ impl WebSocket {
         }
         let message_bytes_max = self.admission.message_bytes_max;
         let context = self.context.get_or_insert_with(|| new_context(frames.len(), message_bytes_max));
-        let mut exchange = Exchange { input: frames, reply };
+        let mut frame_io = FrameIo { input: frames, reply };
         loop {
-            let flow = match context.read(&mut exchange) {
+            let flow = match context.read(&mut frame_io) {
                 Ok(tungstenite::Message::Text(text)) => sink(Message::Text(&text)),
                 Ok(tungstenite::Message::Binary(bytes)) => sink(Message::Binary(&bytes)),
                 Ok(_) => ControlFlow::Continue(()),
@@ -201,7 +201,7 @@ impl WebSocket {
 
     /// Gives the context back when no fragment waits in it for the rest of its message. An admitted frame that is still
     /// arriving may be that rest.
-    fn rest(&mut self) {
+    fn release_context(&mut self) {
         if self.admission.unfinished.is_none() && self.partial_frame_bytes.is_none() {
             self.context = None;
         }
@@ -309,12 +309,12 @@ fn admit_control(is_final: bool, payload_bytes: usize) -> Result<(), ProtocolErr
 }
 
 /// The transport as tungstenite sees it: the frames at hand, and a place for its replies.
-struct Exchange<'a> {
+struct FrameIo<'a> {
     input: &'a [u8],
     reply: &'a mut Vec<u8>,
 }
 
-impl Read for Exchange<'_> {
+impl Read for FrameIo<'_> {
     /// Nothing left is "would block", not the end: zero would mean that the peer vanished.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self.input.read(into)? {
@@ -324,7 +324,7 @@ impl Read for Exchange<'_> {
     }
 }
 
-impl Write for Exchange<'_> {
+impl Write for FrameIo<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.reply.extend_from_slice(bytes);
         Ok(bytes.len())
