@@ -7,11 +7,13 @@
 //! client sent.
 
 mod body;
+mod method;
 mod refusal;
 mod request;
 mod response;
 
 pub use body::Body;
+pub use method::Method;
 pub use refusal::Refusal;
-pub use request::{BodyKind, HeadLimits, HeadScanner, Method, Parsed, RequestHead, WebSocketKey};
+pub use request::{BodyKind, HeadLimits, HeadScanner, Parsed, RequestHead, WebSocketKey};
 pub use response::{Response, switching_protocols};

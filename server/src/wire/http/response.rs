@@ -5,7 +5,7 @@
 //! Invariant: an answer after which the connection is closed says `Connection: close`, and no header value contains a
 //! control byte.
 
-use crate::wire::http::request::Method;
+use crate::wire::http::method::Method;
 use std::borrow::Cow;
 
 /// Room for the head of most answers, in bytes.

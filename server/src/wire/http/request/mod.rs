@@ -8,7 +8,10 @@
 
 use crate::{
     causes::Violation,
-    wire::{http::refusal::Refusal, websocket::accept_key},
+    wire::{
+        http::{method::Method, refusal::Refusal},
+        websocket::accept_key,
+    },
 };
 use std::{
     borrow::Cow,
@@ -114,34 +117,6 @@ const BAD_REQUEST_LINE: Refusal = Refusal::bad_request(
     Violation::BadRequestLine,
     "The request line is not a method, a path and a version.",
 );
-
-/// A request's method, as far as the node tells them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Method {
-    /// GET
-    Get,
-    /// HEAD
-    Head,
-    /// POST
-    Post,
-    /// OPTIONS
-    Options,
-    /// Any other.
-    Other,
-}
-
-impl Method {
-    fn parse(name: &str) -> Method {
-        match name {
-            "GET" => Method::Get,
-            "HEAD" => Method::Head,
-            "POST" => Method::Post,
-            "OPTIONS" => Method::Options,
-            _ => Method::Other,
-        }
-    }
-}
 
 /// The rule by which the end of the body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
