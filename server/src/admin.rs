@@ -1,4 +1,6 @@
-//! The operator's listener: is the process alive, should the balancer send newcomers, and what has been counted.
+//! The operator's listener: liveness, readiness for the balancer, and metrics.
+//!
+//! Owns the paths of that listener and their answers. It never serves a client.
 
 use crate::{
     metrics::Snapshot,
@@ -25,9 +27,7 @@ pub(crate) fn route(
     snapshot: impl FnOnce() -> Snapshot,
 ) -> Response {
     let response = match (head.method, head.path.as_str()) {
-        (Method::Post | Method::Options | Method::Other, _) => {
-            Response::text(405, "Only GET and HEAD are answered here.").header("Allow", "GET, HEAD")
-        }
+        (Method::Post | Method::Options | Method::Other, _) => Response::method_not_allowed(),
         (_, "/healthz") => Response::text(200, "ok"),
         (_, "/readyz") => ready(readiness),
         (_, "/metrics") => Response::new(200)
@@ -38,7 +38,7 @@ pub(crate) fn route(
         }
         _ => Response::text(404, "There are /healthz, /readyz and /metrics."),
     };
-    if head.method == Method::Head { response.without_body() } else { response }
+    response.to_method(head.method)
 }
 
 /// 404 rather than 503 while draining: a balancer takes 503 for dead and would route live sessions away.

@@ -1,12 +1,12 @@
 //! The files served beside the sockets, read once at the start.
 //!
-//! A request is a look-up in a map, so no request can reach outside the folder or make the loop wait for a disk.
-//! Changed files are seen after a restart.
+//! Owns their bytes. A request is a look-up in a map, so no request can reach outside the folder or make the loop wait
+//! for a disk. Changed files are seen after a restart.
 
 use crate::wire::http::Response;
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-/// How much all files together may hold, in bytes: they stay in memory.
+/// The most bytes of all files together: they stay in memory.
 const BYTES_MAX: u64 = 64 << 20;
 
 pub(crate) struct Assets {

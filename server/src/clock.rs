@@ -1,4 +1,6 @@
-//! The one clock of the server. Everything else is told the time.
+//! The one clock of the server.
+//!
+//! Owns every reading of the time; everything else gets it as a parameter. It never sleeps.
 
 use moorline_core::Time;
 use std::time::Instant;

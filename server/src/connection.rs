@@ -1,23 +1,29 @@
-//! One connection of the shell: its stream, what it is in the middle of, and what it still has to write.
+//! One connection of the shell: its stream, its phase, and the bytes it still has to write.
 //!
-//! It never decides anything: what bytes mean is for the wire, the router and the core.
+//! Owns the stream and the state of its exchange. It never decides anything: the wire, the router and the core judge
+//! bytes.
 //!
 //! Invariant: an idle WebSocket connection holds no buffer.
 
 use crate::{
     listener::Audience,
     wire::{
-        http::Body, http::HeadScanner, send_queue::Progress, send_queue::SendQueue, tls::Stream,
+        http::{Body, HeadScanner},
+        send_queue::{Progress, SendQueue},
+        tls::Stream,
         websocket::WebSocket,
     },
 };
 use moorline_core::Time;
 use moorline_protocol::engine::Payload;
-use std::{io, io::Write, net::IpAddr, net::Shutdown};
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Shutdown},
+};
 
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
-    /// Who opened the TCP connection: the client, or the proxy before it.
+    /// The other end of the TCP connection: the client, or the proxy before it.
     pub(crate) peer: IpAddr,
     pub(crate) audience: Audience,
     pub(crate) phase: Phase,
@@ -36,18 +42,18 @@ pub(crate) struct Connection {
     pub(crate) exchange: Option<Box<Exchange>>,
 }
 
-/// What is to be remembered of a request until it is answered.
+/// The state of a request until it is answered.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
     /// Another request may follow it.
     pub(crate) is_kept: bool,
     /// The origin of the page that may read the answer.
     pub(crate) origin: Option<String>,
-    /// What came after it before it was answered.
-    pub(crate) early: Vec<u8>,
+    /// Bytes that came after it before it was answered.
+    pub(crate) pipelined: Vec<u8>,
 }
 
-/// What a connection is in the middle of.
+/// The step a connection is in.
 pub(crate) enum Phase {
     /// Reading a request head, or waiting for one.
     Head(PartialHead),
@@ -59,7 +65,7 @@ pub(crate) enum Phase {
     Packets(Payload),
     /// Carrying a session.
     WebSocket(WebSocket),
-    /// Saying its last words; what it still receives is discarded.
+    /// Sending the rest of its queue; bytes it still receives are discarded.
     Closing {
         /// Whether our half is shut.
         is_shut: bool,
@@ -95,16 +101,16 @@ impl Connection {
         self.exchange.get_or_insert_default()
     }
 
-    /// What came before the last request was answered; there is none afterwards.
-    pub(crate) fn take_early(&mut self) -> Vec<u8> {
-        self.exchange.as_mut().map(|exchange| std::mem::take(&mut exchange.early)).unwrap_or_default()
+    /// Takes the bytes that came before the last request was answered.
+    pub(crate) fn take_pipelined(&mut self) -> Vec<u8> {
+        self.exchange.as_mut().map(|exchange| std::mem::take(&mut exchange.pipelined)).unwrap_or_default()
     }
 
-    pub(crate) fn has_early(&self) -> bool {
-        self.exchange.as_ref().is_some_and(|exchange| !exchange.early.is_empty())
+    pub(crate) fn has_pipelined(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| !exchange.pipelined.is_empty())
     }
 
-    /// Writes what is queued, as far as the stream takes it. In the closing phase, shuts our half once all is written.
+    /// Writes the queue, as far as the stream takes it. In the closing phase, shuts our half once all is written.
     pub(crate) fn write(&mut self) -> io::Result<Progress> {
         let progress = self.out.write_to(&mut self.stream)?;
         self.is_blocked = progress == Progress::Blocked;
@@ -113,19 +119,19 @@ impl Connection {
         {
             *is_shut = true;
             self.stream.close_notify();
-            // What TLS could not say now is not worth waiting for.
+            // A TLS alert that cannot be sent now is not worth waiting for.
             let _ = self.stream.flush();
             self.stream.socket_mut().shutdown(Shutdown::Write)?;
         }
         Ok(progress)
     }
 
-    /// Whether both sides have said their last word.
+    /// Whether both sides have ended their half.
     pub(crate) fn is_over(&self) -> bool {
         self.has_peer_ended && matches!(self.phase, Phase::Closing { is_shut: true })
     }
 
-    /// Whether it still has something to say before the process may end.
+    /// Whether the process must wait for it before it ends.
     pub(crate) fn is_busy(&self) -> bool {
         match self.phase {
             Phase::Head(_) => !self.out.is_empty(),

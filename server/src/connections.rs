@@ -1,5 +1,7 @@
 //! The connection table: slots, generations and deadlines.
 //!
+//! Owns the connections. It never reads or writes one.
+//!
 //! Invariants: a token or id of a connection that is gone never finds the slot's next tenant, since the generation
 //! differs; a connection has at most one deadline in the table.
 
@@ -15,10 +17,10 @@ const FIRST_TOKEN: usize = 16;
 #[derive(Default)]
 pub(crate) struct Connections {
     slots: Slab<Connection>,
-    /// How often each slot had been used before.
+    /// For each slot, the number of connections that used it before.
     generations: Vec<u32>,
     deadlines: BTreeSet<(Time, ConnId)>,
-    /// How many are clients'.
+    /// The number of connections on the public port.
     clients: usize,
 }
 

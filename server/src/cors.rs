@@ -1,12 +1,12 @@
-//! What pages of other origins are told: that they may read the answers of the Engine.IO path (CORS).
+//! CORS: the headers that let pages of other origins read the answers of the Engine.IO path.
 //!
-//! Owns the headers of the Fetch standard. Which origins are allowed is the Origin rule's to say; asking it comes first.
+//! Owns the headers of the Fetch standard. It never judges an origin: the Origin rule does, and comes first.
 //!
 //! Invariant: an origin is named, never `*`, because answers are given with the visitor's cookies.
 
 use crate::wire::http::{RequestHead, Response};
 
-/// How long a browser may remember a preflight, in seconds: as long as browsers do.
+/// The time a browser may remember a preflight, in seconds: the longest that browsers accept.
 const PREFLIGHT_SECONDS: &str = "7200";
 /// The longest list of header names that is granted, in bytes.
 const NAMES_BYTES_MAX: usize = 1024;

@@ -1,22 +1,26 @@
-//! What a server of one's own needs: the words of an application, and a `main` around one.
+//! A server of one's own: the types of an application, and a `main` around one.
 //!
 //! Owns nothing of its own; the application is the core's idea and the command line is [`crate::cli`]'s.
 
 use crate::{
     cli::{self, Command},
-    log, probe, serve_app,
+    log, probe,
+    serve::serve_app,
     settings::Settings,
 };
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 pub use moorline_core::{
-    AckId, App, Args, Code, Completion, Connect, Context, CountOutcome, Data, Disconnect, Emit, Event,
-    PendingAck, Refusal, Relay, Sent, SessionId, SocketId, Target,
+    AckId, App, Args, Channels, Code, Completion, Config, Connect, Context, CountOutcome, Data, Disconnect,
+    Emit, Event, JoinOutcome, Joined, Limits, Message, Outgoing, PendingAck, Refusal, Relay, Sent, SessionId,
+    SocketId, Source, Target, Wants,
 };
-pub use moorline_protocol::Reason;
+pub use moorline_protocol::{Frame, Reason};
 
-/// Runs an application with every flag and variable of the binary; `adapt` has the last word on the settings.
+/// Runs an application with every flag and variable of the binary; `adapt` may change the settings last.
 pub fn run<A: App>(app: A, adapt: impl FnOnce(&mut Settings)) -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Command::Serve(mut settings)) => {

@@ -4,6 +4,7 @@
 //! means; that is the core's.
 
 pub mod bus;
+pub mod causes;
 pub mod cli;
 pub mod clock;
 pub mod embed;
@@ -20,12 +21,10 @@ mod cors;
 mod listener;
 mod metrics;
 mod page;
-mod polling;
+mod printable;
 mod reactor;
 mod route;
 mod serve;
 mod signal;
-mod traffic;
 
 pub use serve::{serve, serve_app};
-pub use settings::Settings;

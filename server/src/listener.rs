@@ -1,16 +1,20 @@
 //! A listening socket, and accepting from it without ever losing a connection that is waiting.
 //!
-//! mio reports a waiting connection once. Whoever stops accepting before the queue is empty, for its budget or for want
-//! of file descriptors, must come back by itself: `is_waiting` remembers that.
+//! Owns the socket. mio reports a waiting connection once: a caller that stops before the queue is empty, at its budget
+//! or for want of file descriptors, must come back by itself. `is_waiting` remembers that. It never closes a
+//! connection.
 
-use mio::{Interest, Registry, Token, net::TcpListener, net::TcpStream};
+use mio::{
+    Interest, Registry, Token,
+    net::{TcpListener, TcpStream},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{io, net::SocketAddr};
 
 /// Connections the kernel may hold for us while we are busy.
 const BACKLOG: i32 = 4096;
 
-/// Whom a listener is for.
+/// The peers a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     /// Clients.
@@ -27,10 +31,10 @@ pub(crate) struct Listener {
     pub(crate) is_waiting: bool,
 }
 
-/// What one attempt to accept brought.
+/// The outcome of one attempt to accept.
 pub(crate) enum Accepted {
     Connection(TcpStream, SocketAddr),
-    /// Nobody is waiting.
+    /// No connection waits.
     None,
     /// The process or the system is out of file descriptors or memory: try again later.
     Exhausted(io::Error),

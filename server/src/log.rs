@@ -7,6 +7,9 @@ use std::io::{self, IsTerminal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt;
 
+/// The target of the event loop's log lines, whichever of its files writes them.
+pub(crate) const REACTOR: &str = "moorline::reactor";
+
 /// Starts logging for the rest of the process. A second call changes nothing.
 pub fn init(level: LevelFilter) {
     let has_no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

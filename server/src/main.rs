@@ -1,4 +1,6 @@
-//! The `moorline` binary: arguments in, exit code out. Everything else is the library's.
+//! The `moorline` binary: arguments in, exit code out.
+//!
+//! Owns nothing and decides nothing: everything else is the library's.
 
 use moorline::embed::{Relay, run};
 use std::process::ExitCode;

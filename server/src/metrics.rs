@@ -1,13 +1,16 @@
 //! Everything this process counts, as Prometheus text.
 //!
-//! The numbers live where they are counted (core, bus, shell); this file only names them. Labels come from fixed sets,
-//! never from clients.
+//! Owns the names and the format of the metrics, and the shell's own counts. It never counts: the core, the bus and the
+//! reactor do. Labels come from fixed sets, never from clients.
 
-use crate::bus::BusStatus;
+use crate::{
+    bus::BusStatus,
+    causes::{self, CauseMetric, Violation},
+};
 use moorline_core::{Cause, Gauges, Stats, Tally};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// What the shell counts itself.
+/// The shell's own counts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ShellStats {
     pub(crate) accepted: u64,
@@ -16,8 +19,8 @@ pub(crate) struct ShellStats {
     /// Times accepting stopped for want of file descriptors or memory.
     pub(crate) exhausted: u64,
     pub(crate) responses: BTreeMap<u16, u64>,
-    /// Connections closed for breaking HTTP or WebSocket rules, by kind.
-    pub(crate) violations: BTreeMap<&'static str, u64>,
+    /// Connections closed for breaking HTTP, WebSocket or Engine.IO rules, by rule.
+    pub(crate) violations: Tally<Violation>,
 }
 
 /// One moment of one node.
@@ -75,13 +78,9 @@ impl Snapshot {
             "Sessions that moved from polling to a WebSocket.",
             &[plain(stats.upgrades)],
         );
-        text.counter("sessions_closed_total", "Sessions ended.", &labelled("reason", &stats.sessions_closed));
-        text.counter(
-            "drops_total",
-            "What was not delivered or not understood.",
-            &labelled("cause", &stats.drops),
-        );
-        text.counter("refusals_total", "Relay requests refused.", &labelled("code", &stats.refusals));
+        text.causes(causes::SESSIONS_CLOSED, "Sessions ended.", &stats.sessions_closed);
+        text.causes(causes::DROPS, "What was not delivered or not understood.", &stats.drops);
+        text.causes(causes::REFUSALS, "Relay requests refused.", &stats.refusals);
     }
 
     fn render_shell(&self, text: &mut Text) {
@@ -99,11 +98,7 @@ impl Snapshot {
             .map(|(status, count)| (format!("{{status=\"{status}\"}}"), *count))
             .collect();
         text.counter("http_responses_total", "HTTP answers other than 101.", &responses);
-        text.counter(
-            "violations_total",
-            "Connections that broke HTTP or WebSocket rules.",
-            &kinds(&shell.violations),
-        );
+        text.causes(causes::VIOLATIONS, "Connections that broke HTTP or WebSocket rules.", &shell.violations);
     }
 
     fn render_bus(&self, text: &mut Text) {
@@ -163,14 +158,6 @@ fn plain(value: u64) -> Sample {
     (String::new(), value)
 }
 
-fn labelled<C: Cause>(label: &str, tally: &Tally<C>) -> Vec<Sample> {
-    tally.iter().map(|(cause, count)| (format!("{{{label}=\"{}\"}}", cause.as_str()), count)).collect()
-}
-
-fn kinds(counts: &BTreeMap<&'static str, u64>) -> Vec<Sample> {
-    counts.iter().map(|(kind, count)| (format!("{{kind=\"{kind}\"}}"), *count)).collect()
-}
-
 struct Text(String);
 
 impl Text {
@@ -182,11 +169,40 @@ impl Text {
         self.family(name, "counter", help, samples);
     }
 
+    /// A counter with a sample for every cause, those that never occurred included.
+    fn causes<C: Cause>(&mut self, (name, label): CauseMetric, help: &str, tally: &Tally<C>) {
+        let sample = |(cause, count): (C, u64)| (format!("{{{label}=\"{}\"}}", cause.as_str()), count);
+        self.counter(name, help, &tally.iter().map(sample).collect::<Vec<_>>());
+    }
+
     fn family(&mut self, name: &str, kind: &str, help: &str, samples: &[Sample]) {
         // Writing to a String cannot fail.
         let _ = write!(self.0, "# HELP moorline_{name} {help}\n# TYPE moorline_{name} {kind}\n");
         for (labels, value) in samples {
             let _ = writeln!(self.0, "moorline_{name}{labels} {value}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_node_lists_every_cause_at_zero() {
+        let snapshot = Snapshot {
+            node: String::from("s1"),
+            connections: 0,
+            gauges: Gauges { sessions: 0, sockets: 0, rooms: 0, timers: 0 },
+            stats: Stats::default(),
+            shell: ShellStats::default(),
+            bus: None,
+        };
+        let text = snapshot.render();
+        let lines: Vec<&str> = text.lines().collect();
+        for causes::CauseRow { metric, label_name, label, .. } in causes::table() {
+            let line = format!("moorline_{metric}{{{label_name}=\"{label}\"}} 0");
+            assert!(lines.contains(&line.as_str()), "{line} is missing");
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The page at `/` of a node without `--assets`: which node this is, and a place to try it.
 //!
-//! What helps an attacker (version, load, state of the bus) is told on loopback only.
+//! Owns the page and the facts it shows. It never shows facts that help an attacker (version, load, state of the bus)
+//! but on loopback.
 
 use crate::wire::http::Response;
+use moorline_protocol::json;
 use std::borrow::Cow;
 
 const TEMPLATE: &str = include_str!("page.html");
 
-/// What the pages say about this node.
+/// The facts the pages show about this node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NodeFacts<'a> {
     pub(crate) name: &'a str,
@@ -20,7 +22,7 @@ pub(crate) struct NodeFacts<'a> {
 pub(crate) fn embedded(facts: &NodeFacts<'_>, path: &str, is_local: bool) -> Response {
     let told = if is_local { Cow::Owned(facts.line()) } else { Cow::Borrowed("") };
     let mut path_json = Vec::new();
-    moorline_protocol::json::push_string(&mut path_json, path);
+    json::push_string(&mut path_json, path);
     // `<` could end the script the path stands in.
     let path_json = String::from_utf8_lossy(&path_json).replace('<', "\\u003c");
     let body =

@@ -1,13 +1,14 @@
-//! What a request is answered with: the Engine.IO path, the site beside it, and the operator's pages.
+//! The router: the answer to each request of a client, on the Engine.IO path and on the site beside it.
 //!
-//! Owns the order of checks and the wording of refusals. It reads no socket and changes nothing; the caller does what
-//! the returned [`Action`] says.
+//! Owns the order of checks and the wording of refusals. It reads no socket and changes nothing; the caller carries out
+//! the returned [`Action`].
 //!
 //! Invariant: while draining, a request that names no live session gets 503 whatever it asks for, so that a balancer
 //! can send it elsewhere.
 
 use crate::{
     assets::Assets,
+    causes::Violation,
     cors, page,
     wire::{
         http::{Method, Refusal, RequestHead, Response, WebSocketKey},
@@ -15,9 +16,10 @@ use crate::{
     },
 };
 use moorline_core::{Dialect, TransportKind};
+use moorline_protocol::json;
 use std::net::IpAddr;
 
-/// What to do with a request.
+/// The action a request leads to.
 pub(crate) enum Action {
     /// Send this and close.
     Respond(Response),
@@ -38,7 +40,7 @@ pub(crate) struct EngineRequest {
     pub(crate) origin: Option<String>,
 }
 
-/// What a client wants of the Engine.IO path.
+/// The kinds of requests on the Engine.IO path.
 pub(crate) enum EngineKind {
     /// A new session, this GET its first poll.
     Open(Dialect),
@@ -56,7 +58,7 @@ pub(crate) enum EngineKind {
     Upgrade { accept: String, sid: String },
 }
 
-/// What the router knows of the node it answers for.
+/// The node a request is answered for.
 pub(crate) struct Site<'a> {
     /// The Engine.IO path of Socket.IO, with a slash at both ends.
     pub(crate) path: &'a str,
@@ -93,15 +95,15 @@ impl EngineRefusal {
         }
     }
 
-    /// The name under which a metric counts it.
-    pub(crate) fn kind(self) -> &'static str {
+    /// The rule that was broken, as a metric counts it.
+    pub(crate) fn violation(self) -> Violation {
         match self {
-            EngineRefusal::TransportUnknown => "transport_unknown",
-            EngineRefusal::SessionUnknown => "session_unknown",
-            EngineRefusal::BadMethod => "bad_handshake_method",
-            EngineRefusal::BadRequest => "bad_request",
-            EngineRefusal::Forbidden => "forbidden_origin",
-            EngineRefusal::Version => "protocol_version",
+            EngineRefusal::TransportUnknown => Violation::TransportUnknown,
+            EngineRefusal::SessionUnknown => Violation::SessionUnknown,
+            EngineRefusal::BadMethod => Violation::BadHandshakeMethod,
+            EngineRefusal::BadRequest => Violation::BadRequest,
+            EngineRefusal::Forbidden => Violation::ForbiddenOrigin,
+            EngineRefusal::Version => Violation::ProtocolVersion,
         }
     }
 
@@ -111,8 +113,7 @@ impl EngineRefusal {
         if is_upgrade {
             return Response::text(400, message);
         }
-        let body = format!("{{\"code\":{code},\"message\":\"{message}\"}}");
-        cors::grant(Response::new(400).body("application/json", body.into_bytes()), origin)
+        cors::grant(json_refusal(400, code, message), origin)
     }
 }
 
@@ -124,25 +125,20 @@ pub(crate) fn route(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>)
     let transport = sid.as_deref().and_then(site.transport_of);
     if site.is_draining && transport.is_none() {
         let allowed = head.header("origin").filter(|_| dialect.is_some() && judge_origin(head, site).is_ok());
-        return Action::Respond(answer_to(head, cors::grant(draining(), allowed)));
+        return Action::Respond(cors::grant(draining(), allowed).to_method(head.method));
     }
     if let Some(dialect) = dialect {
         return engine(head, site, &Session { dialect, sid: sid.as_deref(), transport });
     }
     let response = match head.method {
         Method::Get | Method::Head => file(head, site, client),
-        _ => Response::text(405, "Only GET and HEAD are answered here.").header("Allow", "GET, HEAD"),
+        _ => Response::method_not_allowed(),
     };
-    Action::Respond(answer_to(head, response))
-}
-
-/// The answer to HEAD has no body, whatever it says.
-fn answer_to(head: &RequestHead, response: Response) -> Response {
-    if head.method == Method::Head { response.without_body() } else { response }
+    Action::Respond(response.to_method(head.method))
 }
 
 impl Site<'_> {
-    /// What is spoken on a path, if it is one of Engine.IO's.
+    /// The dialect spoken on a path, if it is one of Engine.IO's.
     fn dialect(&self, path: &str) -> Option<Dialect> {
         let is_below = |root: &str| path.starts_with(root) || path == root.trim_end_matches('/');
         if is_below(self.path) {
@@ -185,7 +181,7 @@ fn engine(head: &RequestHead, site: &Site<'_>, session: &Session<'_>) -> Action 
         }
     };
     if let Err(refused) = verdict {
-        let response = answer_to(head, forbidden(&refused.to_string(), key.is_some()));
+        let response = forbidden(&refused.to_string(), key.is_some()).to_method(head.method);
         return Action::RefuseEngine(EngineRefusal::Forbidden, response);
     }
     let is_upgrade = key.is_some();
@@ -196,7 +192,7 @@ fn engine(head: &RequestHead, site: &Site<'_>, session: &Session<'_>) -> Action 
 }
 
 fn refuse(head: &RequestHead, refusal: EngineRefusal, is_upgrade: bool, origin: Option<&str>) -> Action {
-    Action::RefuseEngine(refusal, answer_to(head, refusal.response(is_upgrade, origin)))
+    Action::RefuseEngine(refusal, refusal.response(is_upgrade, origin).to_method(head.method))
 }
 
 fn kind(
@@ -249,8 +245,8 @@ fn continued(
     }
 }
 
-/// How many packets a client takes of one answer: all, but for those in Python. python-engineio ends the session over a
-/// payload of more than 16.
+/// The most packets a client takes in one answer. python-engineio ends the session over a payload of more than 16;
+/// other clients take any number.
 fn packets_max(head: &RequestHead) -> usize {
     const PYTHON_PACKETS_MAX: usize = 16;
     let agent = head.header("user-agent").unwrap_or_default();
@@ -266,19 +262,27 @@ fn forbidden(sentence: &str, is_upgrade: bool) -> Response {
     if is_upgrade {
         return Response::text(403, sentence);
     }
-    let mut body = b"{\"code\":4,\"message\":".to_vec();
-    moorline_protocol::json::push_string(&mut body, sentence);
-    body.push(b'}');
-    Response::new(403).body("application/json", body)
+    let (code, _) = EngineRefusal::Forbidden.code_and_message();
+    json_refusal(403, code, sentence)
 }
 
-/// What a newcomer gets from a node that is leaving: a balancer takes it to another node, a client tries again.
+/// A refusal in the form of the reference.
+fn json_refusal(status: u16, code: u8, message: &str) -> Response {
+    let mut body = b"{\"code\":".to_vec();
+    body.extend_from_slice(itoa::Buffer::new().format(code).as_bytes());
+    body.extend_from_slice(b",\"message\":");
+    json::push_string(&mut body, message);
+    body.push(b'}');
+    Response::new(status).body("application/json", body)
+}
+
+/// The answer to a newcomer while the node drains: a balancer takes it to another node, a client tries again.
 fn draining() -> Response {
     Response::text(503, "This node is draining. Try again: another node will answer.")
         .header("Retry-After", "1")
 }
 
-/// What a client gets when the process can hold no more connections or sessions.
+/// The answer when the process can hold no more connections or sessions.
 pub(crate) fn overloaded() -> Response {
     Response::text(503, "This node holds as many clients as it may. Try again later.")
         .header("Retry-After", "5")
@@ -294,7 +298,8 @@ fn file(head: &RequestHead, site: &Site<'_>, client: Option<IpAddr>) -> Response
     }
 }
 
-/// Who the client is: what the nearest proxy says, if that proxy is one of ours. `None` when somebody else claims it.
+/// The address of the client: the peer's, or the one a trusted proxy forwards. `None` when an untrusted peer claims
+/// one.
 pub(crate) fn client_address(
     head: &RequestHead,
     peer: IpAddr,

@@ -1,30 +1,33 @@
-//! From settings to a running loop: everything that can fail at the start fails here, in one sentence.
+//! From settings to a running loop.
+//!
+//! Owns the start: everything that can fail then fails here, in one sentence. It never serves a connection itself.
 
 use crate::{
     assets::Assets,
     bus::RedisBus,
-    clock::Clock,
-    connections::Connections,
+    clock::{self, Clock},
     listener::{Audience, Listener},
-    metrics::ShellStats,
-    reactor::{ADMIN, CHUNK_BYTES, PUBLIC, Reactor, SIGNALS, WAKER},
+    reactor::{
+        ADMIN, Acceptor, BusPort, ConnectionIo, Dispatcher, HttpExchange, PUBLIC, Reactor, SIGNALS,
+        SiteConfig, WAKER,
+    },
     settings::Settings,
     signal::Signals,
     wire::{origin::OriginRule, tls},
 };
 use mio::{Poll, Registry, Waker};
 use moorline_core::{App, Config, Entropy, Limits, Node, Relay};
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 /// File descriptors kept back for listeners, the bus, the admin port and the standard streams.
 const DESCRIPTORS_RESERVED: u64 = 64;
-/// How long the end waits for what is still queued for Redis.
+/// The time the end waits for the queue to Redis to empty.
 const BUS_GRACE: Duration = Duration::from_secs(2);
 
 /// Serves until a signal ends it; returns the process's exit code.
 ///
 /// # Errors
-/// One sentence that says what could not be had and which flag asked for it.
+/// One sentence that names the missing thing and the flag that asked for it.
 pub fn serve(settings: Settings) -> Result<u8, String> {
     serve_app(settings, Relay)
 }
@@ -34,12 +37,11 @@ pub fn serve(settings: Settings) -> Result<u8, String> {
 /// # Errors
 /// As for [`serve`].
 pub fn serve_app<A: App>(settings: Settings, app: A) -> Result<u8, String> {
+    let is_open = settings.is_open;
     let mut reactor = prepare(settings, app)?;
-    announce(&reactor);
+    announce(&reactor, is_open);
     let outcome = reactor.run().map_err(|error| format!("the event loop failed: {error}"));
-    if let Some(bus) = reactor.bus.take() {
-        bus.shutdown(crate::clock::now() + BUS_GRACE);
-    }
+    reactor.shutdown_bus(clock::now() + BUS_GRACE);
     if let Ok(code) = outcome {
         tracing::info!(code, "ended");
     }
@@ -58,50 +60,34 @@ fn prepare<A: App>(settings: Settings, app: A) -> Result<Reactor<A>, String> {
     let mut entropy = SystemEntropy::default();
     let config = core_config(&settings, connections_max, &mut entropy);
     let bus = start_bus(&settings, &config.name, poll.registry())?;
-    Ok(Reactor {
-        poll,
-        now: clock.time(),
-        node: Node::new(config, app, Box::new(entropy), clock.time()),
-        clock,
-        bus,
-        origins: OriginRule::new(settings.allow_origins.clone()),
-        settings,
+    let now = clock.time();
+    let node = Node::new(config, app, Box::new(entropy), now);
+    let io = ConnectionIo::new(settings.limits, now);
+    let site = SiteConfig {
+        path: settings.path,
+        engine_path: settings.engine_path,
+        origins: OriginRule::new(settings.allow_origins),
         assets,
-        tls,
-        listeners,
-        signals,
-        connections: Connections::default(),
-        connections_max,
-        shell: ShellStats::default(),
-        accept_again: None,
-        readable: Vec::new(),
-        unfinished: Vec::new(),
-        dirty: Vec::new(),
-        has_bus_events: false,
-        has_timeouts: false,
-        unflushed_bytes: 0,
-        publications: Vec::new(),
-        publication_bytes: 0,
-        buffer: vec![0; CHUNK_BYTES].into_boxed_slice(),
-        frames: Vec::new(),
-        bus_events: Vec::new(),
-    })
+        trusted_proxies: settings.trusted_proxies,
+    };
+    let acceptor = Acceptor::new(listeners, tls, connections_max);
+    let dispatcher = Dispatcher::new(node, HttpExchange::new(io, site), BusPort::new(bus));
+    Ok(Reactor::new(poll, clock, signals, settings.drain, acceptor, dispatcher))
 }
 
-fn announce<A: App>(reactor: &Reactor<A>) {
-    let addresses: Vec<Option<SocketAddr>> =
-        reactor.listeners.iter().map(|listener| listener.local_addr().ok()).collect();
+fn announce<A: App>(reactor: &Reactor<A>, is_open: bool) {
+    let (acceptor, dispatcher) = (reactor.acceptor(), reactor.dispatcher());
     tracing::info!(
-        node = reactor.node.config().name,
+        node = dispatcher.name(),
         version = env!("CARGO_PKG_VERSION"),
-        listen = ?addresses.first().copied().flatten(),
-        admin = ?addresses.get(1).copied().flatten(),
-        cluster = reactor.bus.is_some(),
-        tls = reactor.tls.is_some(),
-        connections_max = reactor.connections_max,
+        listen = ?acceptor.address(PUBLIC),
+        admin = ?acceptor.address(ADMIN),
+        cluster = dispatcher.bus().is_clustered(),
+        tls = acceptor.has_tls(),
+        connections_max = acceptor.connections_max(),
         "serving; there is no authentication yet: whoever reaches this port may use it"
     );
-    if reactor.settings.is_open {
+    if is_open {
         tracing::warn!(
             "--open: anyone may send to any room without being in it; use it for demonstrations only"
         );

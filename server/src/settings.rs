@@ -1,20 +1,18 @@
-//! What an operator chose, checked: the one form in which flags and environment variables reach the server.
+//! The operator's settings, checked: the one form in which flags and environment variables reach the server.
 //!
 //! Owns the checks that need more than one value. It never reads arguments or the environment itself.
 //!
 //! Invariant: a `Settings` that [`Settings::contradiction`] finds nothing in can be served as it stands.
 
-use crate::bus::RedisConfig;
-use crate::wire::origin::OriginPattern;
+use crate::{bus::RedisConfig, wire::origin::OriginPattern};
 use ipnet::IpNet;
 use moorline_core::{Channels, Limits};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tracing::level_filters::LevelFilter;
 
 /// Everything `moorline serve` needs to know.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Settings {
     /// The public address.
     pub listen: SocketAddr,
@@ -22,7 +20,7 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// The node's name in the balancer; `None` for a random one.
     pub node: Option<String>,
-    /// Where Redis is; `None` for a node that is alone.
+    /// The address of Redis; `None` for a node that is alone.
     pub redis: Option<RedisConfig>,
     /// The channels shared with other nodes, in use only with `redis`.
     pub channels: Channels,
@@ -51,11 +49,11 @@ pub struct Settings {
     pub engine_path: Option<String>,
     /// The namespaces clients may join; `/` is always among them.
     pub namespaces: Vec<String>,
-    /// What is logged.
+    /// The lowest level that is logged.
     pub log: LevelFilter,
 }
 
-/// Where a certificate and its key are, both PEM.
+/// The files of a certificate and its key, both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The certificate, followed by the chain up to its root.
@@ -88,7 +86,7 @@ impl Settings {
             .then(|| format!("--admin {admin} never shares the public port: --listen is {}", self.listen))
     }
 
-    /// What any backend may publish to must not be a channel on which nodes trust each other.
+    /// A channel that any backend may publish to must not be one on which nodes trust each other.
     fn shared_channel(&self) -> Option<String> {
         let Channels { prefix, public } = &self.channels;
         let is_shared = public.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with(':'));
@@ -120,5 +118,5 @@ impl Settings {
     }
 }
 
-/// What the relay adds to a message on its way: sender, namespace, framing.
+/// The bytes the relay adds to a message on its way: sender, namespace, framing.
 const ENVELOPE_BYTES: usize = 1024;

@@ -1,11 +1,13 @@
-//! SIGTERM drains, a second one and SIGINT end at once.
+//! Signals: SIGTERM drains, a second one and SIGINT end at once.
+//!
+//! Owns the signal handlers of the process. It never ends anything itself.
 
 use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals as MioSignals;
 use std::io;
 
-/// What a signal asks for.
+/// The request of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
     /// Close everyone gently, then end.

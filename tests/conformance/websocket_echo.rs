@@ -113,7 +113,7 @@ impl Connection {
         });
         let close = match outcome {
             Ok(Status::Closed) => mem::take(&mut reply),
-            Err(violation) => close_frame(violation.code, violation.kind),
+            Err(error) => close_frame(error.code, error.violation.as_str()),
             Ok(_) => Vec::new(),
         };
         self.out.push_bytes(reply);

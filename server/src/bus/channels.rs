@@ -1,16 +1,14 @@
 //! The subscriber's channels: which are wanted, and what Redis was asked and has answered about each.
 //!
-//! Owns the state machine of a subscription. It never touches a socket: it says what to send or tell.
+//! Owns the state machine of a subscription. It never touches a socket: it returns the step that is due.
 //!
-//! Invariant: at most one request per channel is unanswered. So however often a wish changes, the bytes waiting for
+//! Invariant: at most one request per channel is unanswered. So however often an intent changes, the bytes waiting for
 //! the socket stay bounded, and a confirmation always belongs to the one request under way.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use crate::bus::interest::Intent;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::interest::Wish;
-
-/// What is to be done after a wish or a confirmation.
+/// The action due after an intent or a confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Nothing,
@@ -18,11 +16,11 @@ pub(super) enum Step {
     Subscribe,
     /// Send UNSUBSCRIBE.
     Unsubscribe,
-    /// The channel is subscribed: tell the loop, as the answer to the wish with this number.
-    Tell(u64),
+    /// The channel is subscribed: report it to the loop, as the answer to the intent with this number.
+    Report(u64),
 }
 
-/// Which request Redis confirmed.
+/// The request that Redis confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Confirmed {
     Subscribe,
@@ -43,12 +41,12 @@ pub(super) struct Channels {
 }
 
 struct Channel {
-    wish: Wish,
+    intent: Intent,
     wire: Wire,
     is_in_first_round: bool,
 }
 
-/// What Redis knows of a channel, as far as we know.
+/// The state of a channel at Redis, as far as this node knows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wire {
     Off,
@@ -58,15 +56,15 @@ enum Wire {
 }
 
 impl Channels {
-    /// Takes a wish of the loop.
-    pub(super) fn wish(&mut self, name: &Arc<str>, wish: Wish) -> Step {
+    /// Takes an intent of the loop.
+    pub(super) fn apply(&mut self, name: &Arc<str>, intent: Intent) -> Step {
         let channel = self.table.entry(Arc::clone(name)).or_insert(Channel {
-            wish,
+            intent,
             wire: Wire::Off,
             is_in_first_round: false,
         });
-        channel.wish = wish;
-        self.settle(name)
+        channel.intent = intent;
+        self.compare(name)
     }
 
     /// Takes a confirmation from Redis. One that nobody asked for changes nothing.
@@ -84,10 +82,10 @@ impl Channels {
             channel.wire = wire;
             self.unrestored -= usize::from(std::mem::take(&mut channel.is_in_first_round));
         }
-        self.settle(&name)
+        self.compare(&name)
     }
 
-    /// A new link is there: returns the channels to subscribe, all that are wanted.
+    /// A new link is up: returns the channels to subscribe, all that are wanted.
     pub(super) fn restore(&mut self) -> Vec<Arc<str>> {
         self.is_linked = true;
         for channel in self.table.values_mut() {
@@ -102,7 +100,7 @@ impl Channels {
     /// The link is gone, and with it every subscription and every answer under way.
     pub(super) fn link_lost(&mut self) {
         self.is_linked = false;
-        self.table.retain(|_, channel| channel.wish.is_wanted);
+        self.table.retain(|_, channel| channel.intent.is_wanted);
         for channel in self.table.values_mut() {
             channel.wire = Wire::Off;
         }
@@ -110,13 +108,13 @@ impl Channels {
         self.unrestored = 0;
     }
 
-    /// Whether Redis owes an answer.
+    /// Whether a request is unanswered.
     pub(super) fn has_unanswered(&self) -> bool {
         self.unanswered > 0
     }
 
-    /// All confirmations ever taken: while one is due, whether this grows says whether Redis hears us. Bytes would not do:
-    /// messages may go on arriving on a link that carries nothing to Redis any more.
+    /// All confirmations ever taken. While one is due, this number grows if Redis receives our requests. Bytes would
+    /// not show that: messages may go on arriving on a link that carries nothing to Redis any more.
     pub(super) fn answers(&self) -> u64 {
         self.answers
     }
@@ -126,10 +124,10 @@ impl Channels {
         self.is_linked && self.unrestored == 0
     }
 
-    /// Compares what is wanted with what Redis knows.
-    fn settle(&mut self, name: &Arc<str>) -> Step {
+    /// Compares the intent with the state at Redis, and returns the step that brings them together.
+    fn compare(&mut self, name: &Arc<str>) -> Step {
         let Some(channel) = self.table.get_mut(name) else { return Step::Nothing };
-        match (channel.wire, channel.wish.is_wanted) {
+        match (channel.wire, channel.intent.is_wanted) {
             (Wire::Off, true) if self.is_linked => {
                 channel.wire = Wire::Subscribing;
                 self.unanswered += 1;
@@ -139,7 +137,7 @@ impl Channels {
                 self.table.remove(name);
                 Step::Nothing
             }
-            (Wire::On, true) => Step::Tell(channel.wish.serial),
+            (Wire::On, true) => Step::Report(channel.intent.serial),
             (Wire::On, false) => {
                 channel.wire = Wire::Unsubscribing;
                 self.unanswered += 1;
@@ -166,9 +164,9 @@ mod tests {
             World { channels, serial: 0 }
         }
 
-        fn wish(&mut self, is_wanted: bool) -> Step {
+        fn intend(&mut self, is_wanted: bool) -> Step {
             self.serial += 1;
-            self.channels.wish(&Arc::from("a"), Wish { is_wanted, serial: self.serial })
+            self.channels.apply(&Arc::from("a"), Intent { is_wanted, serial: self.serial })
         }
 
         fn confirm(&mut self, what: Confirmed) -> Step {
@@ -177,67 +175,67 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_is_sent_confirmed_and_told() {
+    fn an_intent_is_sent_confirmed_and_reported() {
         let mut world = World::linked();
-        assert_eq!(world.wish(true), Step::Subscribe);
+        assert_eq!(world.intend(true), Step::Subscribe);
         assert!(world.channels.has_unanswered());
-        assert_eq!(world.confirm(Confirmed::Subscribe), Step::Tell(1));
+        assert_eq!(world.confirm(Confirmed::Subscribe), Step::Report(1));
         assert!(!world.channels.has_unanswered());
-        assert_eq!(world.wish(false), Step::Unsubscribe);
+        assert_eq!(world.intend(false), Step::Unsubscribe);
         assert_eq!(world.confirm(Confirmed::Unsubscribe), Step::Nothing);
         assert!(world.channels.table.is_empty());
     }
 
     #[test]
-    fn a_repeated_wish_is_told_again_without_asking_redis() {
+    fn a_repeated_intent_is_reported_again_without_asking_redis() {
         let mut world = World::linked();
-        world.wish(true);
+        world.intend(true);
         world.confirm(Confirmed::Subscribe);
-        assert_eq!(world.wish(true), Step::Tell(2));
+        assert_eq!(world.intend(true), Step::Report(2));
     }
 
     #[test]
-    fn changing_ones_mind_while_a_request_is_under_way_sends_nothing_more() {
+    fn changing_an_intent_while_a_request_is_under_way_sends_nothing_more() {
         let mut world = World::linked();
-        assert_eq!(world.wish(true), Step::Subscribe);
-        assert_eq!(world.wish(false), Step::Nothing);
-        assert_eq!(world.wish(true), Step::Nothing);
-        assert_eq!(world.confirm(Confirmed::Subscribe), Step::Tell(3));
+        assert_eq!(world.intend(true), Step::Subscribe);
+        assert_eq!(world.intend(false), Step::Nothing);
+        assert_eq!(world.intend(true), Step::Nothing);
+        assert_eq!(world.confirm(Confirmed::Subscribe), Step::Report(3));
     }
 
     #[test]
-    fn a_wish_during_unsubscribing_is_told_only_after_a_new_subscription() {
+    fn an_intent_during_unsubscribing_is_reported_only_after_a_new_subscription() {
         let mut world = World::linked();
-        world.wish(true);
+        world.intend(true);
         world.confirm(Confirmed::Subscribe);
-        assert_eq!(world.wish(false), Step::Unsubscribe);
-        assert_eq!(world.wish(true), Step::Nothing);
+        assert_eq!(world.intend(false), Step::Unsubscribe);
+        assert_eq!(world.intend(true), Step::Nothing);
         assert_eq!(world.confirm(Confirmed::Unsubscribe), Step::Subscribe);
-        assert_eq!(world.confirm(Confirmed::Subscribe), Step::Tell(3));
+        assert_eq!(world.confirm(Confirmed::Subscribe), Step::Report(3));
     }
 
     #[test]
-    fn without_a_link_wishes_wait_and_the_wanted_are_restored() {
+    fn without_a_link_intents_wait_and_the_wanted_are_restored() {
         let mut channels = Channels::default();
-        let wanted = |serial| Wish { is_wanted: true, serial };
-        assert_eq!(channels.wish(&Arc::from("a"), wanted(1)), Step::Nothing);
-        assert_eq!(channels.wish(&Arc::from("b"), wanted(2)), Step::Nothing);
-        assert_eq!(channels.wish(&Arc::from("b"), Wish { is_wanted: false, serial: 3 }), Step::Nothing);
+        let wanted = |serial| Intent { is_wanted: true, serial };
+        assert_eq!(channels.apply(&Arc::from("a"), wanted(1)), Step::Nothing);
+        assert_eq!(channels.apply(&Arc::from("b"), wanted(2)), Step::Nothing);
+        assert_eq!(channels.apply(&Arc::from("b"), Intent { is_wanted: false, serial: 3 }), Step::Nothing);
         assert!(!channels.is_restored());
         assert_eq!(channels.restore(), [Arc::from("a")]);
         assert!(!channels.is_restored());
-        assert_eq!(channels.confirmed("a", Confirmed::Subscribe), Step::Tell(1));
+        assert_eq!(channels.confirmed("a", Confirmed::Subscribe), Step::Report(1));
         assert!(channels.is_restored());
     }
 
     #[test]
     fn a_channel_no_longer_wanted_is_not_restored_but_its_answer_is_awaited() {
         let mut world = World::linked();
-        world.wish(true);
+        world.intend(true);
         world.channels.link_lost();
         assert!(!world.channels.has_unanswered());
         assert_eq!(world.channels.restore().len(), 1);
-        assert_eq!(world.wish(false), Step::Nothing);
+        assert_eq!(world.intend(false), Step::Nothing);
         assert_eq!(world.confirm(Confirmed::Subscribe), Step::Unsubscribe);
         assert!(world.channels.is_restored());
         world.channels.link_lost();
@@ -248,9 +246,9 @@ mod tests {
     fn a_confirmation_nobody_asked_for_changes_nothing() {
         let mut world = World::linked();
         assert_eq!(world.confirm(Confirmed::Subscribe), Step::Nothing);
-        world.wish(true);
+        world.intend(true);
         assert_eq!(world.confirm(Confirmed::Unsubscribe), Step::Nothing);
-        assert_eq!(world.confirm(Confirmed::Subscribe), Step::Tell(1));
+        assert_eq!(world.confirm(Confirmed::Subscribe), Step::Report(1));
         assert_eq!(world.confirm(Confirmed::Subscribe), Step::Nothing);
     }
 }

@@ -1,16 +1,15 @@
-//! Where Redis is and how the bus may use it.
+//! The address of Redis, the login, and the bounds of the bus's queues.
 //!
 //! Owns the parsing of `redis://[user:password@]host:port/db`. It never connects.
 //!
 //! Invariant: the password appears in no `Debug`, no `Display` and no error.
 
-use std::fmt;
-use std::str::FromStr;
-
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use std::{fmt, str::FromStr};
 
-/// Where Redis is, who we are there, and the bounds of the bus's queues.
+/// The address of Redis, this node's login there, and the bounds of the bus's queues.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RedisConfig {
     /// A name or an address, without the brackets of IPv6.
     pub host: String,
@@ -22,7 +21,7 @@ pub struct RedisConfig {
     pub user: Option<String>,
     /// Password; `None` sends no AUTH.
     pub password: Option<String>,
-    /// What `CLIENT LIST` shows, followed by `-subscriber` or `-publisher`. No spaces.
+    /// The name `CLIENT LIST` shows, followed by `-subscriber` or `-publisher`. No spaces.
     pub client_name: String,
     /// The stream that backends read.
     pub stream: String,

@@ -1,28 +1,28 @@
-//! One connection to Redis, non-blocking, and the sleeping of the thread that owns it.
+//! One connection to Redis, non-blocking, and the poll its thread sleeps in.
 //!
 //! Owns the socket, the codec on it, what waits to be written, the login, and the pauses between attempts. It never
-//! decides what is said after the login.
+//! decides which commands follow the login.
 //!
 //! Invariant: a link sleeps only after reading and writing met `WouldBlock` (mio reports edges), and every wait for
 //! an answer ends after `ANSWER_MS` without progress. The text of an error contains no secret.
 
-use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token, Waker};
+use crate::{bus::config::RedisConfig, clock};
+use mio::{Events, Interest, Poll, Token, Waker, net::TcpStream};
 use redis::{Cmd, Parser, ServerError, Value};
 use socket2::{SockRef, TcpKeepalive};
-
-use super::RedisConfig;
-use crate::clock;
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    net::{SocketAddr, ToSocketAddrs},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 const CONNECT_MS: u64 = 2_000;
-/// How long an answer may take while nothing goes forward. With the beat that asks for it, within 5 s.
+/// The time an answer may take while no byte moves. With the heartbeat that asks for it, within 5 s.
 pub(super) const ANSWER_MS: u64 = 4_000;
 /// A sent buffer larger than this is given back.
 const IDLE_BUFFER_BYTES: usize = 64 << 10;
@@ -30,7 +30,7 @@ const IDLE_BUFFER_BYTES: usize = 64 << 10;
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
 
-/// Which of the bus's two links.
+/// One of the bus's two links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Subscriber = 0,
@@ -53,8 +53,8 @@ pub(super) enum LinkError {
     /// The bus is being stopped.
     Stopped,
     Connection(String),
-    Mute,
-    /// The loop gave the link up: what the node sends itself does not come back.
+    NoAnswer,
+    /// The loop gave the link up: the node's messages to itself do not come back.
     Silent,
     Refused {
         command: &'static str,
@@ -79,7 +79,7 @@ impl fmt::Display for LinkError {
         match self {
             LinkError::Stopped => f.write_str("the bus was stopped"),
             LinkError::Connection(reason) => f.write_str(reason),
-            LinkError::Mute => write!(f, "no answer for {ANSWER_MS} ms"),
+            LinkError::NoAnswer => write!(f, "no answer for {ANSWER_MS} ms"),
             LinkError::Silent => f.write_str("this node does not hear its own messages any more"),
             LinkError::Refused { command, answer } => write!(f, "{command} was refused: {answer}"),
             LinkError::NotRedis => f.write_str("the answer is not in Redis's protocol"),
@@ -108,13 +108,17 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects and logs in.
-    pub(super) fn open(config: &RedisConfig, role: Role, sleeper: &mut Sleeper) -> Result<Link, LinkError> {
+    pub(super) fn open(
+        config: &RedisConfig,
+        role: Role,
+        link_poll: &mut LinkPoll,
+    ) -> Result<Link, LinkError> {
         let mut stream = TcpStream::from_std(connect(config)?);
-        sleeper.poll.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
+        link_poll.poll.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
         let mut link =
             Link { stream, parser: Parser::new(), out: Vec::new(), sent: 0, bytes_in: 0, bytes_out: 0 };
-        let own = link.log_in(config, role, sleeper)?;
-        sleeper.last_link = own.zip(link.stream.local_addr().ok());
+        let own = link.log_in(config, role, link_poll)?;
+        link_poll.last_link = own.zip(link.stream.local_addr().ok());
         Ok(link)
     }
 
@@ -157,11 +161,11 @@ impl Link {
     /// Writes what was pushed and hands the next `count` answers to `take`, in order.
     pub(super) fn exchange(
         &mut self,
-        sleeper: &mut Sleeper,
+        link_poll: &mut LinkPoll,
         mut count: usize,
         mut take: impl FnMut(Value) -> Result<(), LinkError>,
     ) -> Result<(), LinkError> {
-        let mut patience = Patience::default();
+        let mut deadline = AnswerDeadline::default();
         loop {
             self.write()?;
             while count > 0
@@ -173,16 +177,16 @@ impl Link {
             if count == 0 {
                 return Ok(());
             }
-            sleeper.sleep(patience.left(self.bytes_in + self.bytes_out)?)?;
+            link_poll.wait(deadline.left(self.bytes_in + self.bytes_out)?)?;
         }
     }
 
-    /// Returns Redis's number for this connection, if it tells.
+    /// Returns Redis's number for this connection, if Redis gives it.
     fn log_in(
         &mut self,
         config: &RedisConfig,
         role: Role,
-        sleeper: &mut Sleeper,
+        link_poll: &mut LinkPoll,
     ) -> Result<Option<i64>, LinkError> {
         let mut commands = Vec::new();
         if let Some(password) = &config.password {
@@ -198,10 +202,10 @@ impl Link {
         let name = format!("{}-{}", config.client_name, role.name());
         self.push(redis::cmd("CLIENT").arg("SETNAME").arg(name));
         commands.push("CLIENT");
-        // After a silent death Redis may believe for minutes that the link before this one is there: its subscriptions
-        // would be waited for, and what it had published might still arrive. The address keeps the number of another
+        // After a silent death Redis may believe for minutes that the link before this one is up: it would count its
+        // subscriptions, and publications of that link might still arrive. The address keeps the number of another
         // Redis, one restarted meanwhile, from meaning somebody else.
-        if let Some((number, address)) = sleeper.last_link {
+        if let Some((number, address)) = link_poll.last_link {
             self.push(
                 redis::cmd("CLIENT").arg("KILL").arg("ID").arg(number).arg("ADDR").arg(address.to_string()),
             );
@@ -212,7 +216,7 @@ impl Link {
 
         let mut number = None;
         let mut commands = commands.into_iter();
-        self.exchange(sleeper, commands.len(), |answer| match (commands.next(), answer) {
+        self.exchange(link_poll, commands.len(), |answer| match (commands.next(), answer) {
             // Both are an improvement, not a condition: an ACL may deny them, an old Redis may not know them.
             (Some("CLIENT KILL"), _) => Ok(()),
             (Some("CLIENT ID"), answer) => {
@@ -252,13 +256,13 @@ fn prepared(stream: std::net::TcpStream) -> io::Result<std::net::TcpStream> {
         .with_interval(Duration::from_secs(5))
         .with_retries(3);
     SockRef::from(&stream).set_tcp_keepalive(&probes)?;
-    // What a link that is given up still holds was reported as lost: the kernel must not deliver it later.
+    // Bytes that a given-up link still holds were reported as lost: the kernel must not deliver them later.
     SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
     Ok(stream)
 }
 
-/// Keeps what the codec's error type hides: `WouldBlock` must not be mistaken for `TimedOut`, by which the kernel
-/// says that its probes went unanswered.
+/// Keeps the error that the codec's error type hides: `WouldBlock` must not be mistaken for `TimedOut`, by which the
+/// kernel says that its probes went unanswered.
 struct Observed<'a> {
     stream: &'a TcpStream,
     bytes: &'a mut u64,
@@ -285,17 +289,17 @@ impl Read for Observed<'_> {
     }
 }
 
-/// How long an answer may still take: it runs out when no byte moves.
+/// The time an answer may still take: it runs out when no byte moves.
 #[derive(Default)]
-struct Patience {
+struct AnswerDeadline {
     since: Option<(u64, Instant)>,
 }
 
-impl Patience {
+impl AnswerDeadline {
     /// The time left. Starts anew whenever `bytes_moved` has changed since the last question.
     ///
     /// # Errors
-    /// `Mute` when nothing is left.
+    /// `NoAnswer` when nothing is left.
     fn left(&mut self, bytes_moved: u64) -> Result<Option<Duration>, LinkError> {
         let now = clock::now();
         let since = match self.since {
@@ -304,12 +308,12 @@ impl Patience {
         };
         self.since = Some((bytes_moved, since));
         let left = Duration::from_millis(ANSWER_MS).saturating_sub(now - since);
-        if left.is_zero() { Err(LinkError::Mute) } else { Ok(Some(left)) }
+        if left.is_zero() { Err(LinkError::NoAnswer) } else { Ok(Some(left)) }
     }
 }
 
-/// The place where a bus thread sleeps: woken by its socket, by the loop, or by the time.
-pub(super) struct Sleeper {
+/// The poll a bus thread sleeps in: its socket, the loop or the time wakes it.
+pub(super) struct LinkPoll {
     poll: Poll,
     events: Events,
     role: Role,
@@ -318,7 +322,7 @@ pub(super) struct Sleeper {
     last_link: Option<(i64, SocketAddr)>,
 }
 
-/// What the loop orders a sleeping thread to do; looked at after every sleep.
+/// Orders of the loop to a sleeping thread, which reads them after every wait.
 #[derive(Default)]
 pub(super) struct Orders {
     pub(super) is_halted: AtomicBool,
@@ -326,19 +330,19 @@ pub(super) struct Orders {
     pub(super) is_reset: [AtomicBool; 2],
 }
 
-impl Sleeper {
+impl LinkPoll {
     /// Also returns what wakes it from outside.
-    pub(super) fn new(role: Role, orders: Arc<Orders>) -> io::Result<(Sleeper, Waker)> {
+    pub(super) fn new(role: Role, orders: Arc<Orders>) -> io::Result<(LinkPoll, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        Ok((Sleeper { poll, events: Events::with_capacity(8), role, orders, last_link: None }, waker))
+        Ok((LinkPoll { poll, events: Events::with_capacity(8), role, orders, last_link: None }, waker))
     }
 
-    /// Sleeps until there may be something to do, or the time is over.
+    /// Waits until there may be something to do, or the time is over.
     ///
     /// # Errors
     /// `Stopped` when the bus was told to end, `Silent` when the link was given up.
-    pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> Result<(), LinkError> {
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> Result<(), LinkError> {
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
@@ -352,21 +356,18 @@ impl Sleeper {
         Ok(())
     }
 
-    /// Sleeps between two attempts, when there is no link to give up.
-    pub(super) fn rest(&mut self, timeout: Duration) -> Result<(), LinkError> {
-        match self.sleep(Some(timeout)) {
+    /// Waits between two attempts, when there is no link to give up.
+    pub(super) fn pause(&mut self, timeout: Duration) -> Result<(), LinkError> {
+        match self.wait(Some(timeout)) {
             Err(LinkError::Silent) => Ok(()),
-            slept => slept,
+            waited => waited,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
-    use crate::bus::retry::Complaint;
 
     fn refusal(answer: &str, command: &'static str) -> String {
         let Ok(Value::ServerError(error)) = redis::parse_redis_value(answer.as_bytes()) else { panic!() };
@@ -386,65 +387,16 @@ mod tests {
         assert!(text.len() < 300, "{text}");
     }
 
-    /// Keeps every field of every event as text.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<String>>);
-
-    impl tracing::Subscriber for Log {
-        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-            true
-        }
-        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-            tracing::span::Id::from_u64(1)
-        }
-        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-        fn event(&self, event: &tracing::Event<'_>) {
-            let mut text = self.0.lock().unwrap();
-            event.record(&mut |field: &tracing::field::Field, value: &dyn fmt::Debug| {
-                text.push_str(&format!("{field}={value:?}\n"));
-            });
-        }
-        fn enter(&self, _: &tracing::span::Id) {}
-        fn exit(&self, _: &tracing::span::Id) {}
-    }
-
-    /// Answers whoever connects with `answer`, like a server that repeats what it was told.
-    fn server(answer: &'static str) -> u16 {
+    #[test]
+    fn a_server_that_speaks_something_else_is_refused() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                stream.unwrap().write_all(answer.as_bytes()).unwrap();
-            }
+            listener.accept().unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         });
-        port
-    }
-
-    #[test]
-    fn a_failed_login_is_logged_once_and_without_the_password() {
-        let port = server("-ERR unknown command 'AUTH', with args beginning with: 'anna' 'sesame'\r\n");
-        let config: RedisConfig = format!("redis://anna:sesame@127.0.0.1:{port}/0").parse().unwrap();
-        let (mut sleeper, _waker) = Sleeper::new(Role::Subscriber, Arc::default()).unwrap();
-        let mut complaint = Complaint::new(Role::Subscriber);
-        let log = Log::default();
-        tracing::subscriber::with_default(log.clone(), || {
-            for _ in 0..3 {
-                let reason = Link::open(&config, Role::Subscriber, &mut sleeper).err().unwrap();
-                complaint.link_down(&config, &reason);
-            }
-        });
-        let text = log.0.lock().unwrap();
-        assert_eq!(text.matches("AUTH was refused: ERR").count(), 1, "{text}");
-        assert!(!text.contains("sesame"), "{text}");
-    }
-
-    #[test]
-    fn a_server_that_speaks_something_else_is_refused() {
-        let port = server("HTTP/1.1 400 Bad Request\r\n\r\n");
         let config: RedisConfig = format!("redis://127.0.0.1:{port}/0").parse().unwrap();
-        let (mut sleeper, _waker) = Sleeper::new(Role::Subscriber, Arc::default()).unwrap();
-        let refused = Link::open(&config, Role::Publisher, &mut sleeper);
+        let (mut link_poll, _waker) = LinkPoll::new(Role::Subscriber, Arc::default()).unwrap();
+        let refused = Link::open(&config, Role::Publisher, &mut link_poll);
         assert!(matches!(refused, Err(LinkError::NotRedis)));
     }
 }

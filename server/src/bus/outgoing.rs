@@ -2,13 +2,12 @@
 //!
 //! Owns the publications that wait, and the account of the bytes Redis has not answered for. It never waits.
 //!
-//! Invariant: bounded in bytes, those in flight included; what does not fit is refused, and so is everything while
-//! the link is down. What is queued earlier leaves earlier.
+//! Invariant: bounded in bytes, those in flight included; a publication that does not fit is refused, and so is
+//! everything while the link is down. Publications leave in the order they were queued.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
-
-use super::{Destination, Publication, Ticket, lock};
+use crate::bus::lock::lock;
+use moorline_core::{Destination, Publication, Ticket};
+use std::{collections::VecDeque, sync::Mutex};
 
 /// Shared by the loop, which offers, and the publisher, which takes.
 pub(super) struct Outgoing {
@@ -19,7 +18,7 @@ pub(super) struct Outgoing {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Publication>,
-    /// Of the queue and of what is in flight.
+    /// Of the queue and of the publications in flight.
     bytes: usize,
     is_live: bool,
     is_closing: bool,
@@ -28,15 +27,15 @@ struct State {
     must_check_link: bool,
 }
 
-/// What became of a batch.
+/// The outcome of offering a batch.
 pub(super) struct Offered {
     /// The publisher sleeps and must be woken.
     pub(super) must_wake: bool,
-    /// The tickets of what was refused.
+    /// The tickets of the refused publications.
     pub(super) refused: Vec<Option<Ticket>>,
 }
 
-/// What the publisher is to do next.
+/// The next work of the publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     /// Send the chunk, which holds so many bytes of the account.
@@ -100,14 +99,14 @@ impl Outgoing {
         lock(&self.state).bytes -= bytes;
     }
 
-    /// The link is there: publications are accepted from now on.
+    /// The link is up: publications are accepted from now on.
     pub(super) fn link_up(&self) {
         let mut state = lock(&self.state);
         state.is_live = true;
         state.must_check_link = false;
     }
 
-    /// The link is gone: nothing is accepted any more, and what was queued comes back.
+    /// The link is gone: nothing is accepted any more, and the queue is returned.
     pub(super) fn link_down(&self) -> VecDeque<Publication> {
         let mut state = lock(&self.state);
         state.is_live = false;
@@ -140,7 +139,7 @@ impl Outgoing {
     }
 }
 
-/// What a publication costs, the entry itself included, so that empty ones count as well.
+/// The cost of a publication, the entry itself included, so that empty ones count as well.
 fn cost(publication: &Publication) -> usize {
     let name_bytes = match &publication.destination {
         Destination::Channel(channel) => channel.len(),

@@ -3,24 +3,27 @@
 //! Owns the publishing link. It never sends a publication twice.
 //!
 //! Invariant: one connection, one pipeline at a time, in the order queued: what was published earlier is sent
-//! earlier. Every publication taken ends in exactly one of published and lost. Idle, the thread sleeps in a poll on
+//! earlier. Every publication taken is either published or lost. Idle, the thread sleeps in a poll on
 //! its socket without a time-out: a closed link wakes it at once, and when the subscriber's link dies in silence it
 //! is woken to ask Redis on its own.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-
+use crate::{
+    bus::{
+        link::{Link, LinkError, LinkPoll, Role},
+        outgoing::Work,
+        retry::{Backoff, LinkLog, LinkThread},
+        shared::Shared,
+    },
+    clock,
+};
+use moorline_core::{Destination, Publication, Ticket};
 use redis::{ServerError, Value};
-
-use super::link::{Link, LinkError, Role, Sleeper};
-use super::outgoing::Work;
-use super::redis::Shared;
-use super::retry::{Backoff, Complaint, LinkThread};
-use super::{Destination, Publication, Ticket};
-use crate::clock;
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 /// A pipeline is closed at this size: large enough to be cheap, small enough that answers keep coming.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -30,21 +33,21 @@ const STREAM_ENTRIES_MAX: usize = 1_000_000;
 /// The thread's state.
 pub(super) struct Publisher {
     shared: Arc<Shared>,
-    sleeper: Sleeper,
+    link_poll: LinkPoll,
     chunk: VecDeque<Publication>,
     backoff: Backoff,
-    complaint: Complaint,
+    link_log: LinkLog,
     last_refusal: Option<String>,
 }
 
 impl Publisher {
-    pub(super) fn new(shared: Arc<Shared>, sleeper: Sleeper) -> Publisher {
+    pub(super) fn new(shared: Arc<Shared>, link_poll: LinkPoll) -> Publisher {
         Publisher {
             shared,
-            sleeper,
+            link_poll,
             chunk: VecDeque::new(),
             backoff: Backoff::new(),
-            complaint: Complaint::new(Role::Publisher),
+            link_log: LinkLog::new(Role::Publisher),
             last_refusal: None,
         }
     }
@@ -58,7 +61,7 @@ impl Publisher {
                 }
                 Work::CheckLink => {
                     link.push(&redis::cmd("PING"));
-                    link.exchange(&mut self.sleeper, 1, |_| Ok(()))?;
+                    link.exchange(&mut self.link_poll, 1, |_| Ok(()))?;
                 }
                 Work::Nothing => self.idle(link)?,
                 Work::Finished => return Err(LinkError::Stopped),
@@ -66,8 +69,8 @@ impl Publisher {
         }
     }
 
-    /// Sends the chunk as one pipeline and reports on each publication as its answer comes. What remains in the
-    /// chunk after an error was not answered for.
+    /// Sends the chunk as one pipeline and reports on each publication as its answer comes. Publications that
+    /// remain in the chunk after an error were not answered for.
     fn send(&mut self, link: &mut Link) -> Result<(), LinkError> {
         let mut answers = 0;
         for publication in &self.chunk {
@@ -75,8 +78,8 @@ impl Publisher {
         }
         let started = clock::now();
         let mut published = None;
-        let Publisher { shared, sleeper, chunk, last_refusal, .. } = self;
-        link.exchange(sleeper, answers, |answer| {
+        let Publisher { shared, link_poll, chunk, last_refusal, .. } = self;
+        link.exchange(link_poll, answers, |answer| {
             let wants_count = chunk.front().is_some_and(is_counted);
             let (answer, count) = match published.take() {
                 None if wants_count => {
@@ -101,15 +104,15 @@ impl Publisher {
         if link.read()?.is_some() {
             return Err(LinkError::NotRedis);
         }
-        self.sleeper.sleep(None)
+        self.link_poll.wait(None)
     }
 }
 
 impl LinkThread for Publisher {
     fn connect_and_serve(&mut self) -> Result<Infallible, LinkError> {
-        let mut link = Link::open(&self.shared.config, Role::Publisher, &mut self.sleeper)?;
+        let mut link = Link::open(&self.shared.config, Role::Publisher, &mut self.link_poll)?;
         self.shared.counters.publisher_connects.fetch_add(1, Ordering::Relaxed);
-        self.complaint.link_up(&self.shared.config);
+        self.link_log.link_up(&self.shared.config);
         let live_since = clock::now();
         self.shared.outgoing.link_up();
         self.shared.events.set_live(Role::Publisher, true);
@@ -128,16 +131,16 @@ impl LinkThread for Publisher {
     }
 
     fn link_ended(&mut self, reason: &LinkError) -> Duration {
-        self.complaint.link_down(&self.shared.config, reason);
-        self.backoff.pause()
+        self.link_log.link_down(&self.shared.config, reason);
+        self.backoff.next_pause()
     }
 
-    fn rest(&mut self, timeout: Duration) -> Result<(), LinkError> {
-        self.sleeper.rest(timeout)
+    fn pause(&mut self, timeout: Duration) -> Result<(), LinkError> {
+        self.link_poll.pause(timeout)
     }
 }
 
-/// Whether Redis is asked how many heard a publication. PUBLISH's own answer also counts who watches by pattern.
+/// Whether Redis is asked how many received a publication. PUBLISH's own answer also counts subscribers by pattern.
 fn is_counted(publication: &Publication) -> bool {
     publication.ticket.is_some() && matches!(publication.destination, Destination::Channel(_))
 }
@@ -181,7 +184,7 @@ fn report(
         // The id of a new entry on the stream.
         Value::BulkString(_) => _ = shared.counters.published.fetch_add(1, Ordering::Relaxed),
         Value::ServerError(error) => {
-            complain_once(&error, last_refusal);
+            log_refusal_once(&error, last_refusal);
             shared.lost(ticket);
         }
         _ => shared.lost(ticket),
@@ -200,8 +203,8 @@ fn subscribers(answer: &Value) -> Option<u32> {
     }
 }
 
-/// Each publication of a flood may be refused for the same reason: it is said when the reason changes.
-fn complain_once(error: &ServerError, last_refusal: &mut Option<String>) {
+/// Each publication of a flood may be refused for the same reason: it is logged when the reason changes.
+fn log_refusal_once(error: &ServerError, last_refusal: &mut Option<String>) {
     if last_refusal.as_deref() != Some(error.code()) {
         tracing::warn!(reason = %LinkError::refused("PUBLISH", error), "Redis refused a publication");
         *last_refusal = Some(error.code().to_owned());

@@ -8,13 +8,17 @@
 //! wait, since the loop itself may cause it, and is bounded otherwise: reports by the tickets the loop gave out,
 //! losses without a ticket are only counted, `Up` and `Down` are one of each at most.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use crate::bus::{
+    link::{LinkError, Role},
+    lock::lock,
+};
+use moorline_core::{BusEvent, Ticket};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
 
-use super::link::{LinkError, Role};
-use super::{BusEvent, Ticket, lock};
-
-/// How the bus tells the loop that there is something to take.
+/// Called by the bus when there are events for the loop to take.
 pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Shared by the loop, which takes, and the bus's threads, which push.
@@ -30,7 +34,7 @@ pub(super) struct EventQueue {
 struct State {
     entries: VecDeque<Entry>,
     bytes: usize,
-    losses_untold: u64,
+    losses_unreported: u64,
     live: [bool; 2],
     has_woken: bool,
     is_closed: bool,
@@ -38,8 +42,8 @@ struct State {
 
 struct Entry {
     event: BusEvent,
-    /// The number of the wish that a `Subscribed` answers.
-    wish: u64,
+    /// The number of the intent that a `Subscribed` answers.
+    intent: u64,
 }
 
 impl EventQueue {
@@ -52,18 +56,18 @@ impl EventQueue {
     /// # Errors
     /// `Stopped` when the queue was closed.
     pub(super) fn message(&self, channel: String, payload: Vec<u8>) -> Result<(), LinkError> {
-        self.push_waiting(Entry { event: BusEvent::Message { channel, payload }, wish: 0 })
+        self.push_waiting(Entry { event: BusEvent::Message { channel, payload }, intent: 0 })
     }
 
-    /// Queues the confirmation of a channel, as the answer to the wish with this number, waiting for room.
+    /// Queues the confirmation of a channel, as the answer to the intent with this number, waiting for room.
     ///
     /// # Errors
     /// `Stopped` when the queue was closed.
-    pub(super) fn subscribed(&self, channel: String, wish: u64) -> Result<(), LinkError> {
-        self.push_waiting(Entry { event: BusEvent::Subscribed { channel }, wish })
+    pub(super) fn subscribed(&self, channel: String, intent: u64) -> Result<(), LinkError> {
+        self.push_waiting(Entry { event: BusEvent::Subscribed { channel }, intent })
     }
 
-    /// Queues the news that no channel is confirmed any more. Bounded because a new link that confirms nothing adds
+    /// Queues the report that no channel is confirmed any more. Bounded because a new link that confirms nothing adds
     /// no second one, and confirmations wait for room.
     pub(super) fn subscriptions_lost(&self) {
         let mut state = lock(&self.state);
@@ -85,7 +89,7 @@ impl EventQueue {
         let mut state = lock(&self.state);
         match ticket {
             Some(_) => state.push(BusEvent::Lost { ticket }),
-            None => state.losses_untold += 1,
+            None => state.losses_unreported += 1,
         }
         self.wake_once(state);
     }
@@ -103,7 +107,7 @@ impl EventQueue {
         self.wake_once(state);
     }
 
-    /// Moves up to `max` events to `into`, leaving out confirmations for which `is_current` says no: a later wish
+    /// Moves up to `max` events to `into`, leaving out confirmations for which `is_current` says no: a later intent
     /// will be answered by a later one. Returns whether more remain; then the loop must come back unasked.
     pub(super) fn take(
         &self,
@@ -113,21 +117,21 @@ impl EventQueue {
     ) -> bool {
         let mut state = lock(&self.state);
         let end = into.len().saturating_add(max);
-        while into.len() < end && state.losses_untold > 0 {
-            state.losses_untold -= 1;
+        while into.len() < end && state.losses_unreported > 0 {
+            state.losses_unreported -= 1;
             into.push(BusEvent::Lost { ticket: None });
         }
         while into.len() < end
             && let Some(entry) = state.pop()
         {
             if let BusEvent::Subscribed { channel } = &entry.event
-                && !is_current(channel, entry.wish)
+                && !is_current(channel, entry.intent)
             {
                 continue;
             }
             into.push(entry.event);
         }
-        let has_more = !state.entries.is_empty() || state.losses_untold > 0;
+        let has_more = !state.entries.is_empty() || state.losses_unreported > 0;
         state.has_woken = has_more;
         self.has_room.notify_all();
         has_more
@@ -139,7 +143,7 @@ impl EventQueue {
         (state.is_up(), state.bytes)
     }
 
-    /// Releases whoever waits for room, for good.
+    /// Releases the threads that wait for room, for good.
     pub(super) fn close(&self) {
         lock(&self.state).is_closed = true;
         self.has_room.notify_all();
@@ -179,8 +183,8 @@ impl State {
         self.live == [true, true]
     }
 
-    /// An `Up` nobody took is withdrawn: whoever was never told has nothing to take back, and a link that flaps
-    /// while the loop is busy leaves at most one `Down` and one `Up`.
+    /// An `Up` that was not taken is withdrawn instead of followed by a `Down`, so that a link that flaps while the
+    /// loop is busy leaves at most one `Down` and one `Up`.
     fn push_down(&mut self) {
         match self.entries.iter().rposition(|entry| entry.event == BusEvent::Up) {
             Some(at) => {
@@ -191,7 +195,7 @@ impl State {
     }
 
     fn push(&mut self, event: BusEvent) {
-        self.push_entry(Entry { event, wish: 0 });
+        self.push_entry(Entry { event, intent: 0 });
     }
 
     fn push_entry(&mut self, entry: Entry) {
@@ -207,7 +211,7 @@ impl State {
 }
 
 impl Entry {
-    /// What the entry costs, itself included, so that empty messages count as well.
+    /// The cost of the entry, itself included, so that empty messages count as well.
     fn bytes(&self) -> usize {
         let text = match &self.event {
             BusEvent::Message { channel, payload } => channel.len() + payload.len(),
@@ -220,9 +224,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn queue(events_max: usize, bytes_max: usize) -> (EventQueue, Arc<AtomicUsize>) {
         let wakes = Arc::new(AtomicUsize::new(0));
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_releases_whoever_waits() {
+    fn closing_releases_the_threads_that_wait() {
         let (queue, _) = queue(1, usize::MAX);
         queue.message("a".into(), Vec::new()).unwrap();
         std::thread::scope(|scope| {
@@ -285,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn up_needs_both_links_and_down_is_said_once() {
+    fn up_needs_both_links_and_down_is_reported_once() {
         let (queue, _) = queue(10, 10_000);
         queue.set_live(Role::Subscriber, true);
         assert_eq!(take(&queue, 10).0, []);
@@ -314,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_without_a_ticket_are_counted_and_each_is_told() {
+    fn losses_without_a_ticket_are_counted_and_each_is_reported() {
         let (queue, _) = queue(1, 1);
         for _ in 0..5 {
             queue.lost(None);
@@ -326,12 +329,12 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmation_of_an_earlier_wish_is_left_out() {
+    fn a_confirmation_of_an_earlier_intent_is_left_out() {
         let (queue, _) = queue(10, 10_000);
         queue.subscribed("a".into(), 1).unwrap();
         queue.subscribed("a".into(), 2).unwrap();
         let mut events = Vec::new();
-        queue.take(&mut events, 10, |_, wish| wish == 2);
+        queue.take(&mut events, 10, |_, intent| intent == 2);
         assert_eq!(events, [BusEvent::Subscribed { channel: "a".into() }]);
     }
 }

@@ -5,18 +5,21 @@
 //! Invariant: connected and idle, it sleeps without a time-out. After every reconnect all wanted channels are
 //! subscribed again, and the link counts as live only when Redis has confirmed them all.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-
+use crate::{
+    bus::{
+        channels::{Channels, Confirmed, Step},
+        link::{ANSWER_MS, Link, LinkError, LinkPoll, Role},
+        retry::{Backoff, LinkLog, LinkThread},
+        shared::Shared,
+    },
+    clock,
+};
 use redis::Value;
-
-use super::channels::{Channels, Confirmed, Step};
-use super::link::{ANSWER_MS, Link, LinkError, Role, Sleeper};
-use super::redis::Shared;
-use super::retry::{Backoff, Complaint, LinkThread};
-use crate::clock;
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 /// Channels per SUBSCRIBE: small enough that confirmations flow while the next batch is written.
 const BATCH: usize = 500;
@@ -24,34 +27,34 @@ const BATCH: usize = 500;
 /// The thread's state.
 pub(super) struct Subscriber {
     shared: Arc<Shared>,
-    sleeper: Sleeper,
+    link_poll: LinkPoll,
     channels: Channels,
     requests: Requests,
     backoff: Backoff,
-    complaint: Complaint,
+    link_log: LinkLog,
     live_since: Option<Instant>,
 }
 
-/// How long a confirmation may still take. Only sleep counts: while there is a backlog to read, a confirmation may well
+/// The time a confirmation may still take. Only sleep counts: while there is a backlog to read, a confirmation may well
 /// be behind it.
 #[derive(Default)]
-struct Patience {
+struct ConfirmationDeadline {
     answers: u64,
     asleep: Duration,
 }
 
-impl Patience {
-    /// How long the thread may sleep; for ever when nothing is due.
+impl ConfirmationDeadline {
+    /// The time the thread may sleep; `None` when nothing is due.
     ///
     /// # Errors
-    /// `Mute` when Redis does not answer although there was nothing else to read.
+    /// `NoAnswer` when Redis does not answer although there was nothing else to read.
     fn left(&mut self, channels: &Channels) -> Result<Option<Duration>, LinkError> {
         if !channels.has_unanswered() || channels.answers() != self.answers {
-            *self = Patience { answers: channels.answers(), asleep: Duration::ZERO };
+            *self = ConfirmationDeadline { answers: channels.answers(), asleep: Duration::ZERO };
         }
         match Duration::from_millis(ANSWER_MS).saturating_sub(self.asleep) {
             _ if !channels.has_unanswered() => Ok(None),
-            Duration::ZERO => Err(LinkError::Mute),
+            Duration::ZERO => Err(LinkError::NoAnswer),
             left => Ok(Some(left)),
         }
     }
@@ -65,42 +68,42 @@ struct Requests {
 }
 
 impl Subscriber {
-    pub(super) fn new(shared: Arc<Shared>, sleeper: Sleeper) -> Subscriber {
+    pub(super) fn new(shared: Arc<Shared>, link_poll: LinkPoll) -> Subscriber {
         Subscriber {
             shared,
-            sleeper,
+            link_poll,
             channels: Channels::default(),
             requests: Requests::default(),
             backoff: Backoff::new(),
-            complaint: Complaint::new(Role::Subscriber),
+            link_log: LinkLog::new(Role::Subscriber),
             live_since: None,
         }
     }
 
     fn serve(&mut self, link: &mut Link) -> Result<Infallible, LinkError> {
-        self.hear_wishes()?;
+        self.apply_intents()?;
         self.requests.subscribe = self.channels.restore();
-        let mut patience = Patience::default();
+        let mut deadline = ConfirmationDeadline::default();
         loop {
             self.requests.push_to(link);
             link.write()?;
             self.read(link)?;
             self.note_live();
-            let timeout = patience.left(&self.channels)?;
+            let timeout = deadline.left(&self.channels)?;
             let asleep_since = clock::now();
-            self.sleeper.sleep(timeout)?;
-            patience.asleep += asleep_since.elapsed();
-            self.hear_wishes()?;
+            self.link_poll.wait(timeout)?;
+            deadline.asleep += asleep_since.elapsed();
+            self.apply_intents()?;
         }
     }
 
-    /// Reads all there is. Wishes are heard in between, so that a flood of messages cannot hold back the very
+    /// Reads all there is. Intents are applied in between, so that a flood of messages cannot hold back the
     /// unsubscription that would end it.
     fn read(&mut self, link: &mut Link) -> Result<(), LinkError> {
         while let Some(value) = link.read()? {
-            self.take(value)?;
-            if self.shared.interest.has_news() {
-                self.hear_wishes()?;
+            self.receive(value)?;
+            if self.shared.interest.has_changes() {
+                self.apply_intents()?;
             }
             if self.requests.is_worth_sending() {
                 self.requests.push_to(link);
@@ -111,7 +114,7 @@ impl Subscriber {
         link.write()
     }
 
-    fn take(&mut self, value: Value) -> Result<(), LinkError> {
+    fn receive(&mut self, value: Value) -> Result<(), LinkError> {
         let items = match value {
             Value::Array(items) => items,
             Value::ServerError(error) => return Err(LinkError::refused("SUBSCRIBE", &error)),
@@ -145,9 +148,9 @@ impl Subscriber {
         Ok(())
     }
 
-    fn hear_wishes(&mut self) -> Result<(), LinkError> {
-        for (channel, wish) in self.shared.interest.take() {
-            let step = self.channels.wish(&channel, wish);
+    fn apply_intents(&mut self) -> Result<(), LinkError> {
+        for (channel, intent) in self.shared.interest.take() {
+            let step = self.channels.apply(&channel, intent);
             self.follow(&channel, step)?;
         }
         Ok(())
@@ -158,7 +161,7 @@ impl Subscriber {
             Step::Nothing => {}
             Step::Subscribe => self.requests.subscribe.push(Arc::clone(channel)),
             Step::Unsubscribe => self.requests.unsubscribe.push(Arc::clone(channel)),
-            Step::Tell(wish) => self.shared.events.subscribed(channel.to_string(), wish)?,
+            Step::Report(intent) => self.shared.events.subscribed(channel.to_string(), intent)?,
         }
         Ok(())
     }
@@ -166,7 +169,7 @@ impl Subscriber {
     fn note_live(&mut self) {
         if self.live_since.is_none() && self.channels.is_restored() {
             self.live_since = Some(clock::now());
-            self.complaint.link_up(&self.shared.config);
+            self.link_log.link_up(&self.shared.config);
             self.shared.events.set_live(Role::Subscriber, true);
         }
     }
@@ -174,7 +177,7 @@ impl Subscriber {
 
 impl LinkThread for Subscriber {
     fn connect_and_serve(&mut self) -> Result<Infallible, LinkError> {
-        let mut link = Link::open(&self.shared.config, Role::Subscriber, &mut self.sleeper)?;
+        let mut link = Link::open(&self.shared.config, Role::Subscriber, &mut self.link_poll)?;
         self.shared.counters.subscriber_connects.fetch_add(1, Ordering::Relaxed);
         let end = self.serve(&mut link);
         self.backoff.link_ended(self.live_since.take());
@@ -191,14 +194,14 @@ impl LinkThread for Subscriber {
     }
 
     fn link_ended(&mut self, reason: &LinkError) -> Duration {
-        self.complaint.link_down(&self.shared.config, reason);
-        self.backoff.pause()
+        self.link_log.link_down(&self.shared.config, reason);
+        self.backoff.next_pause()
     }
 
-    /// Wishes are heard meanwhile, so that they do not pile up.
-    fn rest(&mut self, timeout: Duration) -> Result<(), LinkError> {
-        self.sleeper.rest(timeout)?;
-        self.hear_wishes()
+    /// Intents are applied meanwhile, so that they do not pile up.
+    fn pause(&mut self, timeout: Duration) -> Result<(), LinkError> {
+        self.link_poll.pause(timeout)?;
+        self.apply_intents()
     }
 }
 

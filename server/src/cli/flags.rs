@@ -1,20 +1,24 @@
 //! The flags themselves: names, variables, defaults and help, in the order the help shows them.
 //!
-//! Owns the words; what a value must look like is `value.rs`, what one value means for another `settings.rs`.
+//! Owns the words. It never judges a value: `value.rs` does, and `settings.rs` where two values meet.
 
-use super::limit::{self, LimitSetting};
-use super::value;
-use crate::bus::RedisConfig;
-use crate::probe::{self, Endpoint, Trust};
-use crate::settings::{Settings, TlsFiles};
-use crate::wire::origin::OriginPattern;
-use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Parser};
+use crate::{
+    bus::RedisConfig,
+    cli::{
+        limit::{self, LimitSetting},
+        value,
+    },
+    probe::{self, Endpoint, Trust},
+    settings::{Settings, TlsFiles},
+    wire::origin::OriginPattern,
+};
+use clap::{
+    ArgAction, Parser,
+    builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser},
+};
 use ipnet::IpNet;
 use moorline_core::{Channels, Limits};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tracing::level_filters::LevelFilter;
 
 const USAGE: &str = "moorline [serve] [OPTIONS]
@@ -89,7 +93,7 @@ pub(super) struct ServeFlags {
     #[arg(help_heading = "Cluster")]
     redis: Option<String>,
 
-    /// What the nodes' own Redis channels start with
+    #[arg(help = "What the nodes' own Redis channels start with")]
     #[arg(long, env = "MOORLINE_REDIS_PREFIX", value_name = "NAME", default_value = "moorline")]
     #[arg(value_parser = value::channel, help_heading = "Cluster")]
     redis_prefix: String,
@@ -154,7 +158,7 @@ pub(super) struct ServeFlags {
     #[arg(value_parser = value::duration_or_zero, help_heading = "Operation")]
     drain: Duration,
 
-    /// What is logged on stderr: error, warn, info, debug or trace
+    #[arg(help = "What is logged on stderr: error, warn, info, debug or trace")]
     #[arg(long, env = "MOORLINE_LOG", value_name = "LEVEL", default_value = "info", value_parser = log_level())]
     #[arg(ignore_case = true, hide_possible_values = true, help_heading = "Operation")]
     log: LevelFilter,
@@ -172,7 +176,7 @@ pub(super) enum Refusal {
     Value {
         /// The flag, as the help shows it.
         flag: &'static str,
-        /// What is wrong with its value.
+        /// The reason why its value is wrong.
         reason: String,
     },
     /// A sentence about two flags.
@@ -265,11 +269,13 @@ Examples:
   moorline probe https://localhost:8443 --ca ca.pem
   moorline probe http://127.0.0.1:3001 --to http://127.0.0.1:3002")]
 pub(super) struct ProbeFlags {
-    /// Where the first client connects: http, https, ws or wss; the path is /socket.io/ unless given
+    #[arg(
+        help = "Where the first client connects: http, https, ws or wss; the path is /socket.io/ unless given"
+    )]
     #[arg(value_name = "URL")]
     url: Endpoint,
 
-    /// Where the second client connects [default: the same URL, until it lands on another node]
+    #[arg(help = "Where the second client connects [default: the same URL, until it lands on another node]")]
     #[arg(long, value_name = "URL")]
     to: Option<Endpoint>,
 

@@ -2,10 +2,9 @@
 //!
 //! Owns the range in which each makes sense: the lower end keeps a node usable, the upper end keeps it bounded.
 
-use super::value::{count_within, duration_within, switch};
+use crate::cli::value::{count_within, duration_within, switch};
 use moorline_core::Limits;
-use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 type Field<T> = fn(&mut Limits) -> &mut T;
 
@@ -27,7 +26,7 @@ impl LimitSetting {
     }
 }
 
-/// What one limit accepts.
+/// The values one limit accepts.
 enum Range {
     Count(Field<usize>, RangeInclusive<usize>),
     SpanMs(Field<Duration>, RangeInclusive<u64>),

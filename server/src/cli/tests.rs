@@ -1,4 +1,4 @@
-//! What the command line accepts, and the one sentence with which it refuses the rest.
+//! The command line: the words it accepts, and the one sentence with which it refuses the rest.
 
 use super::*;
 use clap::CommandFactory;

@@ -1,14 +1,16 @@
-//! What the value of each kind of flag must look like; the sentence a refusal ends with.
+//! The form of the value of each kind of flag; the sentence a refusal ends with.
 //!
 //! Owns single values only. It looks at the file system and the resolver, so that a start fails early, and changes
 //! nothing there.
 
 use ipnet::IpNet;
 use moorline_core::NAMESPACE_BYTES_MAX;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::ops::RangeInclusive;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Longer is not a time-out any more, and every sum of two stays far from overflow.
 const DURATION_MAX: Duration = Duration::from_hours(24);

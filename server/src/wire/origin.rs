@@ -5,8 +5,7 @@
 //!
 //! Invariant: an origin that does not parse matches nothing but `*`.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// The longest part of a refused origin that the answer repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
@@ -59,6 +58,7 @@ impl fmt::Display for RefusedOrigin {
 
 /// One `--allow-origin` value.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OriginPattern {
     /// `*`: every page of the web may connect with its visitor's cookies. Safe only where nothing is private.
     Any,
@@ -138,7 +138,10 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Host in lower case and port, unless it is the default one. Square brackets hold the colons of an IPv6 address.
+/// Host in lower case and port, unless it is the default one. Square brackets hold the colons of an IPv6 address. The
+/// `url` crate is no help here: it accepts and repairs much that no browser sends as an origin (a login, an empty port,
+/// a path,
+/// `https:///host`), and each repair would let another spelling pass the rule.
 fn parse_authority(authority: &str, default_port: Option<u16>) -> Option<(String, Option<u16>)> {
     let host_bytes = authority.find(']').map_or_else(|| authority.find(':'), |end| Some(end + 1));
     let (host, port) = authority.split_at(host_bytes.unwrap_or(authority.len()));

@@ -1,15 +1,16 @@
-//! What one connection has still to write: finished bytes in order, shared frames never copied.
+//! The bytes one connection has still to write: finished ones, in order, shared frames never copied.
 //!
-//! Owns the place where the last write stopped. It never encodes, never drops and never decides who is too slow: that
-//! is the core's, whose outbox holds the rest.
+//! Owns the place where the last write stopped. It never encodes, never drops and never judges which peer is too slow:
+//! the core does, whose outbox holds the rest.
 //!
-//! Invariant: bounded by its caller, who pulls from the outbox only while [`SendQueue::has_room`], and gives up a peer
-//! that asks for pongs without reading them. An empty queue holds no memory.
-
-use std::collections::VecDeque;
-use std::io::{self, IoSlice, Write};
+//! Invariant: bounded by its caller, which pulls from the outbox only while [`SendQueue::has_room`], and gives up a
+//! peer that asks for pongs without reading them. An empty queue holds no memory.
 
 use moorline_protocol::Frame;
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice, Write},
+};
 
 /// At most so many chunks go into one system call.
 const SLICES_MAX: usize = 64;
@@ -20,7 +21,7 @@ const ROOM_BYTES: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct SendQueue {
     chunks: VecDeque<Chunk>,
-    /// How much of the first chunk is written.
+    /// The bytes of the first chunk that are written.
     written_bytes: usize,
     len_bytes: usize,
 }
@@ -31,7 +32,7 @@ enum Chunk {
     Bytes(Vec<u8>),
 }
 
-/// How far a write came.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// Everything is with the kernel.
@@ -59,7 +60,8 @@ impl SendQueue {
         }
     }
 
-    /// Whether nothing waits here. The transport may still hold bytes of its own: [`Progress::Done`] says not.
+    /// Whether nothing waits here. The transport may still hold bytes of its own; after [`Progress::Done`] it holds
+    /// none.
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
@@ -83,7 +85,7 @@ impl SendQueue {
         while !self.chunks.is_empty() {
             match self.write_once(transport) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written_bytes) => self.forget(written_bytes),
+                Ok(written_bytes) => self.advance(written_bytes),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return blocked_or(error),
             }
@@ -105,7 +107,7 @@ impl SendQueue {
         transport.write_vectored(&slices[..self.chunks.len().min(SLICES_MAX)])
     }
 
-    fn forget(&mut self, written_bytes: usize) {
+    fn advance(&mut self, written_bytes: usize) {
         self.len_bytes -= written_bytes;
         self.written_bytes += written_bytes;
         while let Some(first) = self.chunks.front() {

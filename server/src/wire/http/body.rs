@@ -1,11 +1,14 @@
 //! A request body, as it arrives: by length or in chunks, into one buffer.
 //!
-//! Owns the framing of a body and its bound. It never looks at what the body says.
+//! Owns the framing of a body and its bound. It never looks into the body.
 //!
 //! Invariants: no byte is looked at twice, however slowly they arrive; what a body may hold is judged by what it
 //! announces, before that is kept; bytes after its end are left alone.
 
-use super::{BodyKind, Refusal};
+use crate::{
+    causes::Violation,
+    wire::http::{refusal::Refusal, request::BodyKind},
+};
 
 /// The longest line between two chunks, in bytes: a size, perhaps an extension nobody reads.
 const LINE_BYTES_MAX: usize = 256;
@@ -13,9 +16,10 @@ const LINE_BYTES_MAX: usize = 256;
 const TOO_BIG: Refusal = Refusal {
     status: 413,
     reason: "The body is longer than maxPayload, which the handshake announced.",
-    kind: "body_too_big",
+    violation: Violation::BodyTooBig,
 };
-const BAD_CHUNK: Refusal = Refusal::bad_request("bad_chunk", "The body is not in well-formed chunks.");
+const BAD_CHUNK: Refusal =
+    Refusal::bad_request(Violation::BadChunk, "The body is not in well-formed chunks.");
 
 /// A body as far as it has arrived.
 #[derive(Debug)]
@@ -25,12 +29,12 @@ pub struct Body {
     due: Due,
 }
 
-/// What comes next.
+/// The part of the body that is due.
 #[derive(Debug)]
 enum Due {
     /// So many bytes, and then the body is whole.
     Bytes(usize),
-    /// A line that says how long the next chunk is.
+    /// The line with the length of the next chunk.
     Size(Vec<u8>),
     /// So many bytes of a chunk.
     Chunk(usize),

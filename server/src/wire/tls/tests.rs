@@ -1,19 +1,11 @@
 //! A rustls client against the stream, in memory and over loopback.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::fs;
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::rc::Rc;
-use std::thread;
-use std::time::Duration;
-
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore};
-
 use super::*;
 use crate::wire::send_queue::{Progress, SendQueue};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, pki_types::ServerName};
+use std::{
+    cell::RefCell, collections::VecDeque, fs, net::TcpListener, path::PathBuf, rc::Rc, thread, time::Duration,
+};
 
 /// A directory of this test's own, gone afterwards.
 struct Files(PathBuf);

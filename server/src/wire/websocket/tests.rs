@@ -49,30 +49,30 @@ fn text(payload: &str) -> Vec<u8> {
     frame(FINAL | TEXT, payload.as_bytes())
 }
 
-struct Heard {
+struct Received {
     messages: Vec<Got>,
     reply: Vec<u8>,
-    outcome: Result<Status, Violation>,
+    outcome: Result<Status, ProtocolError>,
 }
 
 /// Feeds pieces until one of them ends the conversation.
-fn hear<'a>(socket: &mut WebSocket, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
-    let mut heard = Heard { messages: Vec::new(), reply: Vec::new(), outcome: Ok(Status::Open) };
+fn receive<'a>(socket: &mut WebSocket, pieces: impl IntoIterator<Item = &'a [u8]>) -> Received {
+    let mut received = Received { messages: Vec::new(), reply: Vec::new(), outcome: Ok(Status::Open) };
     for piece in pieces {
         let mut sink = |message: Message<'_>| {
-            heard.messages.push(got(message));
+            received.messages.push(got(message));
             ControlFlow::Continue(())
         };
-        heard.outcome = socket.feed(piece, &mut heard.reply, &mut sink);
-        if heard.outcome != Ok(Status::Open) {
+        received.outcome = socket.feed(piece, &mut received.reply, &mut sink);
+        if received.outcome != Ok(Status::Open) {
             break;
         }
     }
-    heard
+    received
 }
 
-fn hear_once(wire: &[u8]) -> Heard {
-    hear(&mut WebSocket::new(MAX, 1024), [wire])
+fn receive_once(wire: &[u8]) -> Received {
+    receive(&mut WebSocket::new(MAX, 1024), [wire])
 }
 
 fn assert_holds_nothing(socket: &WebSocket) {
@@ -131,9 +131,9 @@ fn a_conversation_cut_at_every_byte_is_the_same() {
     for cut in 0..=wire.len() {
         let (head, tail) = wire.split_at(cut);
         let mut socket = WebSocket::new(MAX, 1024);
-        let heard = hear(&mut socket, [head, tail]);
+        let received = receive(&mut socket, [head, tail]);
         assert_eq!(
-            (heard.messages, heard.reply, heard.outcome),
+            (received.messages, received.reply, received.outcome),
             (messages.clone(), reply.clone(), Ok(Status::Closed))
         );
         assert_holds_nothing(&socket);
@@ -143,8 +143,8 @@ fn a_conversation_cut_at_every_byte_is_the_same() {
 #[test]
 fn a_conversation_byte_by_byte_is_the_same() {
     let (wire, messages, reply) = conversation();
-    let heard = hear(&mut WebSocket::new(MAX, 1024), wire.chunks(1));
-    assert_eq!((heard.messages, heard.reply, heard.outcome), (messages, reply, Ok(Status::Closed)));
+    let received = receive(&mut WebSocket::new(MAX, 1024), wire.chunks(1));
+    assert_eq!((received.messages, received.reply, received.outcome), (messages, reply, Ok(Status::Closed)));
 }
 
 #[test]
@@ -161,10 +161,10 @@ fn any_fragmentation_and_any_cut_give_exactly_the_messages() {
             pieces.push(piece);
             rest = after;
         }
-        let heard = hear(&mut socket, pieces);
-        assert_eq!(heard.outcome, Ok(Status::Open), "seed {seed}");
-        assert!(heard.messages == sent, "seed {seed}");
-        assert_eq!(heard.reply, pings, "seed {seed}");
+        let received = receive(&mut socket, pieces);
+        assert_eq!(received.outcome, Ok(Status::Open), "seed {seed}");
+        assert!(received.messages == sent, "seed {seed}");
+        assert_eq!(received.reply, pings, "seed {seed}");
         assert_holds_nothing(&socket);
     }
 }
@@ -208,23 +208,23 @@ fn put_fragmented(random: &mut Random, wire: &mut Vec<u8>, pongs: &mut Vec<u8>, 
 fn an_idle_connection_keeps_no_buffer() {
     let mut socket = WebSocket::new(MAX, 1024);
     assert_holds_nothing(&socket);
-    hear(&mut socket, [&text("hello")[..]]);
+    receive(&mut socket, [&text("hello")[..]]);
     assert_holds_nothing(&socket);
-    hear(&mut socket, [&frame(FINAL | PING, b"x")[..]]);
+    receive(&mut socket, [&frame(FINAL | PING, b"x")[..]]);
     assert_holds_nothing(&socket);
-    hear(&mut socket, text(&"x".repeat(70_000)).chunks(999));
+    receive(&mut socket, text(&"x".repeat(70_000)).chunks(999));
     assert_holds_nothing(&socket);
 }
 
 #[test]
 fn an_unfinished_message_keeps_what_it_needs_until_it_is_finished() {
     let mut socket = WebSocket::new(MAX, 1024);
-    hear(&mut socket, [&frame(TEXT, b"a")[..]]);
+    receive(&mut socket, [&frame(TEXT, b"a")[..]]);
     assert!(socket.context.is_some());
-    hear(&mut socket, [&frame(FINAL | PING, b"")[..]]);
+    receive(&mut socket, [&frame(FINAL | PING, b"")[..]]);
     assert!(socket.context.is_some());
-    let heard = hear(&mut socket, [&frame(FINAL, b"b")[..]]);
-    assert_eq!(heard.messages, [Got::Text("ab".into())]);
+    let received = receive(&mut socket, [&frame(FINAL, b"b")[..]]);
+    assert_eq!(received.messages, [Got::Text("ab".into())]);
     assert_holds_nothing(&socket);
 }
 
@@ -233,8 +233,8 @@ fn a_megabyte_in_tiny_pieces_arrives_whole() {
     let content = "0123456789abcdef".repeat(62_500);
     let wire = text(&content);
     for piece_bytes in [1, 1024, wire.len()] {
-        let heard = hear(&mut WebSocket::new(MAX, 1024), wire.chunks(piece_bytes));
-        assert!(heard.messages == [Got::Text(content.clone())], "pieces of {piece_bytes}");
+        let received = receive(&mut WebSocket::new(MAX, 1024), wire.chunks(piece_bytes));
+        assert!(received.messages == [Got::Text(content.clone())], "pieces of {piece_bytes}");
     }
 }
 
@@ -245,9 +245,9 @@ fn a_megabyte_of_tiny_frames_in_one_read_arrives_in_order() {
     for index in 0..count {
         put_frame(&mut wire, FINAL | BINARY, &[u8::try_from(index % 251).unwrap()]);
     }
-    let heard = hear_once(&wire);
-    assert_eq!(heard.messages.len(), count);
-    for (index, message) in heard.messages.iter().enumerate() {
+    let received = receive_once(&wire);
+    assert_eq!(received.messages.len(), count);
+    for (index, message) in received.messages.iter().enumerate() {
         assert_eq!(*message, Got::Binary(vec![u8::try_from(index % 251).unwrap()]));
     }
 }
@@ -255,8 +255,8 @@ fn a_megabyte_of_tiny_frames_in_one_read_arrives_in_order() {
 #[test]
 fn a_flood_of_pings_is_answered_in_proportion() {
     let wire = frame(FINAL | PING, b"").repeat(10_000);
-    let heard = hear_once(&wire);
-    assert_eq!(heard.reply, b"\x8a\x00".repeat(10_000));
+    let received = receive_once(&wire);
+    assert_eq!(received.reply, b"\x8a\x00".repeat(10_000));
 }
 
 #[test]
@@ -284,9 +284,12 @@ fn every_violation_has_its_code_and_kind() {
         let good_before = [text("good"), wire].concat();
         for piece_bytes in [1, good_before.len()] {
             let mut socket = WebSocket::new(MAX, 1024);
-            let heard = hear(&mut socket, good_before.chunks(piece_bytes));
-            assert_eq!(heard.outcome, Err(Violation { code, kind }));
-            assert_eq!(heard.messages, [Got::Text("good".into())], "{kind}");
+            let received = receive(&mut socket, good_before.chunks(piece_bytes));
+            assert_eq!(
+                received.outcome.map_err(|error| (error.code, error.violation.as_str())),
+                Err((code, kind))
+            );
+            assert_eq!(received.messages, [Got::Text("good".into())], "{kind}");
             assert_holds_nothing(&socket);
         }
     }
@@ -296,56 +299,56 @@ fn every_violation_has_its_code_and_kind() {
 fn a_message_too_big_is_refused_by_its_header_alone() {
     let exact = frame(FINAL | BINARY, &[7; 1000]);
     let mut socket = WebSocket::new(1000, 1024);
-    assert_eq!(hear(&mut socket, [&exact[..]]).messages.len(), 1);
+    assert_eq!(receive(&mut socket, [&exact[..]]).messages.len(), 1);
     let over = frame(FINAL | BINARY, &[7; 1001]);
-    assert_eq!(hear(&mut socket, [&over[..8]]).outcome, Err(Violation::TOO_BIG));
+    assert_eq!(receive(&mut socket, [&over[..8]]).outcome, Err(ProtocolError::TOO_BIG));
 }
 
 #[test]
 fn fragments_share_one_limit_of_bytes() {
     let wire = [frame(BINARY, &[1; 600]), frame(0, &[2; 400]), frame(FINAL, b"")].concat();
-    assert_eq!(hear(&mut WebSocket::new(1000, 1024), [&wire[..]]).messages.len(), 1);
+    assert_eq!(receive(&mut WebSocket::new(1000, 1024), [&wire[..]]).messages.len(), 1);
     let over = [frame(BINARY, &[1; 600]), frame(0, &[2; 400]), frame(FINAL, b"x")].concat();
     let header_only = &over[..over.len() - 1];
-    assert_eq!(hear(&mut WebSocket::new(1000, 1024), [header_only]).outcome, Err(Violation::TOO_BIG));
+    assert_eq!(receive(&mut WebSocket::new(1000, 1024), [header_only]).outcome, Err(ProtocolError::TOO_BIG));
 }
 
 #[test]
 fn a_message_may_have_as_many_fragments_as_the_limit_and_no_more() {
-    for (fragments, expected) in [(1024, Ok(Status::Open)), (1025, Err(Violation::TOO_MANY_FRAGMENTS))] {
+    for (fragments, expected) in [(1024, Ok(Status::Open)), (1025, Err(ProtocolError::TOO_MANY_FRAGMENTS))] {
         let mut wire = frame(TEXT, b"x");
         for _ in 2..fragments {
             put_frame(&mut wire, 0, b"x");
             put_frame(&mut wire, FINAL | PING, b"");
         }
         put_frame(&mut wire, FINAL, b"x");
-        assert_eq!(hear_once(&wire).outcome, expected);
+        assert_eq!(receive_once(&wire).outcome, expected);
     }
 }
 
 #[test]
 fn limits_count_each_message_anew() {
     let one = [frame(TEXT, &[b'x'; 60]), frame(FINAL, &[b'x'; 40])].concat();
-    let heard = hear(&mut WebSocket::new(100, 2), [&one.repeat(50)[..]]);
-    assert_eq!((heard.messages.len(), heard.outcome), (50, Ok(Status::Open)));
+    let received = receive(&mut WebSocket::new(100, 2), [&one.repeat(50)[..]]);
+    assert_eq!((received.messages.len(), received.outcome), (50, Ok(Status::Open)));
 }
 
 #[test]
 fn a_close_is_echoed_and_nothing_after_it_counts() {
     let wire = [frame(FINAL | CLOSE, &[3, 233]), text("late"), vec![0xff; 20]].concat();
     let mut socket = WebSocket::new(MAX, 1024);
-    let heard = hear(&mut socket, [&wire[..]]);
-    assert_eq!((heard.outcome, heard.messages.len()), (Ok(Status::Closed), 0));
-    assert_eq!(heard.reply, [0x88, 2, 3, 233]);
-    let again = hear(&mut socket, [&text("later")[..]]);
+    let received = receive(&mut socket, [&wire[..]]);
+    assert_eq!((received.outcome, received.messages.len()), (Ok(Status::Closed), 0));
+    assert_eq!(received.reply, [0x88, 2, 3, 233]);
+    let again = receive(&mut socket, [&text("later")[..]]);
     assert_eq!((again.outcome, again.messages.len(), again.reply.len()), (Ok(Status::Closed), 0, 0));
 }
 
 #[test]
 fn a_close_without_a_code_is_echoed_without_one_and_a_forbidden_code_is_answered_1002() {
-    assert_eq!(hear_once(&frame(FINAL | CLOSE, b"")).reply, [0x88, 0]);
-    let heard = hear_once(&frame(FINAL | CLOSE, &1005_u16.to_be_bytes()));
-    assert_eq!((heard.outcome, &heard.reply[2..4]), (Ok(Status::Closed), &[3, 234][..]));
+    assert_eq!(receive_once(&frame(FINAL | CLOSE, b"")).reply, [0x88, 0]);
+    let received = receive_once(&frame(FINAL | CLOSE, &1005_u16.to_be_bytes()));
+    assert_eq!((received.outcome, &received.reply[2..4]), (Ok(Status::Closed), &[3, 234][..]));
 }
 
 #[test]
@@ -359,7 +362,7 @@ fn the_sink_can_stop_it() {
     });
     assert_eq!((outcome, messages.len()), (Ok(Status::Stopped), 2));
     assert_holds_nothing(&socket);
-    assert_eq!(hear(&mut socket, [&text("d")[..]]).messages, []);
+    assert_eq!(receive(&mut socket, [&text("d")[..]]).messages, []);
 }
 
 #[test]
@@ -371,8 +374,8 @@ fn random_bytes_never_panic() {
             wire[start] = FINAL | [0, 1, 2, 8, 9, 10][random.below(6)];
             wire[start + 1] |= 0x80;
         }
-        let heard = hear(&mut WebSocket::new(100, 4), wire.chunks(1 + random.below(50)));
-        assert!(heard.reply.len() <= wire.len() + CONTROL_BYTES_MAX);
+        let received = receive(&mut WebSocket::new(100, 4), wire.chunks(1 + random.below(50)));
+        assert!(received.reply.len() <= wire.len() + CONTROL_BYTES_MAX);
     }
 }
 

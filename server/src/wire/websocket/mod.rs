@@ -1,23 +1,26 @@
 //! The server's end of one WebSocket: bytes as read in, whole messages and finished reply frames out.
 //!
 //! Owns the framing state of one connection: the bytes of an incomplete frame, the message it is a fragment of, and
-//! tungstenite's context while there is work for it. It never touches a socket and never speaks first: what the server
-//! has to say goes through [`super::send_queue`] as finished frames.
+//! tungstenite's context while there is work for it. It never touches a socket and never sends of its own
+//! accord: the server's messages go through [`super::send_queue`] as finished frames.
 //!
 //! Invariant: between two whole messages nothing is allocated. tungstenite's context reserves its read buffer eagerly
 //! and hides its state, so frames are walked here, the context sees only whole ones, and it is dropped after a final
 //! frame. Every limit is judged by a frame's header, before its payload is kept.
 
-#[cfg(test)]
-mod tests;
-
-use std::io::{self, Cursor, Read, Write};
-use std::mem;
-use std::ops::ControlFlow;
-
-use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use crate::causes::Violation;
+use std::{
+    io::{self, Cursor, Read, Write},
+    mem,
+    ops::ControlFlow,
+};
+use tungstenite::protocol::{
+    Role, WebSocketConfig, WebSocketContext,
+    frame::{
+        FrameHeader,
+        coding::{Data, OpCode},
+    },
+};
 
 /// The longest payload of a control frame, in bytes (RFC 6455, 5.5).
 const CONTROL_BYTES_MAX: usize = 125;
@@ -47,7 +50,7 @@ pub enum Message<'a> {
     Binary(&'a [u8]),
 }
 
-/// What a connection is good for after a [`WebSocket::feed`].
+/// The state of a connection after a [`WebSocket::feed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// More may come.
@@ -60,20 +63,22 @@ pub enum Status {
 
 /// The peer broke RFC 6455 or a limit: send [`close_frame`] with this code, then close the transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Violation {
+#[non_exhaustive]
+pub struct ProtocolError {
     /// The close code: 1002 protocol, 1007 not UTF-8, 1008 too many fragments, 1009 message too big.
     pub code: u16,
-    /// A short name for a metrics label, from a fixed set.
-    pub kind: &'static str,
+    /// The rule that was broken, as a metric counts it.
+    pub violation: Violation,
 }
 
-impl Violation {
-    const NOT_UTF8: Violation = Violation { code: 1007, kind: "not_utf8" };
-    const TOO_MANY_FRAGMENTS: Violation = Violation { code: 1008, kind: "too_many_fragments" };
-    const TOO_BIG: Violation = Violation { code: 1009, kind: "message_too_big" };
+impl ProtocolError {
+    const NOT_UTF8: ProtocolError = ProtocolError { code: 1007, violation: Violation::NotUtf8 };
+    const TOO_MANY_FRAGMENTS: ProtocolError =
+        ProtocolError { code: 1008, violation: Violation::TooManyFragments };
+    const TOO_BIG: ProtocolError = ProtocolError { code: 1009, violation: Violation::MessageTooBig };
 
-    const fn protocol(kind: &'static str) -> Violation {
-        Violation { code: 1002, kind }
+    const fn protocol(violation: Violation) -> ProtocolError {
+        ProtocolError { code: 1002, violation }
     }
 }
 
@@ -94,19 +99,19 @@ impl WebSocket {
     /// frames: a pong is shorter than its ping. Everything after the end of the conversation is ignored.
     ///
     /// # Errors
-    /// The [`Violation`] of the first bad frame, after the messages before it were delivered.
+    /// The [`ProtocolError`] of the first bad frame, after the messages before it were delivered.
     pub fn feed(
         &mut self,
         bytes: &[u8],
         reply: &mut Vec<u8>,
         sink: &mut dyn FnMut(Message<'_>) -> ControlFlow<()>,
-    ) -> Result<Status, Violation> {
+    ) -> Result<Status, ProtocolError> {
         if self.has_ended {
             return Ok(Status::Closed);
         }
         let outcome = self.feed_frames(bytes, reply, sink);
         if outcome == Ok(Status::Open) {
-            self.rest();
+            self.release_context();
         } else {
             self.end();
         }
@@ -118,7 +123,7 @@ impl WebSocket {
         mut bytes: &[u8],
         reply: &mut Vec<u8>,
         sink: &mut dyn FnMut(Message<'_>) -> ControlFlow<()>,
-    ) -> Result<Status, Violation> {
+    ) -> Result<Status, ProtocolError> {
         if !self.partial.is_empty() {
             bytes = self.fill_partial(bytes)?;
             if self.partial_frame_bytes != Some(self.partial.len()) {
@@ -142,7 +147,7 @@ impl WebSocket {
     }
 
     /// Moves bytes to the incomplete frame until it is whole, and returns those that come after it.
-    fn fill_partial<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], Violation> {
+    fn fill_partial<'a>(&mut self, mut bytes: &'a [u8]) -> Result<&'a [u8], ProtocolError> {
         while self.partial_frame_bytes.is_none() {
             let Some((first, rest)) = bytes.split_first() else { return Ok(bytes) };
             self.partial.push(*first);
@@ -157,7 +162,7 @@ impl WebSocket {
 
     /// Counts the bytes of the whole frames at the start of `bytes`, and says what follows them: a refused frame, a
     /// frame of known length, or a header still incomplete.
-    fn walk(&mut self, bytes: &[u8]) -> (usize, Result<Option<usize>, Violation>) {
+    fn walk(&mut self, bytes: &[u8]) -> (usize, Result<Option<usize>, ProtocolError>) {
         let mut whole_bytes = 0;
         loop {
             let rest = &bytes[whole_bytes..];
@@ -174,15 +179,15 @@ impl WebSocket {
         frames: &[u8],
         reply: &mut Vec<u8>,
         sink: &mut dyn FnMut(Message<'_>) -> ControlFlow<()>,
-    ) -> Result<Status, Violation> {
+    ) -> Result<Status, ProtocolError> {
         if frames.is_empty() {
             return Ok(Status::Open);
         }
         let message_bytes_max = self.admission.message_bytes_max;
         let context = self.context.get_or_insert_with(|| new_context(frames.len(), message_bytes_max));
-        let mut exchange = Exchange { input: frames, reply };
+        let mut frame_io = FrameIo { input: frames, reply };
         loop {
-            let flow = match context.read(&mut exchange) {
+            let flow = match context.read(&mut frame_io) {
                 Ok(tungstenite::Message::Text(text)) => sink(Message::Text(&text)),
                 Ok(tungstenite::Message::Binary(bytes)) => sink(Message::Binary(&bytes)),
                 Ok(_) => ControlFlow::Continue(()),
@@ -196,7 +201,7 @@ impl WebSocket {
 
     /// Gives the context back when no fragment waits in it for the rest of its message. An admitted frame that is still
     /// arriving may be that rest.
-    fn rest(&mut self) {
+    fn release_context(&mut self) {
         if self.admission.unfinished.is_none() && self.partial_frame_bytes.is_none() {
             self.context = None;
         }
@@ -221,13 +226,13 @@ fn new_context(input_bytes: usize, message_bytes_max: usize) -> Box<WebSocketCon
 }
 
 /// The end of a read: input used up, conversation closed, or a violation only the payload could show.
-fn status_of(error: &tungstenite::Error) -> Result<Status, Violation> {
+fn status_of(error: &tungstenite::Error) -> Result<Status, ProtocolError> {
     match error {
         tungstenite::Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Status::Open),
         tungstenite::Error::ConnectionClosed => Ok(Status::Closed),
-        tungstenite::Error::Utf8(_) => Err(Violation::NOT_UTF8),
-        tungstenite::Error::Capacity(_) => Err(Violation::TOO_BIG),
-        _ => Err(Violation::protocol("protocol")),
+        tungstenite::Error::Utf8(_) => Err(ProtocolError::NOT_UTF8),
+        tungstenite::Error::Capacity(_) => Err(ProtocolError::TOO_BIG),
+        _ => Err(ProtocolError::protocol(Violation::Protocol)),
     }
 }
 
@@ -239,7 +244,7 @@ struct Admission {
     unfinished: Option<Fragments>,
 }
 
-/// What has been admitted of a message whose final frame is still to come.
+/// The admitted part of a message whose final frame is still to come.
 #[derive(Debug, Default, Clone, Copy)]
 struct Fragments {
     count: usize,
@@ -248,32 +253,33 @@ struct Fragments {
 
 impl Admission {
     /// The whole length of the frame that starts `bytes`, or `None` while its header is incomplete.
-    fn admit(&mut self, bytes: &[u8]) -> Result<Option<usize>, Violation> {
+    fn admit(&mut self, bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
         let mut cursor = Cursor::new(bytes);
-        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Violation::protocol("bad_opcode"))?;
+        let parsed =
+            FrameHeader::parse(&mut cursor).map_err(|_| ProtocolError::protocol(Violation::BadOpcode))?;
         let Some((header, length)) = parsed else { return Ok(None) };
-        let payload_bytes = usize::try_from(length).map_err(|_| Violation::TOO_BIG)?;
+        let payload_bytes = usize::try_from(length).map_err(|_| ProtocolError::TOO_BIG)?;
         refuse_bad_bits(&header)?;
         match header.opcode {
             OpCode::Control(_) => admit_control(header.is_final, payload_bytes)?,
             OpCode::Data(data) => self.admit_data(data, header.is_final, payload_bytes)?,
         }
         let frame_bytes = cursor.position() + length;
-        Ok(Some(usize::try_from(frame_bytes).map_err(|_| Violation::TOO_BIG)?))
+        Ok(Some(usize::try_from(frame_bytes).map_err(|_| ProtocolError::TOO_BIG)?))
     }
 
-    fn admit_data(&mut self, data: Data, is_final: bool, payload_bytes: usize) -> Result<(), Violation> {
+    fn admit_data(&mut self, data: Data, is_final: bool, payload_bytes: usize) -> Result<(), ProtocolError> {
         let before = match (data, self.unfinished.take()) {
             (Data::Continue, Some(before)) => before,
-            (Data::Continue, None) => return Err(Violation::protocol("unexpected_continuation")),
-            (_, Some(_)) => return Err(Violation::protocol("unfinished_message")),
+            (Data::Continue, None) => return Err(ProtocolError::protocol(Violation::UnexpectedContinuation)),
+            (_, Some(_)) => return Err(ProtocolError::protocol(Violation::UnfinishedMessage)),
             (_, None) => Fragments::default(),
         };
         if payload_bytes > self.message_bytes_max - before.bytes {
-            return Err(Violation::TOO_BIG);
+            return Err(ProtocolError::TOO_BIG);
         }
         if before.count >= self.fragments_max {
-            return Err(Violation::TOO_MANY_FRAGMENTS);
+            return Err(ProtocolError::TOO_MANY_FRAGMENTS);
         }
         let admitted = Fragments { count: before.count + 1, bytes: before.bytes + payload_bytes };
         self.unfinished = (!is_final).then_some(admitted);
@@ -282,33 +288,33 @@ impl Admission {
 }
 
 /// No extension is ever negotiated, so a reserved bit means nothing; a client must mask (RFC 6455, 5.1 and 5.2).
-fn refuse_bad_bits(header: &FrameHeader) -> Result<(), Violation> {
+fn refuse_bad_bits(header: &FrameHeader) -> Result<(), ProtocolError> {
     if header.rsv1 || header.rsv2 || header.rsv3 {
-        return Err(Violation::protocol("reserved_bits"));
+        return Err(ProtocolError::protocol(Violation::ReservedBits));
     }
     if header.mask.is_none() {
-        return Err(Violation::protocol("unmasked"));
+        return Err(ProtocolError::protocol(Violation::Unmasked));
     }
     Ok(())
 }
 
-fn admit_control(is_final: bool, payload_bytes: usize) -> Result<(), Violation> {
+fn admit_control(is_final: bool, payload_bytes: usize) -> Result<(), ProtocolError> {
     if !is_final {
-        return Err(Violation::protocol("fragmented_control"));
+        return Err(ProtocolError::protocol(Violation::FragmentedControl));
     }
     if payload_bytes > CONTROL_BYTES_MAX {
-        return Err(Violation::protocol("control_too_long"));
+        return Err(ProtocolError::protocol(Violation::ControlTooLong));
     }
     Ok(())
 }
 
 /// The transport as tungstenite sees it: the frames at hand, and a place for its replies.
-struct Exchange<'a> {
+struct FrameIo<'a> {
     input: &'a [u8],
     reply: &'a mut Vec<u8>,
 }
 
-impl Read for Exchange<'_> {
+impl Read for FrameIo<'_> {
     /// Nothing left is "would block", not the end: zero would mean that the peer vanished.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self.input.read(into)? {
@@ -318,7 +324,7 @@ impl Read for Exchange<'_> {
     }
 }
 
-impl Write for Exchange<'_> {
+impl Write for FrameIo<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.reply.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -330,7 +336,7 @@ impl Write for Exchange<'_> {
 }
 
 /// A finished close frame of the server. The reason is cut to 123 bytes at a character boundary. After it is queued,
-/// feed the connection no more: what the peer still sends would be answered after our last word.
+/// feed the connection no more: nothing may be sent after a close frame.
 pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     const FINAL_CLOSE: u8 = 0x88;
     let reason = &reason[..reason.floor_char_boundary(CLOSE_REASON_BYTES_MAX)];
@@ -352,3 +358,6 @@ pub fn accept_key(key: &str) -> String {
     sha1.update(GUID);
     base64::engine::general_purpose::STANDARD.encode(sha1.finish())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,23 +2,25 @@
 //!
 //! Owns the socket, and for TLS rustls' state around it. It never blocks and never registers with the poll.
 //!
-//! Invariant: `read` says `WouldBlock` only when neither the socket nor rustls holds anything more to read, so a loop on
-//! an edge-triggered poll that reads until `WouldBlock` forgets nothing. `flush` says `Ok` only when rustls holds
-//! nothing more to write. rustls' buffers are bounded: unread plaintext at its own 16 KiB, unsent records by
-//! [`SEND_BUFFER_BYTES`] of plaintext.
+//! Invariant: `read` returns `WouldBlock` only when neither the socket nor rustls holds anything more to read, so a
+//! loop on an edge-triggered poll that reads until `WouldBlock` forgets nothing. `flush` returns `Ok` only when rustls
+//! holds nothing more to write. rustls' buffers are bounded: unread plaintext at its own 16 KiB, unsent records by
+//! `SEND_BUFFER_BYTES` of plaintext.
 
-#[cfg(test)]
-mod tests;
+use rustls::{
+    ServerConfig, ServerConnection,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+};
+use std::{
+    io::{self, ErrorKind, IoSlice, Read, Write},
+    path::Path,
+    sync::Arc,
+};
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::path::Path;
-use std::sync::Arc;
-
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection};
-
-/// How much plaintext rustls takes before the socket has taken what came of it.
+/// The plaintext rustls takes before the socket has taken its records.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A connection's transport. Read it until `WouldBlock`; on a writable event flush it, which
@@ -61,7 +63,7 @@ impl<S: Read + Write> Stream<S> {
         matches!(self, Stream::Tls(tls) if tls.connection.wants_write())
     }
 
-    /// Says goodbye as TLS does, so that the peer can tell an end from a cut; nothing for a plain socket. Call it
+    /// Sends the close alert of TLS, so that the peer can tell an end from a cut; nothing for a plain socket. Call it
     /// after the last write and flush again.
     pub fn close_notify(&mut self) {
         if let Stream::Tls(tls) = self {
@@ -107,8 +109,8 @@ pub struct TlsStream<S> {
 }
 
 impl<S: Read + Write> TlsStream<S> {
-    /// Plaintext, `Ok(0)` at the end of the stream. A cut without goodbye counts as the end: WebSocket and HTTP have
-    /// ends of their own.
+    /// Plaintext, `Ok(0)` at the end of the stream. A cut without the close alert counts as the end: WebSocket and HTTP
+    /// have ends of their own.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.connection.reader().read(into) {
@@ -188,7 +190,7 @@ fn read_chain(cert: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     chain.map_err(|error| file_error("--tls-cert", cert, "certificate", &error))
 }
 
-/// Only a read error says more than its kind: the others may quote the file, and the file may be a key.
+/// Only a read error is quoted: the others may quote the file, and the file may be a key.
 fn file_error(flag: &str, file: &Path, wanted: &str, error: &pem::Error) -> String {
     let file = file.display();
     match error {
@@ -206,3 +208,6 @@ fn pair_error(cert: &Path, key: &Path, error: &rustls::Error) -> String {
         _ => format!("--tls-cert {cert} with --tls-key {key}: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,18 +6,24 @@
 //! Invariant: the search for the end of the head looks at each byte once, however slowly the bytes arrive, and httparse
 //! sees only a whole head.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-
-use super::Refusal;
-use crate::wire::websocket::accept_key;
+use crate::{
+    causes::Violation,
+    wire::{
+        http::{method::Method, refusal::Refusal},
+        websocket::accept_key,
+    },
+};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 /// Headers that mean nothing, or two things, when they come twice.
 const SINGLE_HEADERS: [&str; 6] =
     ["content-length", "transfer-encoding", "host", "origin", "sec-websocket-key", "sec-websocket-version"];
 
-/// How much head a client may send.
+/// The bounds of a request head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
     /// The whole head, its blank line included, in bytes.
@@ -26,7 +32,7 @@ pub struct HeadLimits {
     pub headers_max: usize,
 }
 
-/// What the bytes so far amount to.
+/// The outcome of parsing the bytes so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
     /// The blank line has not arrived.
@@ -35,7 +41,7 @@ pub enum Parsed {
     Head {
         /// The head.
         head: RequestHead,
-        /// How many bytes it took; what follows is the body, or, after an upgrade, bytes sent before our 101.
+        /// The bytes it took; the body follows, or, after an upgrade, bytes sent before our 101.
         consumed: usize,
     },
 }
@@ -43,7 +49,7 @@ pub enum Parsed {
 /// Remembers how far the search for the blank line has come, so that a head arriving byte by byte costs one pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HeadScanner {
-    pub(super) scanned: usize,
+    scanned: usize,
 }
 
 impl HeadScanner {
@@ -69,11 +75,14 @@ impl HeadScanner {
             let follows_cr = searched[..self.scanned].last() == Some(&b'\r');
             match byte {
                 b'\n' if !follows_cr => {
-                    return Err(Refusal::bad_request("bare_lf", "A line of the head ends with a bare LF."));
+                    return Err(Refusal::bad_request(
+                        Violation::BareLf,
+                        "A line of the head ends with a bare LF.",
+                    ));
                 }
                 b'\n' => {}
                 _ if follows_cr => {
-                    return Err(Refusal::bad_request("bare_cr", "The head contains a bare CR."));
+                    return Err(Refusal::bad_request(Violation::BareCr, "The head contains a bare CR."));
                 }
                 _ => {}
             }
@@ -90,51 +99,26 @@ impl HeadScanner {
 }
 
 const HEAD_TOO_LONG: Refusal =
-    Refusal { status: 431, reason: "The request head is too long.", kind: "head_too_long" };
+    Refusal { status: 431, reason: "The request head is too long.", violation: Violation::HeadTooLong };
 
 /// A request starts with its method; saying so at the first byte saves a TLS client its timeout.
 fn refuse_other_protocols(bytes: &[u8]) -> Result<(), Refusal> {
     const TLS_HANDSHAKE: u8 = 0x16;
     match bytes.first() {
         Some(&TLS_HANDSHAKE) => {
-            Err(Refusal::bad_request("tls_to_plain", "This port speaks plain HTTP, not TLS."))
+            Err(Refusal::bad_request(Violation::TlsToPlain, "This port speaks plain HTTP, not TLS."))
         }
         Some(first) if !first.is_ascii_alphabetic() => Err(BAD_REQUEST_LINE),
         _ => Ok(()),
     }
 }
 
-const BAD_REQUEST_LINE: Refusal =
-    Refusal::bad_request("bad_request_line", "The request line is not a method, a path and a version.");
+const BAD_REQUEST_LINE: Refusal = Refusal::bad_request(
+    Violation::BadRequestLine,
+    "The request line is not a method, a path and a version.",
+);
 
-/// A request's method, as far as the node tells them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// GET
-    Get,
-    /// HEAD
-    Head,
-    /// POST
-    Post,
-    /// OPTIONS
-    Options,
-    /// Any other.
-    Other,
-}
-
-impl Method {
-    fn parse(name: &str) -> Method {
-        match name {
-            "GET" => Method::Get,
-            "HEAD" => Method::Head,
-            "POST" => Method::Post,
-            "OPTIONS" => Method::Options,
-            _ => Method::Other,
-        }
-    }
-}
-
-/// How the end of the body is found.
+/// The rule by which the end of the body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyKind {
     /// There is no body.
@@ -147,12 +131,13 @@ pub enum BodyKind {
 
 /// One request head that passed every rule of framing.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RequestHead {
     /// The method.
     pub method: Method,
     /// The path as sent, without the query, not percent-decoded; starts with a slash.
     pub path: String,
-    /// What came after the first question mark, not decoded. It may hold a session id: never log it.
+    /// The text after the first question mark, not decoded. It may hold a session id: never log it.
     pub query: Option<String>,
     /// 0 or 1: the x of HTTP/1.x.
     pub version_minor: u8,
@@ -160,7 +145,7 @@ pub struct RequestHead {
     pub host: Option<String>,
     /// Names in lower case with their values, in order of arrival. Bytes that are not UTF-8 are replaced.
     pub headers: Vec<(String, String)>,
-    /// How the body ends.
+    /// The rule by which the body ends.
     pub body: BodyKind,
 }
 
@@ -206,10 +191,13 @@ impl RequestHead {
     fn judge_host(&self) -> Result<Option<String>, Refusal> {
         let host = self.header("host");
         if host.is_none() && self.version_minor == 1 {
-            return Err(Refusal::bad_request("no_host", "An HTTP/1.1 request needs a Host header."));
+            return Err(Refusal::bad_request(Violation::NoHost, "An HTTP/1.1 request needs a Host header."));
         }
         if host.is_some_and(|host| !host.bytes().all(is_authority_byte)) {
-            return Err(Refusal::bad_request("bad_host", "The Host header is not a host and a port."));
+            return Err(Refusal::bad_request(
+                Violation::BadHost,
+                "The Host header is not a host and a port.",
+            ));
         }
         Ok(host.map(str::to_owned))
     }
@@ -218,7 +206,7 @@ impl RequestHead {
         let body = match (self.header("content-length"), self.header("transfer-encoding")) {
             (Some(_), Some(_)) => {
                 return Err(Refusal::bad_request(
-                    "length_and_coding",
+                    Violation::LengthAndCoding,
                     "A request may not carry both Content-Length and Transfer-Encoding.",
                 ));
             }
@@ -229,7 +217,7 @@ impl RequestHead {
         match (self.method, body) {
             (Method::Get | Method::Head, BodyKind::None | BodyKind::Length(0)) => Ok(BodyKind::None),
             (Method::Get | Method::Head, _) => {
-                Err(Refusal::bad_request("body_on_get", "A GET or HEAD request may not have a body."))
+                Err(Refusal::bad_request(Violation::BodyOnGet, "A GET or HEAD request may not have a body."))
             }
             (_, body) => Ok(body),
         }
@@ -239,7 +227,10 @@ impl RequestHead {
         if self.version_minor == 1 && coding.eq_ignore_ascii_case("chunked") {
             return Ok(BodyKind::Chunked);
         }
-        Err(Refusal::bad_request("bad_coding", "The only transfer coding is chunked, and only in HTTP/1.1."))
+        Err(Refusal::bad_request(
+            Violation::BadCoding,
+            "The only transfer coding is chunked, and only in HTTP/1.1.",
+        ))
     }
 
     /// The value of the first header of that lower-case name.
@@ -291,11 +282,14 @@ impl RequestHead {
             return Ok(None);
         }
         if self.method != Method::Get || self.version_minor != 1 {
-            return Err(Refusal::bad_request("bad_upgrade", "A WebSocket starts with an HTTP/1.1 GET."));
+            return Err(Refusal::bad_request(
+                Violation::BadUpgrade,
+                "A WebSocket starts with an HTTP/1.1 GET.",
+            ));
         }
         if !self.has_token("connection", "upgrade") {
             return Err(Refusal::bad_request(
-                "bad_upgrade",
+                Violation::BadUpgrade,
                 "A WebSocket needs the header Connection: Upgrade.",
             ));
         }
@@ -303,11 +297,11 @@ impl RequestHead {
             return Err(Refusal {
                 status: 426,
                 reason: "The WebSocket version is 13.",
-                kind: "websocket_version",
+                violation: Violation::WebSocketVersion,
             });
         }
         self.header("sec-websocket-key").and_then(WebSocketKey::parse).map(Some).ok_or(Refusal::bad_request(
-            "websocket_key",
+            Violation::WebSocketKey,
             "A WebSocket needs a Sec-WebSocket-Key of 16 bytes in base64.",
         ))
     }
@@ -332,17 +326,19 @@ impl<'a> WebSocketKey<'a> {
 
 fn refusal_of(error: httparse::Error) -> Refusal {
     match error {
-        httparse::Error::TooManyHeaders => {
-            Refusal { status: 431, reason: "The request has too many headers.", kind: "too_many_headers" }
-        }
+        httparse::Error::TooManyHeaders => Refusal {
+            status: 431,
+            reason: "The request has too many headers.",
+            violation: Violation::TooManyHeaders,
+        },
         httparse::Error::Version => {
-            Refusal { status: 505, reason: "The version is HTTP/1.1.", kind: "bad_version" }
+            Refusal { status: 505, reason: "The version is HTTP/1.1.", violation: Violation::BadVersion }
         }
         httparse::Error::HeaderName => {
-            Refusal::bad_request("bad_header", "A header line is folded or its name is malformed.")
+            Refusal::bad_request(Violation::BadHeader, "A header line is folded or its name is malformed.")
         }
         httparse::Error::HeaderValue => {
-            Refusal::bad_request("bad_header", "A header value contains a control byte.")
+            Refusal::bad_request(Violation::BadHeader, "A header value contains a control byte.")
         }
         _ => BAD_REQUEST_LINE,
     }
@@ -351,7 +347,7 @@ fn refusal_of(error: httparse::Error) -> Refusal {
 /// Only the origin form: a path, perhaps a query, in ASCII. A node is no proxy and serves no fragment.
 fn split_target(target: &str) -> Result<(&str, Option<&str>), Refusal> {
     if !target.starts_with('/') || !target.is_ascii() || target.contains('#') {
-        return Err(Refusal::bad_request("bad_target", "The request target is not a path in ASCII."));
+        return Err(Refusal::bad_request(Violation::BadTarget, "The request target is not a path in ASCII."));
     }
     Ok(target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query))))
 }
@@ -363,14 +359,17 @@ fn owned_header(header: &httparse::Header<'_>) -> (String, String) {
 fn refuse_repetition(headers: &[(String, String)]) -> Result<(), Refusal> {
     let count = |name| headers.iter().filter(|(given, _)| given == name).count();
     if SINGLE_HEADERS.iter().any(|name| count(*name) > 1) {
-        return Err(Refusal::bad_request("repeated_header", "A header that may come once came twice."));
+        return Err(Refusal::bad_request(
+            Violation::RepeatedHeader,
+            "A header that may come once came twice.",
+        ));
     }
     Ok(())
 }
 
 fn parse_length(length: &str) -> Result<u64, Refusal> {
     const BAD_LENGTH: Refusal =
-        Refusal::bad_request("bad_length", "The Content-Length is not a number of bytes.");
+        Refusal::bad_request(Violation::BadLength, "The Content-Length is not a number of bytes.");
     if length.is_empty() || !length.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(BAD_LENGTH);
     }
@@ -380,3 +379,6 @@ fn parse_length(length: &str) -> Result<u64, Refusal> {
 fn is_authority_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,16 +8,25 @@ mod flags;
 mod limit;
 mod value;
 
-use crate::{probe, settings::Settings};
-use clap::Parser;
-use clap::error::{ContextKind, ErrorKind};
-use flags::{ProbeFlags, ServeFlags};
-use std::ffi::OsString;
-use std::io::{self, Write};
-use std::process::ExitCode;
+use crate::{
+    cli::flags::{ProbeFlags, ServeFlags},
+    printable::printable,
+    probe,
+    settings::Settings,
+};
+use clap::{
+    Parser,
+    error::{ContextKind, ErrorKind},
+};
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
 
-/// What the binary was asked to do.
+/// The task of the binary.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Command {
     /// Run a node.
     Serve(Box<Settings>),
@@ -27,6 +36,7 @@ pub enum Command {
 
 /// Why there is nothing to do.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Stop {
     /// Help or the version was asked for.
     Answered(clap::Error),
@@ -37,7 +47,7 @@ pub enum Stop {
 impl Stop {
     /// Tells the operator and chooses the exit code: 0 for an answer, 2 for a refusal.
     pub fn report(self) -> ExitCode {
-        // Whoever closed the stream did not want to read it.
+        // A closed stream has no reader; the exit code still tells.
         let _ = match &self {
             Stop::Answered(answer) => answer.print(),
             Stop::Refused(sentence) => writeln!(io::stderr(), "moorline: {sentence}"),
@@ -103,7 +113,7 @@ fn sentence(error: &clap::Error, args: &[OsString]) -> String {
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
     let joined = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
-    let sentence = without_controls(joined.strip_prefix("error: ").unwrap_or(&joined));
+    let sentence = printable(joined.strip_prefix("error: ").unwrap_or(&joined));
     match error.get(ContextKind::InvalidArg) {
         Some(flag) => {
             let quoted = format!("'{flag}'");
@@ -125,11 +135,6 @@ fn origin(flag: &str, args: &[OsString]) -> String {
     } else {
         format!(" (from {variable})")
     }
-}
-
-/// A terminal must not obey what a value contains.
-fn without_controls(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// A URL given in the wrong place may carry a password.

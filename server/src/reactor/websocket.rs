@@ -1,0 +1,75 @@
+//! WebSockets on a connection: the upgrade, messages in, and the end of a session that travels on one.
+//!
+//! Owns no state: a connection holds its own. It never judges a message; framing is the wire's and meaning the core's.
+
+use crate::{
+    connection::Phase,
+    reactor::{exchange::HttpExchange, io::ConnectionIo},
+    wire::{
+        http::switching_protocols,
+        websocket::{Message, Status, WebSocket},
+    },
+};
+use moorline_core::{App, ConnId, Input, Node, close_code};
+use moorline_protocol::Reason;
+use std::ops::ControlFlow;
+
+/// Turns the connection into a WebSocket, and tells the core which session it is for.
+pub(super) fn upgrade<A: App>(
+    node: &mut Node<A>,
+    http: &mut HttpExchange,
+    id: ConnId,
+    accept: &str,
+    input: Input<'_>,
+) {
+    let io = &mut http.io;
+    io.clear_deadline(id);
+    let websocket = WebSocket::new(io.limits.payload_bytes_max, io.limits.fragments_max);
+    let Some(connection) = io.get_mut(id) else { return };
+    connection.exchange = None;
+    connection.phase = Phase::WebSocket(websocket);
+    connection.out.push_bytes(switching_protocols(accept));
+    node.handle(io.now, input);
+    io.mark_dirty(id);
+}
+
+/// Takes bytes of frames.
+pub(super) fn receive<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId, bytes: &[u8]) {
+    let ConnectionIo { connections, now, .. } = &mut http.io;
+    let Some(connection) = connections.get_mut(id) else { return };
+    let Phase::WebSocket(websocket) = &mut connection.phase else { return };
+    let mut reply = Vec::new();
+    let outcome = websocket.feed(bytes, &mut reply, &mut |message| {
+        let input = match message {
+            Message::Text(text) => Input::Text { conn: id, text },
+            Message::Binary(bytes) => Input::Binary { conn: id, bytes },
+        };
+        node.handle(*now, input);
+        if node.carries(id) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    if !reply.is_empty() {
+        connection.out.push_bytes(reply);
+        http.io.mark_dirty(id);
+    }
+    match outcome {
+        Ok(Status::Open | Status::Stopped) => http.io.check_send_queue(node, id),
+        Ok(Status::Closed) => {
+            node.handle(http.io.now, Input::Closed { conn: id, reason: Reason::TransportClose });
+            http.io.close(id);
+        }
+        Err(error) => {
+            http.stats.violations.add(error.violation);
+            node.handle(http.io.now, Input::Closed { conn: id, reason: Reason::TransportError });
+            http.io.close_with_code(id, error.code, error.violation.as_str());
+        }
+    }
+}
+
+/// Sends the frames left in the outbox of a session that has ended, then the reason.
+pub(super) fn end<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId, reason: Reason) {
+    let ConnectionIo { connections, frames, .. } = &mut http.io;
+    let Some(connection) = connections.get_mut(id) else { return };
+    node.pull(id, usize::MAX, frames);
+    frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
+    http.io.close_with_code(id, close_code(reason), reason.as_str());
+}
