@@ -4,21 +4,28 @@
 //!
 //! Invariant: every wait ends within [`STEP_TIMEOUT`].
 
-use super::line::{Line, Packet};
-use super::{Endpoint, STEP_TIMEOUT};
-use crate::clock;
+use crate::{
+    clock,
+    probe::{
+        endpoint::Endpoint,
+        line::{Line, Packet},
+        stream::STEP_TIMEOUT,
+    },
+};
 use mio::{Events, Poll};
 use moorline_protocol::{json, socket};
 use rustls::ClientConfig;
 use serde_json::Value;
-use std::io::{self, ErrorKind};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    io::{self, ErrorKind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The event the clients send each other.
 const EVENT: &str = "probe";
-/// How long to wait for goodbyes.
-const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait for the connections to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Some connections and the poll that watches them.
 pub(super) struct Clients {
@@ -30,7 +37,7 @@ pub(super) struct Clients {
 
 /// One connected client that knows its own id and node.
 pub(super) struct Member {
-    /// What the report calls it.
+    /// Its name in the report.
     pub(super) name: &'static str,
     /// The node it is on.
     pub(super) node: String,
@@ -125,7 +132,7 @@ impl Clients {
         self.lines.iter_mut().for_each(Line::close);
         let is_over = |lines: &mut [Line]| Ok(lines.iter().all(|line| line.check().is_err()).then_some(()));
         // The probe is over: whether they do answer changes nothing.
-        let _ = self.wait_until(clock::now() + FAREWELL_TIMEOUT, is_over);
+        let _ = self.wait_until(clock::now() + CLOSE_TIMEOUT, is_over);
     }
 
     fn wait<T>(&mut self, wanted: impl FnMut(&mut [Line]) -> Result<Option<T>, String>) -> Result<T, String> {
@@ -180,7 +187,7 @@ fn unchanged(message: &Packet, sender_id: &str, text: &str) -> Result<(), String
     Ok(())
 }
 
-/// What the sender's node says about the delivery.
+/// The answer of the sender's node about the delivery.
 fn delivered(answer: &Value, from_node: &str, to_node: &str) -> Result<(), String> {
     match (answer.get("error").and_then(Value::as_str), answer.get("expected").and_then(Value::as_u64)) {
         (None, Some(1)) => Ok(()),

@@ -1,9 +1,9 @@
-//! Where a probe connects: the parts of a URL it needs.
+//! The address a probe connects to: the parts of a URL it needs.
 //!
-//! Owns the parsing of `http`, `https`, `ws` and `wss` URLs, and of nothing else. It resolves no name.
+//! Owns which `http`, `https`, `ws` and `wss` URLs a probe takes. It resolves no name.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
+use url::{Host, ParseError, Url};
 
 /// A place that speaks Socket.IO.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,62 +16,52 @@ pub struct Endpoint {
     pub port: u16,
     /// Begins and ends with `/`.
     pub path: String,
-    /// What follows `?`, such as `node=s1`; empty when there is none.
+    /// The part behind `?`, such as `node=s1`; empty when there is none.
     pub query: String,
 }
 
 const EXPECTED: &str = "expected a URL such as https://localhost:8443 or http://127.0.0.1:3000";
+const EXPECTED_PORT: &str = "expected a port from 1 to 65535";
 
 impl FromStr for Endpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Endpoint, String> {
-        // What is left is safe in a request line.
+        // Only graphic characters are safe in a request line.
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(EXPECTED.to_owned());
         }
-        let (scheme, rest) = text.split_once("://").ok_or(EXPECTED)?;
-        let is_tls = is_tls(scheme)?;
-        let rest = rest.split('#').next().unwrap_or(rest);
-        let (authority, path, query) = parts(rest);
-        let (host, port) = host_and_port(authority)?;
-        let port = port.unwrap_or(if is_tls { 443 } else { 80 });
-        Ok(Endpoint { is_tls, host, port, path: engine_path(path), query: query.to_owned() })
+        // A URL may leave its port empty, and a browser adds slashes that are missing; both are slips here.
+        let (_, rest) = text.split_once("://").ok_or(EXPECTED)?;
+        if rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.ends_with(':')) {
+            return Err(EXPECTED_PORT.to_owned());
+        }
+        let url = Url::parse(text).map_err(|error| match error {
+            ParseError::InvalidPort => EXPECTED_PORT,
+            _ => EXPECTED,
+        })?;
+        let is_tls = is_tls(url.scheme())?;
+        let host = match url.host().ok_or(EXPECTED)? {
+            Host::Domain(name) => name.to_owned(),
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        };
+        let has_login = !url.username().is_empty() || url.password().is_some();
+        if has_login || text.contains('\\') {
+            return Err(EXPECTED.to_owned());
+        }
+        let port = url.port_or_known_default().filter(|port| *port != 0).ok_or(EXPECTED_PORT)?;
+        let query = url.query().unwrap_or_default().to_owned();
+        Ok(Endpoint { is_tls, host, port, path: engine_path(url.path()), query })
     }
 }
 
 fn is_tls(scheme: &str) -> Result<bool, String> {
-    match scheme.to_ascii_lowercase().as_str() {
+    match scheme {
         "https" | "wss" => Ok(true),
         "http" | "ws" => Ok(false),
         _ => Err(EXPECTED.to_owned()),
     }
-}
-
-/// Authority, path and query.
-fn parts(rest: &str) -> (&str, &str, &str) {
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, target) = rest.split_at(end);
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    (authority, path, query)
-}
-
-fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').ok_or(EXPECTED)?,
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    if host.is_empty() || host.contains(['@', '\\']) || authority.contains('@') {
-        return Err(EXPECTED.to_owned());
-    }
-    let port = match port.strip_prefix(':') {
-        Some(digits) => {
-            Some(digits.parse().ok().filter(|&port| port != 0).ok_or("expected a port from 1 to 65535")?)
-        }
-        None if port.is_empty() => None,
-        None => return Err(EXPECTED.to_owned()),
-    };
-    Ok((host.to_owned(), port))
 }
 
 fn engine_path(path: &str) -> String {
@@ -154,6 +144,7 @@ mod tests {
             "http://u:p@h",
             "http://[::1",
             "http://[::1]x",
+            "http://h\\x",
             "http://h/a b",
             "http://h/\r\nX: y",
             "http://é",

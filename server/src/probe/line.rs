@@ -5,19 +5,23 @@
 //!
 //! Invariant: once open it never blocks, and it keeps at most [`INBOX_PACKETS_MAX`] packets nobody took, the newest.
 
-use super::stream::{self, Stream};
-use super::{Endpoint, upgrade};
-use crate::clock;
+use crate::{
+    clock,
+    probe::{
+        endpoint::Endpoint,
+        stream::{self, Stream},
+        upgrade,
+    },
+};
 use mio::{Interest, Registry, Token};
 use moorline_protocol::{engine, socket};
 use rustls::ClientConfig;
 use serde_json::Value;
-use std::collections::VecDeque;
-use std::io::ErrorKind;
-use std::sync::Arc;
-use std::time::Instant;
-use tungstenite::protocol::{Role, WebSocketConfig};
-use tungstenite::{Message, WebSocket};
+use std::{collections::VecDeque, io::ErrorKind, sync::Arc, time::Instant};
+use tungstenite::{
+    Message, WebSocket,
+    protocol::{Role, WebSocketConfig},
+};
 
 const READ_BUFFER_BYTES: usize = 4096;
 const MESSAGE_BYTES_MAX: usize = 1 << 20;

@@ -4,14 +4,17 @@
 //!
 //! Invariant: no blocking read or write outlasts the deadline, however many bytes trickle in before it.
 
-use super::{Endpoint, STEP_TIMEOUT};
-use crate::clock;
-use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, ClientConnection, StreamOwned};
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use crate::{clock, probe::endpoint::Endpoint};
+use rustls::{CertificateError, ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{TcpStream, ToSocketAddrs},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long any one step may take.
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to an [`Endpoint`].
 pub(super) enum Stream {

@@ -1,18 +1,23 @@
-//! Which certificates a probe believes.
+//! The certificates that a probe believes.
 //!
 //! Owns the rustls configuration and one verifier. Signatures are checked whatever is trusted: only the question
 //! whose certificate it is can be waived.
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-/// Whose certificates are good.
+/// The certificates that are good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
     /// The roots of this machine.

@@ -3,8 +3,10 @@
 //! Owns one request and one response head. It follows no redirect and keeps no cookie: each client of a probe is new
 //! to the balancer.
 
-use super::Endpoint;
-use super::stream::{Stream, is_timeout};
+use crate::probe::{
+    endpoint::Endpoint,
+    stream::{Stream, is_timeout},
+};
 use std::io::{Read, Write};
 
 /// The example of RFC 6455, section 1.3. The key need not be secret, only the answer to it right; a fixed one lets the
@@ -15,7 +17,7 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 
-/// Asks for a WebSocket; what the server sent right after its answer is handed back.
+/// Asks for a WebSocket; bytes that the server sent right after its answer are handed back.
 pub(super) fn upgrade(stream: &mut Stream, endpoint: &Endpoint) -> Result<Vec<u8>, String> {
     stream.start_step();
     stream

@@ -13,25 +13,23 @@ mod trust;
 mod upgrade;
 
 pub use endpoint::Endpoint;
+pub use stream::STEP_TIMEOUT;
 pub use trust::Trust;
 
 use clients::{Clients, Member};
-use std::io::Write;
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
-/// How long any one step may take.
-pub const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many connections may look for a node other than the first client's.
 const TRIES_MAX: usize = 8;
 
-/// What to try.
+/// The connections to try.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the first client connects.
+    /// The address of the first client.
     pub first: Endpoint,
-    /// Where the second one connects; `None` for the same place, until it lands on another node.
+    /// The address of the second one; `None` for the same place, until it lands on another node.
     pub second: Option<Endpoint>,
-    /// Whose certificates are good.
+    /// The certificates that are good.
     pub trust: Trust,
 }
 
@@ -96,7 +94,7 @@ fn verdict(a: &Member, b: &Member, tries: usize) -> String {
     format!("  ok: two clients reached each other, both on node {}{spread}", a.node)
 }
 
-/// Whoever closed stdout did not want to read it; the exit code still tells.
+/// A closed stdout means that nobody wants to read the report; the exit code still tells.
 fn report(out: &mut dyn Write, line: &str) {
     let _ = writeln!(out, "{line}");
 }
