@@ -74,12 +74,19 @@ impl Acceptor {
         self.paused_until
     }
 
-    /// Accepts the connections that wait, up to the budget of each listener.
+    /// Accepts the connections that wait, up to the budget of each listener, unless there is a pause.
+    #[inline]
     pub(super) fn accept(&mut self, registry: &Registry, http: &mut HttpExchange) {
         if self.paused_until.is_some_and(|at| at > http.io.now) {
             return;
         }
         self.paused_until = None;
+        if self.has_work() {
+            self.accept_waiting(registry, http);
+        }
+    }
+
+    fn accept_waiting(&mut self, registry: &Registry, http: &mut HttpExchange) {
         for at in 0..self.listeners.len() {
             for _ in 0..ACCEPTS_PER_TURN {
                 if !self.listeners[at].is_waiting {

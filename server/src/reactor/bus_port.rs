@@ -46,11 +46,12 @@ impl BusPort {
     }
 
     /// The next events, in a buffer to be given back; `None` when nothing waits.
+    #[inline]
     pub(super) fn take_events(&mut self) -> Option<Vec<BusEvent>> {
-        let bus = self.bus.as_ref()?;
         if !mem::take(&mut self.has_events) {
             return None;
         }
+        let bus = self.bus.as_ref()?;
         let mut events = mem::take(&mut self.events);
         self.has_events = bus.take_events(&mut events, EVENTS_PER_TURN);
         Some(events)
@@ -82,17 +83,18 @@ impl BusPort {
     }
 
     /// Gives the bus everything of this turn.
+    #[inline]
     pub(super) fn hand_over(&mut self) {
-        self.hand_over_publications();
+        if !self.publications.is_empty() {
+            self.hand_over_publications();
+        }
         if let Some(bus) = &self.bus {
             bus.flush_interest();
         }
     }
 
     fn hand_over_publications(&mut self) {
-        if let Some(bus) = &self.bus
-            && !self.publications.is_empty()
-        {
+        if let Some(bus) = &self.bus {
             bus.publish(&mut self.publications);
         }
         self.publication_bytes = 0;

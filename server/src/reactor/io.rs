@@ -105,6 +105,7 @@ impl ConnectionIo {
     }
 
     /// Reads once.
+    #[inline]
     pub(super) fn read(&mut self, id: ConnId, buffer: &mut [u8]) -> Chunk {
         let Some(connection) = self.connections.get_mut(id) else { return Chunk::Gone };
         match connection.stream.read(buffer) {
