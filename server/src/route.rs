@@ -15,8 +15,8 @@ use crate::{
         origin::{OriginRule, RefusedOrigin},
     },
 };
-use moorline_core::{Dialect, TransportKind};
-use moorline_protocol::json;
+use moorline_core::Dialect;
+use moorline_protocol::{TransportKind, json};
 use std::net::IpAddr;
 
 /// The action a request leads to.

@@ -3,9 +3,9 @@
 use moorline_core::{
     App, Args, Code, Completion, Config, ConnId, Connect, Context, CountOutcome, Data, Dialect, Disconnect,
     Emit, Event, Input, Node, Output, PendingAck, Refusal, Sent, SessionId, SocketId, Target, Time,
-    TransportKind, close_code,
+    close_code,
 };
-use moorline_protocol::Reason;
+use moorline_protocol::{Reason, TransportKind};
 use moorline_tests::sim::Seeded;
 use std::{cell::RefCell, rc::Rc, time::Duration};
 

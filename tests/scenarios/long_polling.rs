@@ -1,7 +1,7 @@
 //! A session that polls: GETs that are held, POSTs that are taken, and the ways it ends.
 
-use moorline_core::{DropCause, RequestError, TransportKind};
-use moorline_protocol::Reason;
+use moorline_core::{DropCause, RequestError};
+use moorline_protocol::{Reason, TransportKind};
 use moorline_tests::sim::{Outcome, Received, World};
 use std::time::Duration;
 

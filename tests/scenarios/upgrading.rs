@@ -1,6 +1,7 @@
 //! From polling to a WebSocket: tested first, then moved, with nothing lost, doubled or reordered on the way.
 
-use moorline_core::{DropCause, RequestError, TransportKind};
+use moorline_core::{DropCause, RequestError};
+use moorline_protocol::TransportKind;
 use moorline_tests::sim::{Conn, Outcome, Seeded, Seeds, World};
 use std::time::Duration;
 

@@ -6,7 +6,8 @@
 //! Invariant: the name of a connection is used again with another generation only, and never while it is open.
 
 use super::conn::{Conn, Role};
-use moorline_core::{Config, ConnId, Gauges, Node, Relay, Time, TransportKind};
+use moorline_core::{Config, ConnId, Gauges, Node, Relay, Time};
+use moorline_protocol::TransportKind;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,

@@ -8,9 +8,9 @@ use super::{
     conn::{Conn, Connection, Outcome, Role, session_id, socket_id},
     world::World,
 };
-use moorline_core::{ConnId, Dialect, Input, TransportKind};
+use moorline_core::{ConnId, Dialect, Input};
 use moorline_protocol::{
-    Reason,
+    Reason, TransportKind,
     engine::{Part, Payload},
 };
 

@@ -61,5 +61,3 @@ pub use words::{
     target::{Emit, Outgoing, Receipt, Sent, Source, Target, Wants},
     time::Time,
 };
-
-pub use moorline_protocol::TransportKind;

@@ -8,13 +8,12 @@
 
 extern crate alloc;
 
-pub mod encoded;
+mod encoded;
 pub mod engine;
-pub mod error;
+mod error;
 pub mod json;
-pub mod reason;
+mod reason;
 pub mod socket;
-
 mod transport;
 
 pub use encoded::Frame;

@@ -29,6 +29,5 @@ mod subscriber;
 
 pub use self::redis::RedisBus;
 pub use config::{RedisConfig, RedisUrlError};
-pub use status::BusStatus;
-
 pub use moorline_core::{BusEvent, Destination, Publication, Ticket};
+pub use status::BusStatus;

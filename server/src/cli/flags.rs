@@ -1,6 +1,11 @@
 //! The flags themselves: names, variables, defaults and help, in the order the help shows them.
 //!
 //! Owns the words. It never judges a value: `value.rs` does, and `settings.rs` where two values meet.
+#![allow(
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    reason = "the comments of flags are help for a terminal, not Markdown"
+)]
 
 use crate::{
     bus::RedisConfig,

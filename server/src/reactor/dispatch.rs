@@ -24,8 +24,8 @@ use crate::{
     route::{self, Action, EngineKind, EngineRequest, Site},
     wire::http::{RequestHead, Response},
 };
-use moorline_core::{App, BusEvent, ConnId, Input, Node, Output, TransportKind};
-use moorline_protocol::Reason;
+use moorline_core::{App, BusEvent, ConnId, Input, Node, Output};
+use moorline_protocol::{Reason, TransportKind};
 use std::net::IpAddr;
 
 /// Reads of one connection per turn.

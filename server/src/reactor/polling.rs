@@ -13,9 +13,9 @@ use crate::{
     route::{self, EngineRefusal},
     wire::http::{Body, RequestHead, Response},
 };
-use moorline_core::{App, ConnId, Dialect, Input, Node, RequestAnswer, RequestError, TransportKind};
+use moorline_core::{App, ConnId, Dialect, Input, Node, RequestAnswer, RequestError};
 use moorline_protocol::{
-    Frame, Reason,
+    Frame, Reason, TransportKind,
     engine::{self, Part, Payload, payload},
 };
 use std::mem;

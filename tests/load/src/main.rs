@@ -52,7 +52,7 @@ fn run(options: &Options, plan: &Plan) -> Result<String> {
     let machine = machine::description(options, open_files_max)?;
     check_other(options)?;
     let load_before = machine::load_average();
-    let subjects = options.subjects();
+    let subjects = Subject::both(options);
     let mut figures = [Figures::default(), Figures::default()];
     for round in 1..=plan.rounds {
         for side in options.order(round) {

@@ -1,6 +1,5 @@
 //! The command line, and how much of everything a run does.
 
-use crate::subject::Subject;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
@@ -97,11 +96,6 @@ impl Options {
         Plan { rounds: self.rounds.unwrap_or(plan.rounds), ..plan }
     }
 
-    /// Moorline, and the server it is compared with.
-    pub(crate) fn subjects(&self) -> [Subject; 2] {
-        [Subject::Moorline, if self.against.is_some() { Subject::OtherMoorline } else { Subject::Peer }]
-    }
-
     /// The indices of the subjects as a round takes them. Between like servers the first place alternates, so that a
     /// machine that gets slower or faster favours neither.
     pub(crate) fn order(&self, round: u32) -> [usize; 2] {
@@ -122,9 +116,9 @@ mod tests {
     fn only_another_moorline_goes_first_in_turn() {
         let order = |args: &[&str]| {
             let options = Options::parse_from([&["moorline-load"], args].concat());
-            (options.subjects()[1], [1, 2, 3].map(|round| options.order(round)))
+            [1, 2, 3].map(|round| options.order(round))
         };
-        assert_eq!(order(&[]), (Subject::Peer, [[0, 1]; 3]));
-        assert_eq!(order(&["--against", "old"]), (Subject::OtherMoorline, [[0, 1], [1, 0], [0, 1]]));
+        assert_eq!(order(&[]), [[0, 1]; 3]);
+        assert_eq!(order(&["--against", "old"]), [[0, 1], [1, 0], [0, 1]]);
     }
 }

@@ -19,6 +19,11 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
+    /// Moorline, and the server it is compared with.
+    pub(crate) fn both(options: &Options) -> [Subject; 2] {
+        [Subject::Moorline, if options.against.is_some() { Subject::OtherMoorline } else { Subject::Peer }]
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Subject::Moorline => "moorline",
