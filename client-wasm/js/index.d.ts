@@ -39,12 +39,15 @@ type WithErrorFirst<Params extends any[]> = {
     ? ErrorFirst<Args, Result>
     : Params[At];
 };
-/** A method, and so compared loosely: Socket.IO's own types say `error: Error`, and callbacks written for them are to fit. */
+/**
+ * A method, and so compared loosely: Socket.IO's own types say `error: Error`, and callbacks written for them are to
+ * fit.
+ */
 type ErrorFirst<Args extends any[], Result> = { call(error: Error | null, ...args: Args): Result }["call"];
 
 export type TransportName = "websocket" | "polling";
 
-/** A payload for the server, or a function that gives one, called at every connect. It may take a callback or be async. */
+/** A payload for the server, or a function that gives one at every connect. It may take a callback or be async. */
 export type Auth =
   | { [key: string]: any }
   | ((callback: (payload: object) => void) => void | object | Promise<void | object>);
@@ -179,7 +182,7 @@ export interface Relay {
   emitWithAck<Response = any>(event: string, ...args: any[]): Promise<AskAnswer<Response>>;
 }
 
-/** Sends one event with a timeout or as volatile. `Emit` is what `emit` takes, `Untimed` the events without a timeout. */
+/** Sends one event with a timeout or as volatile. `Emit` is as in `emit`, `Untimed` the events without a timeout. */
 export interface Emission<Emit extends EventsMap, Untimed extends EventsMap = Emit> {
   readonly volatile: Emission<Emit, Untimed>;
   timeout(ms: number): Emission<DecorateAcknowledgements<Untimed>, Untimed>;

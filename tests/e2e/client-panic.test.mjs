@@ -1,4 +1,5 @@
-// A defect of the client itself: it is reported once, as a sentence; the client lets go of everything and refuses calls.
+// A defect of the client itself: it is reported once, as a sentence; the client lets go of everything and refuses
+// calls.
 //
 // The package here is a variant that panics when it is asked to; it is built in a folder of the test's own.
 

@@ -5,8 +5,8 @@
 //
 //     RECORD=1 node --test transcripts.test.mjs
 //
-// The stories stand in `kit/stories/`, one for each file. They write requests and frames by hand, and wait for each answer
-// before they go on, so that there is one order of events.
+// The stories stand in `kit/stories/`, one for each file. They write requests and frames by hand, and wait for each
+// answer before they go on, so that there is one order of events.
 
 import { after, describe, it } from "node:test";
 import * as kit from "./kit/index.mjs";

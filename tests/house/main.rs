@@ -3,6 +3,7 @@
 //! Every check is a function from sources to sentences about what is wrong; none reads the disk itself. Formatting,
 //! the order inside a block of imports and `foo.rs` beside `foo/` are left to rustfmt and clippy.
 
+mod causes;
 mod cycles;
 mod edges;
 mod imports;

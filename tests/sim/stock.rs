@@ -1,7 +1,8 @@
 //! The demands of a stock client on messages to it: its parser's rules, written again and without our codec.
 //!
 //! The reference is the decoder of `socket.io-parser` with JavaScript's `JSON.parse`: of two equal keys the last
-//! counts, lone surrogates and numbers of any size are fine. Where clients in other languages demand more, so does this.
+//! counts, lone surrogates and numbers of any size are fine. Where clients in other languages demand more, so does
+//! this.
 
 use super::client::Received;
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@
 
 use crate::{
     clock,
+    printable::printable,
     probe::{
         endpoint::Endpoint,
         line::{Line, Packet},
@@ -205,20 +206,10 @@ fn delivered(answer: &Value, from_node: &str, to_node: &str) -> Result<(), Strin
     }
 }
 
-/// A terminal must not obey what a server says.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 /// A JSON array of strings.
 fn array(items: &[&str]) -> String {
     let mut out = vec![b'['];
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        json::push_string(&mut out, item);
-    }
+    json::push_separated(&mut out, b",", items, |out, item| json::push_string(out, item));
     out.push(b']');
     String::from_utf8_lossy(&out).into_owned()
 }

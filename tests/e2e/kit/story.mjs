@@ -1,7 +1,7 @@
 // A story told over raw connections, each byte of it written down.
 //
-// It never corrects what it is given and never reads ahead of the story. Invariant: a story ends with its nodes, and bytes
-// that it had not read by then show in the transcript.
+// It never corrects what it is given and never reads ahead of the story. Invariant: a story ends with its nodes, and
+// bytes that it had not read by then show in the transcript.
 
 import net from "node:net";
 import { startNode } from "./node.mjs";

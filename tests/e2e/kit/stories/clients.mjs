@@ -1,7 +1,7 @@
 // The clients of the stories: sessions that write their requests and frames by hand.
 //
-// They say what a well-behaved client says and nothing by themselves. Invariant: nothing is read that the story does not
-// wait for.
+// They say what a well-behaved client says and nothing by themselves. Invariant: nothing is read that the story does
+// not wait for.
 
 import { postOf, SEPARATOR } from "../polling.mjs";
 import { ENGINE, head, upgradeHead } from "../raw-http.mjs";
