@@ -48,7 +48,7 @@ socket.on("nws", () => {});
 socket.on("news", (title: number) => {});
 // @ts-expect-error: `connect` comes with nothing
 socket.on("connect", (what: string) => {});
-// @ts-expect-error: what is said is not heard
+// @ts-expect-error: a name of one direction is none of the other
 socket.on("save", () => {});
 // @ts-expect-error: a handler of another event
 socket.off("noArg", (title: string) => {});
@@ -71,7 +71,7 @@ socket.emit("save");
 socket.emit("save", "text");
 // @ts-expect-error: the text is no number
 socket.emit("save", 1, () => {});
-// @ts-expect-error: what is heard is not said
+// @ts-expect-error: a name of one direction is none of the other
 socket.emit("news", "title", 1);
 
 // Acknowledgements as promises.
@@ -85,7 +85,7 @@ await socket.emitWithAck("save", "text", () => {});
 // @ts-expect-error: the text is no number
 await socket.emitWithAck("maybe", 1);
 
-// With a timeout the callback hears of an error first, and the promise rejects instead.
+// With a timeout the callback gets an error first, and the promise rejects instead.
 socket.timeout(500).emit("save", "text", (error, status, at) => {
   expectType<Error | null>()(error);
   expectType<"saved" | "refused">()(status);

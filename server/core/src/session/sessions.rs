@@ -112,7 +112,7 @@ impl Session {
         self.sockets.retain(|(_, at)| *at != socket);
     }
 
-    /// Its client joined a namespace: it need not hurry with another.
+    /// its client joined a namespace: no other CONNECT is due.
     pub(crate) fn mark_connected(&mut self) {
         self.connect_by = None;
     }

@@ -91,7 +91,7 @@ pub struct Limits {
     pub responses_max: usize,
     /// Answers of clients this node may await at a time, over all questions: each costs memory until it comes.
     pub awaited_answers_max: usize,
-    /// Messages one socket may send to sockets of an old cluster, per second: every node of it hears each.
+    /// Messages one socket may send to sockets of an old cluster, per second: every node of it receives each.
     pub legacy_per_second_max: usize,
     /// Targets of one `@to`: amplification.
     pub targets_max: usize,
@@ -114,7 +114,7 @@ pub struct Limits {
     /// Time a connection may rest between two requests. Longer than a proxy lets it rest before it (30 s here), so that
     /// the proxy never sends a request into a connection we are closing.
     pub keep_alive_timeout: Duration,
-    /// Time a connection that is being closed may take to read what is left and say goodbye.
+    /// Time a connection that is being closed may take to read what is left and close.
     pub close_timeout: Duration,
     /// Bytes waiting to be published, for a slow live link.
     pub publish_queue_bytes_max: usize,

@@ -23,7 +23,7 @@ macro_rules! numbers {
 }
 
 numbers! {
-    /// The number under which a node wants to hear what became of a publication.
+    /// The number under which a node wants a report on a publication.
     ///
     /// A ticket is no acknowledgement id, so the two cannot be swapped:
     ///

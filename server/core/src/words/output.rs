@@ -68,7 +68,7 @@ pub struct Publication {
     pub destination: Destination,
     /// The message.
     pub payload: Vec<u8>,
-    /// With a ticket, the node wants to hear what became of it.
+    /// With a ticket, the node wants a report on it.
     pub ticket: Option<Ticket>,
 }
 

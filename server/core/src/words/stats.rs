@@ -33,7 +33,7 @@ pub struct Stats {
     pub bus_out: u64,
     /// Messages of other nodes that did not arrive, as the numbers of later ones show.
     pub bus_missed: u64,
-    /// Times the bus was given up because nothing was heard on it.
+    /// Times the bus was given up because nothing came in on it.
     pub bus_resets: u64,
     /// Time the last message to ourselves took through the bus.
     pub bus_lag: Option<Duration>,
