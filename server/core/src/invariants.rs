@@ -12,8 +12,8 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use moorline_protocol::TransportKind;
 
-/// How many entries a node may hold for each input between two checks: a check of everything after every input would
-/// make a debug build of a large node stand still.
+/// The more entries a node holds, the fewer inputs are checked: one more is left out for each of this many entries. A
+/// check of everything after every input would make a debug build of a large node stand still.
 const ENTRIES_PER_INPUT: usize = 64;
 
 /// Panics when tables disagree, a session has no owner, bytes do not add up, or a deadline is lost.
@@ -30,7 +30,7 @@ pub(crate) fn check(state: &State) {
     assert_eq!(state.sessions.closing_len(), 0, "every session that was marked is closed");
 }
 
-/// Whether it is this input's turn, which numbers all inputs.
+/// Whether a check is due after the input with this number.
 pub(crate) fn is_due(state: &State, input: usize) -> bool {
     let entries = state.sessions.len() + state.sockets.len() + state.rooms.len() + state.timers.len();
     input.is_multiple_of(entries / ENTRIES_PER_INPUT + 1)

@@ -6,16 +6,16 @@
 //! Start at [`Node`], whose documentation is the contract and a whole run loop, and at [`App`] for an application of
 //! your own; [`Relay`] is the built-in one.
 //!
-//! A tour of the folders, from what everybody may name to what names everybody:
+//! The folders, from the types that everybody may name to the API:
 //!
-//! * `words`: plain types
+//! * `words`, `rights`: plain types; the names that may be used, and who may send to whom
 //! * `session`, `socket`, `acks`, `cluster`, `backend`, `deadlines`: tables that own their fields, and the moves that
 //!   touch several of them (`moves.rs`, one a folder)
 //! * `state.rs`: the tables together
-//! * `rights`, `app`: who may do what, the hooks of an application and the commands it gives
+//! * `app`: the hooks of an application and the commands it gives
 //! * `node.rs`: the API
 //!
-//! Invariant: equal inputs at equal times, with equal entropy, give equal outputs byte for byte.
+//! Invariant: equal calls at equal times, with equal entropy, give equal outputs byte for byte.
 #![no_std]
 
 extern crate alloc;

@@ -3,8 +3,8 @@
 //! Owns the API and nothing else: four kinds of methods that never mix. Getters; `handle*`, which take what happened;
 //! `poll_*`, which give what is wanted; `pull`, which gives frames to the connection that can send them.
 //!
-//! Invariant: no input fails or does unbounded work; a peer that breaks the protocol is closed and counted, and nobody
-//! else notices.
+//! Invariant: no input fails, and its work is bounded by what the node holds; a peer that breaks the protocol is closed
+//! and counted, and nobody else notices.
 
 use crate::{
     app::{hooks::App, settle::settle},
@@ -33,23 +33,26 @@ use moorline_protocol::{Frame, TransportKind};
 /// The caller owns the connections, the clock and the bus. It keeps to this:
 ///
 /// * **Time never goes back.** Each `now` is at least the one before it; any start will do.
-/// * **Outputs are done in order, and all of them, before the caller sleeps**: after every `handle` and
-///   `handle_timeout`, call [`Node::poll_output`] until it gives `None`.
+/// * **Outputs are done in order, and all of them, before the caller sleeps**: call [`Node::poll_output`] until it
+///   gives `None` after [`Node::new`], `handle` and `handle_timeout`. Several inputs may come before it, but an outbox
+///   that nobody pulls from meanwhile fills up, and a full one ends its session.
 /// * **[`Output::Flush`] obliges the caller to [`Node::pull`]** from that connection until `pull` returns false, as
 ///   fast as the connection takes frames. While it returns true more frames wait, and no further `Flush` announces
-///   them. A held GET is answered with the frames of one `pull`.
-/// * **[`Output::Answer`] answers the request** that the connection holds, once.
-/// * **[`Output::Close`]**: `pull` once more without a bound, send that, close, and say [`Input::Closed`]. Nothing
-///   comes for a connection after its `Closed`, and its [`ConnId`] must never be used again with the same generation.
+///   them. A held GET is answered with the frames of one `pull`; if that gave none, it stays held.
+/// * **[`Output::Answer`] answers the request** that the connection holds, once, or each test of a WebSocket. A
+///   connection must bring no other request until the one it holds is answered.
+/// * **[`Output::Close`]**: `pull` once more without a bound, send that, close, and say [`Input::Closed`]. A held GET
+///   is answered with that and a close packet. After its `Closed` the node says nothing new to a connection, and its
+///   [`ConnId`] must never be used again with the same generation.
 /// * **A connection that goes away** is told by [`Input::Closed`] at once, also while outputs for it are still queued:
 ///   those may be skipped.
-/// * **[`Node::poll_timeout`]** says until when to sleep at most. Then call [`Node::handle_timeout`] until it returns
-///   false; after that the next deadline lies in the future.
+/// * **[`Node::poll_timeout`]** says until when to sleep at most; `None` means until something happens. Then call
+///   [`Node::handle_timeout`] until it returns false; after that the next deadline lies in the future.
 /// * **The bus** (subscriptions, publications) exists only for a node with [`Config::cluster`]. [`BusEvent`] says
 ///   what is to be told of it.
 ///
-/// In return no input blocks, fails or does unbounded work, and equal inputs at equal times, with equal entropy, give
-/// equal outputs byte for byte.
+/// In return no input fails, none blocks unless a hook of the application does, and the work of each is bounded by what
+/// the node holds. Equal calls at equal times, `pull` included, with equal entropy give equal outputs byte for byte.
 ///
 /// # A run loop
 ///
@@ -196,7 +199,7 @@ impl<A: App> Node<A> {
         self.state.connections.get(conn).is_some_and(|carried| carried.session().is_some())
     }
 
-    /// Whether this node takes no new sessions.
+    /// Whether this node is draining: it closes its sessions over time, and a new one at once.
     pub fn is_draining(&self) -> bool {
         self.state.drain.is_some()
     }
@@ -211,7 +214,7 @@ impl<A: App> Node<A> {
         self.state.config.cluster.as_ref().map(|_| self.state.bus.is_up())
     }
 
-    /// Whether everything this node needs was there at least once.
+    /// Whether the bus was up at least once. A node that is alone is ready from the start.
     pub fn is_ready(&self) -> bool {
         self.state.config.cluster.is_none() || self.state.bus.has_been_up()
     }

@@ -130,8 +130,8 @@ impl State {
         self.sessions.find_live(parse_session_id(&self.config.name, sid)?, self.now)
     }
 
-    /// Puts a message into a session's outbox. A session that cannot take it is marked to be closed; returns whether it
-    /// could.
+    /// Puts a message into a session's outbox. Returns false when the session is closing, or when the message does not
+    /// fit: then the session is marked to be closed.
     pub(crate) fn enqueue(&mut self, key: SessionKey, message: &Message) -> bool {
         let session = &mut self.sessions[key];
         if session.is_closing() {

@@ -103,7 +103,7 @@ impl Acceptor {
         }
     }
 
-    /// The edge is spent but connections still wait: a timer has to look again.
+    /// Pauses accepting. No event will announce the connections that wait already, so a timer has to look again.
     fn pause(&mut self, error: &io::Error, http: &mut HttpExchange) {
         http.stats.exhausted += 1;
         self.paused_until = Some(http.io.now + ACCEPT_PAUSE);

@@ -4,7 +4,8 @@
 //! Owns the node and the parts a turn works on. It holds no rule of HTTP or WebSocket: the parts below know those, and
 //! the router judges requests.
 //!
-//! Invariant: the core's outputs are carried out after every input, and connections are written to once enough came in.
+//! Invariant: the core's outputs are carried out after every read, batch of packets and event of the bus, and at the
+//! end of a turn. Connections are written to once enough came in.
 
 use crate::{
     admin::{self, Readiness},

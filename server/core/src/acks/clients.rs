@@ -69,8 +69,8 @@ pub(crate) struct ClientAcks {
 }
 
 impl ClientAcks {
-    /// Whether so many more acknowledgements may be awaited. Half of the room that is left at most, so that requests to
-    /// many never leave none for requests to one.
+    /// Whether so many more acknowledgements may be awaited. One request may take half of the free places at most, so
+    /// that requests to many clients leave places for others.
     pub(crate) fn has_room(&self, wanted: usize, limits: &Limits) -> bool {
         wanted <= limits.awaited_answers_max.saturating_sub(self.by_socket.len()) / 2
     }

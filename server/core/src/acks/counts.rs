@@ -25,7 +25,7 @@ pub(crate) struct Count {
     pub(crate) unconfirmed: usize,
     receivers: u64,
     answers: u64,
-    /// Whether it went to single nodes only, so that no receiver means an id that nobody has.
+    /// Whether it was published to channels of single nodes only: no receiver then means that nobody has the id.
     pub(crate) is_unicast: bool,
     /// Whether other nodes should have received the message and could not.
     pub(crate) is_cut: bool,
@@ -61,7 +61,7 @@ impl Count {
             && self.collector.as_deref().is_none_or(|collector| collector.is_complete(self.expected))
     }
 
-    /// Whether other nodes still have a part in it.
+    /// Whether it reached subscribers of the bus, or may have: Redis has still to say how many got it.
     fn spans_nodes(&self) -> bool {
         self.unconfirmed > 0 || self.receivers > 0
     }
@@ -118,7 +118,7 @@ impl Counts {
         }
     }
 
-    /// The counts that other nodes have a part in.
+    /// The counts of messages that reached subscribers of the bus, or may have.
     pub(crate) fn spanning_nodes(&self) -> Vec<Ticket> {
         self.iter().filter(|(_, count)| count.spans_nodes()).map(|(ticket, _)| ticket).collect()
     }

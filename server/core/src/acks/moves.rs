@@ -224,7 +224,7 @@ fn send_ack(
     }
 }
 
-/// Time is up. A backend is told who has not acknowledged; a node counts its time itself.
+/// The time of a request is up. A backend is told who has not acknowledged; a node that asked has its own deadline.
 pub(crate) fn client_acks_due(state: &mut State, id: RequestId) {
     let Some(request) = remove_request(state, id) else { return };
     let Asker::Backend(number) = request.asker else { return };
@@ -247,7 +247,7 @@ pub(crate) fn append_no_ack(state: &mut State, socket: SocketKey, number: Backen
     append_ack(state, socket, number, &code.to_json());
 }
 
-/// Tells a backend what a client acknowledged. Errors are counted where they arise; nobody waits here for more.
+/// Tells a backend what a client acknowledged. Without a backend nobody reads it; one lost with the bus is counted.
 fn append_ack(state: &mut State, socket: SocketKey, number: BackendAckId, args: &str) {
     let socket = &state.sockets[socket];
     let (ack, namespace) = (Some(number.number()), socket.namespace);

@@ -47,7 +47,7 @@ impl<'a> Context<'a> {
         &self.state.config
     }
 
-    /// Puts a socket into a room.
+    /// Puts a socket into a room. After [`Joined::Waiting`] a completion follows if `ack` is given.
     ///
     /// # Errors
     /// [`Code::TooMany`] at a limit; [`Code::NotMember`] for a socket that is gone.
@@ -118,8 +118,8 @@ impl<'a> Context<'a> {
         send(self.state, namespace, outgoing)
     }
 
-    /// Answers an acknowledgement. Nothing happens when the socket is gone. Arguments that would end a stock client's
-    /// connection are counted, and `null` is the answer.
+    /// Sends an acknowledgement. Nothing happens when the socket is gone. In place of arguments that would end a stock
+    /// client's connection, `null` is sent, and a drop is counted.
     pub fn acknowledge(&mut self, ack: PendingAck, args: &Args) {
         if args.is_sound() {
             return self.state.acknowledge(ack, args);

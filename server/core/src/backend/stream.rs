@@ -7,7 +7,7 @@ use alloc::{format, string::String, vec::Vec};
 use moorline_protocol::{Frame, json};
 use serde_json::value::RawValue;
 
-/// One entry of the stream, its parts as JSON.
+/// One entry of the stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
     pub(crate) kind: &'a str,
@@ -15,7 +15,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) namespace: NamespaceKey,
     /// The event's name as text.
     pub(crate) event: Option<&'a str>,
-    /// Joined by commas.
+    /// The arguments as JSON, joined by commas.
     pub(crate) args: &'a str,
     /// The number to acknowledge, or of the acknowledgement.
     pub(crate) ack: Option<u64>,
@@ -62,7 +62,7 @@ pub(crate) fn joined(args: &[&RawValue], attachments: &[Frame]) -> String {
     out
 }
 
-/// The one argument that says why a client disconnected.
+/// A text as a JSON string. The text must hold nothing that JSON escapes.
 pub(crate) fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }

@@ -49,8 +49,8 @@ impl Bus {
         self.is_up = false;
     }
 
-    /// Remembers a message to ids that may belong to the old cluster, each by the channel of a node that nobody knows.
-    /// Returns whether Redis's word on it is awaited.
+    /// Keeps a message if ids among its targets may belong to the old cluster: they name nodes that this node does not
+    /// know. Returns whether it was kept, until Redis says who listens on the channels of those nodes.
     ///
     /// # Errors
     /// The cause under which it is dropped when too much waits already.

@@ -8,8 +8,8 @@ use core::time::Duration;
 /// How often a node sends itself a message.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many may be sent with nothing at all received since before the links are given up: within 5 s. Messages and not
-/// time, since a node that was stopped itself (a suspended machine) has not listened either.
+/// The most messages to ourselves that may be unanswered. When one more is due, after 4 to 5 s in which nothing was
+/// received, the links are given up. It counts messages and not time, since a suspended machine does not listen either.
 const UNANSWERED_MAX: u32 = 4;
 
 #[derive(Debug, Default)]

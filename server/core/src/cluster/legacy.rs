@@ -1,9 +1,9 @@
 //! Servers of the old design in the same cluster: Node.js with `socket.io`, all subscribed to the public channel.
 //!
 //! Owns the messages that may be for them, and what each sender has used of its allowance. A message for a socket
-//! that no moorline node has goes out once on the public channel, in the old form; whichever old server has the
-//! socket delivers it. Whether a node has it is known from Redis: nobody listens on the channel of a node that is
-//! none. The other way, what comes is an ordinary message of a backend. It never publishes; moves do.
+//! that no moorline node has goes out once on the public channel, in the old form; the old server that has the socket
+//! delivers it. Redis tells whether a node has it: nobody listens on the channel of a node that does not exist. A
+//! message from an old server arrives as any message of a backend does. It never publishes; moves do.
 //!
 //! Invariant: bounded, and bounded per sender, since every old server receives every such message. Nobody publishes
 //! again what it received here.

@@ -157,7 +157,7 @@ fn publication_lost(state: &mut State, ticket: Option<Ticket>) {
     }
 }
 
-/// The next message to ourselves is due; when none has come back for long, the links are given up.
+/// The next message to ourselves is due. When nothing at all was received for long, the links are given up instead.
 pub(crate) fn canary_due(state: &mut State) {
     state.bus.canary.timer = None;
     if !state.bus.canary.take() {

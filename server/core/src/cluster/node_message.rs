@@ -91,7 +91,7 @@ pub(crate) fn write_message(head: &Head<'_>, message: &message::Message) -> Vec<
     out
 }
 
-/// The sizes of the attachments end the head; then comes the text, then they.
+/// Ends the head with the sizes of the attachments, then writes the text and the attachments.
 fn push_body(out: &mut Vec<u8>, text: &[u8], attachments: &[Frame]) {
     push_list(out, attachments, |out, attachment| {
         json::push_number(out, attachment.as_packet().len() as u64);
@@ -158,7 +158,7 @@ pub(crate) fn parse(payload: &[u8]) -> Option<NodeMessage<'_>> {
     }
 }
 
-/// The head as JSON: origin, sequence, number, whether it is counted, namespace, targets, sizes of the attachments.
+/// The head as JSON: origin, sequence, channel sequence, whether it is counted, namespace, targets, attachment sizes.
 type JsonHead<'a> = (&'a str, u64, u64, bool, String, Vec<String>, Vec<usize>);
 
 fn parse_message<'a>(head: &str, body: &'a [u8]) -> Option<Message<'a>> {

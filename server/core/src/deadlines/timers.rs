@@ -16,7 +16,7 @@ use alloc::collections::BTreeSet;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum TimerKind {
-    /// A session's heartbeat, its time to connect, or its upgrade.
+    /// A session's heartbeat, its time to connect, its upgrade, or the attachments of a packet.
     Session(SessionKey),
     /// A room whose channel is awaited or lingers.
     Room(RoomKey),
@@ -58,7 +58,8 @@ impl Timers {
         self.due.first().copied()
     }
 
-    /// Takes the earliest deadline out if it is due.
+    /// Takes the earliest deadline out if it is due. Its owner must then clear its copy of the time, or the same time
+    /// could not be set again.
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<TimerKind> {
         let (at, kind) = self.next()?;
         if at > now {

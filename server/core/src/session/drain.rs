@@ -8,7 +8,7 @@ use core::time::Duration;
 /// How often a batch is closed.
 const STEP: Duration = Duration::from_millis(100);
 
-/// How long after the end a client between two polls may take to come back and be told.
+/// How long a drain goes on after its end for clients between two polls, so that they can come back and be told.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A drain under way.
@@ -26,7 +26,7 @@ pub(crate) struct Batch {
     pub(crate) sessions: usize,
     /// When the batch after it is due.
     pub(crate) next: Time,
-    /// Whether clients between two polls are not waited for any more.
+    /// Whether this is the last batch, which also closes sessions between two polls.
     pub(crate) is_last: bool,
 }
 

@@ -5,7 +5,8 @@
 use crate::words::{config::Limits, time::Time};
 use core::time::Duration;
 
-/// A loop wakes up to a millisecond late, and clients count from when the ping was due: that much is not given to them.
+/// The most that a ping may be late without moving its pong's deadline: a loop wakes a little late, and clients count
+/// from when the ping was due.
 const CLOCK_TICK: Duration = Duration::from_millis(2);
 
 /// The next step of a session's heartbeat.
@@ -18,8 +19,8 @@ pub(crate) enum Heartbeat {
 }
 
 impl Heartbeat {
-    /// The heartbeat of a session that opens at `now`. The first ping comes at a random point in the second half of the
-    /// interval, so that clients which connected together do not beat together.
+    /// The heartbeat of a session that opens at `now`. With `ping_jitter` the first ping comes at a random point in the
+    /// second half of the interval, so that clients which connected together do not beat together.
     pub(crate) fn new(now: Time, limits: &Limits, random: u8) -> Heartbeat {
         Heartbeat::PingAt(now + first_ping_after(limits, random))
     }

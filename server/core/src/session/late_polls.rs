@@ -4,7 +4,7 @@
 //! behind a balancer the two travel apart, and the end may arrive first. The poll that comes after it gets a noop,
 //! instead of an error that nobody made. It never brings a session back.
 //!
-//! Invariant: one poll for each session, within a second, for so many sessions at most.
+//! Invariant: at most 256 sessions are remembered, each for one poll within one second.
 
 use crate::words::{ids::Secret, time::Time};
 use alloc::collections::VecDeque;

@@ -99,7 +99,7 @@ pub(crate) fn poll(state: &mut State, conn: ConnId, sid: &str, packets_max: usiz
     state.schedule_session(key);
 }
 
-/// Says that the outbox has something, to the connection that can take it now.
+/// Asks for a pull, if the outbox holds frames and a connection can take them now.
 fn flush(state: &mut State, key: SessionKey) {
     let session = &state.sessions[key];
     if !session.outbox.is_empty() {

@@ -39,7 +39,7 @@ pub(crate) struct Session {
     pub(crate) heartbeat: Heartbeat,
     /// The deadline that the table of deadlines holds for this session.
     pub(crate) timer: Option<Time>,
-    /// Set when the node drains while no request is there to be told: the next one will be.
+    /// Set once a drain has chosen this session: if it cannot be closed now, it is closed at its next poll or upgrade.
     pub(crate) is_draining: bool,
     /// Set once the session will be closed at the end of this input.
     closing: Option<Reason>,
@@ -144,7 +144,7 @@ impl Session {
         self.heartbeat.is_over(now).then_some(Reason::PingTimeout)
     }
 
-    /// The attention it needs at `now`; a due ping is taken to be sent.
+    /// Takes what is due at `now`. A ping that it returns counts as sent.
     pub(crate) fn take_due(&mut self, now: Time, ping_timeout: Duration) -> SessionDue {
         if let Some(reason) = self.end_due(now) {
             return SessionDue::End(reason);
@@ -203,7 +203,8 @@ impl Sessions {
         (session.secret == id.secret).then_some(key)
     }
 
-    /// The same, but only a session that lives at `now`, compared in a time that tells nothing about the secret.
+    /// The session of this id, if it is live at `now`. The comparison takes the same time however much of the secret is
+    /// right.
     pub(crate) fn find_live(&self, id: SessionId, now: Time) -> Option<SessionKey> {
         let (key, session) = self.table.at_slot(id.slot)?;
         let is_live = session.secret.equals(id.secret) && !session.is_closing() && !session.is_over(now);

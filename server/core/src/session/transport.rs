@@ -9,9 +9,10 @@
 //! | polling, probed | the same; with nothing to say, a noop after a moment | the same | closed |
 //! | websocket | refused | refused; one that had begun is taken to its end | closed |
 //!
-//! On the probe, `2probe` is answered by `3probe` and `5` makes it the transport; either ends a held poll with a noop.
+//! On the probe, `2probe` is answered by `3probe` and `5` makes it the transport. Either ends a held poll with a noop,
+//! `2probe` only when the outbox is empty.
 //!
-//! A second GET or POST beside a first ends the session, and so does a GET whose connection goes away.
+//! A second GET or POST beside a first ends the session, and so does a GET or POST whose connection goes away.
 //!
 //! Invariants: a poll is held by one connection at most and answered exactly once; a message stays in the outbox until
 //! one transport takes it, so moving to a WebSocket loses, doubles and reorders nothing.
@@ -42,7 +43,7 @@ pub(crate) struct Polling {
     poll: Option<ConnId>,
     /// How many packets its answer may hold.
     packets_max: usize,
-    /// Since when there has been none, once there was.
+    /// The time of the last answer to a GET. It counts only while none is held.
     away_since: Time,
     /// The POST whose packets are coming in.
     post: Option<ConnId>,
@@ -250,7 +251,7 @@ impl Transport {
         Some(probe.noop_at.map_or(probe.by, |noop_at| noop_at.min(probe.by)))
     }
 
-    /// The deadline of an upgrade that has come at `now`.
+    /// The deadline of an upgrade that has come at `now`. Call it only once [`Transport::deadline`] has come.
     pub(crate) fn upgrade_due(&self, now: Time) -> Option<UpgradeDue> {
         let Transport::Polling(polling) = self else { return None };
         let probe = polling.probe.as_ref()?;

@@ -276,7 +276,7 @@ fn publish_message(
     }
 }
 
-/// Remembers a message to ids that may belong to the old cluster. Returns whether Redis's word on it is awaited.
+/// Keeps a message that may be for the old cluster, if there is one. Returns whether it was kept.
 fn note_legacy(
     state: &mut State,
     outgoing: &Outgoing<'_>,
@@ -318,8 +318,8 @@ fn remote_channels<'a>(state: &State, targets: &[Target<'a>]) -> RemoteChannels<
     targets.iter().filter_map(channel).collect()
 }
 
-/// The sockets on this node that `targets` name, each once. Without a namespace, rooms are those of the first one and a
-/// socket counts in whichever it is.
+/// The sockets on this node that `targets` name, each once, without `except`. Without a namespace, rooms are those of
+/// the first namespace, and an id finds its socket in any.
 pub(crate) fn resolve(
     state: &mut State,
     namespace: Option<NamespaceKey>,
@@ -346,8 +346,8 @@ pub(crate) fn resolve(
     recipients
 }
 
-/// Puts one message into the outbox of each recipient, and forgets those that could not take it; returns how many are
-/// left.
+/// Puts one message into the outbox of each recipient, and takes out of the list those that cannot take it. Returns how
+/// many stay.
 pub(crate) fn deliver(state: &mut State, recipients: &mut Vec<SocketKey>, message: &Message) -> u64 {
     recipients.retain(|key| state.enqueue(state.sockets[*key].session, message));
     let count = recipients.len() as u64;
@@ -355,9 +355,9 @@ pub(crate) fn deliver(state: &mut State, recipients: &mut Vec<SocketKey>, messag
     count
 }
 
-/// Delivers an event that its recipients are to acknowledge, encoded for each group of them. Returns how many there
-/// are and the id they were asked under, if there are any; `None` when too many acknowledgements are awaited already,
-/// and then nobody received it.
+/// Delivers an event that its recipients are to acknowledge; each group of them gets its own encoding. Returns how many
+/// recipients there are, and the id they were asked under if there are any. `None` means that nobody received it, since
+/// too many acknowledgements are awaited already.
 pub(crate) fn deliver_asking(
     state: &mut State,
     asker: Asker,

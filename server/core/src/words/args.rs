@@ -61,7 +61,7 @@ impl Args {
         self.push(&placeholder(number))
     }
 
-    /// These and then others. Binary data keeps its place: the placeholders of the others are moved on.
+    /// Appends the arguments of `others`. Their placeholders are renumbered, so that each points at its own data.
     #[must_use]
     pub fn and(mut self, others: &Args) -> Args {
         if others.json.is_empty() {

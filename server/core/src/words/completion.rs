@@ -51,7 +51,8 @@ pub enum Completion {
 pub enum Joined {
     /// The socket is in the room.
     Now(JoinOutcome),
-    /// The socket is in the room here; a completion says when messages of other nodes reach it, too.
+    /// The socket is in the room here. If an acknowledgement waits, a completion says when messages of other nodes
+    /// reach it, too.
     Waiting,
 }
 

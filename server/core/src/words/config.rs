@@ -12,14 +12,14 @@ pub struct Config {
     pub name: String,
     /// The namespaces clients may join.
     pub namespaces: Vec<String>,
-    /// Whether `@to` a room is allowed without being in it. For demonstrations.
+    /// Whether `@to` and `@ask` may name a room without being in it. For demonstrations.
     pub is_open: bool,
     /// Whether a backend reads the stream of events.
     pub has_backend: bool,
     /// Whether servers of the old design stand in the same cluster.
     pub has_legacy_peers: bool,
-    /// Sessions this node takes from clients that poll, counting all it has. Those on a WebSocket are bounded by their
-    /// connections; one that polls needs none to live.
+    /// The number of sessions, on either transport, at which this node takes no more clients that poll. Sessions on a
+    /// WebSocket are bounded by their connections; one that polls needs none to live.
     pub sessions_max: usize,
     /// The channels shared with other nodes; `None` for a node that is alone.
     pub cluster: Option<Channels>,
@@ -93,7 +93,7 @@ pub struct Limits {
     pub awaited_answers_max: usize,
     /// Messages one socket may send to sockets of an old cluster, per second: every node of it receives each.
     pub legacy_per_second_max: usize,
-    /// Targets of one `@to`: amplification.
+    /// Targets of one message: each multiplies the work that one sender causes.
     pub targets_max: usize,
     /// Bytes one message may put on the bus, over all nodes and rooms it goes to: amplification as well, and a client
     /// must not fill the queue that everyone's messages wait in.

@@ -66,7 +66,7 @@ pub enum Input<'a> {
     Closed {
         /// The connection.
         conn: ConnId,
-        /// `TransportClose` when it just went away, `TransportError` when it broke its protocol.
+        /// `TransportClose` when it just went away; otherwise why the shell gave it up, such as `TransportError`.
         reason: Reason,
     },
     /// Something happened on the bus.
@@ -90,7 +90,7 @@ pub enum Dialect {
 /// Something that happened on the bus, in the order it happened. Sent only to a node that was configured with channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BusEvent {
-    /// Both links are live and every channel wanted when the subscriber's came back has been confirmed.
+    /// Both links are live, and every channel that was wanted when the subscriber's link came back is confirmed.
     Up,
     /// At least one link was lost. Said once per change; an `Up` that nobody had taken yet is withdrawn instead.
     Down,

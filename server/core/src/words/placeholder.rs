@@ -3,9 +3,9 @@
 //! Owns one walk over JSON that is known to be valid. It replaces some objects and leaves every other byte as it is:
 //! order, spacing, the digits of a number and halves of surrogate pairs, which a tree of values would not.
 //!
-//! Invariant: what passes [`has_fitting_placeholders`] makes no client reach beyond the attachments, whichever of two
-//! equal keys and whatever mark its language takes for true, and points at each attachment once at most, so that
-//! writing them in place makes a message longer only by what base64 costs.
+//! Invariant: JSON that passes [`has_fitting_placeholders`] makes no client reach beyond the attachments, whichever of
+//! two equal keys it reads and whatever value it takes for true. Such JSON points at each attachment once at most, so
+//! writing attachments in place makes a message longer only by what base64 costs.
 
 use crate::words::json::parse_string;
 use alloc::{format, string::String, vec, vec::Vec};
@@ -42,8 +42,8 @@ pub(crate) fn with_inline_binary(json: &str, attachments: &[Frame]) -> String {
     rewrite(json, inline).unwrap_or_else(|| String::from("null"))
 }
 
-/// Whether an argument that came with so many attachments holds a placeholder that [`move_binary`] leaves where it
-/// points. Put beside others that have attachments, it would point at theirs, or at nothing.
+/// Whether an argument that came with so many attachments holds a placeholder that [`move_binary`] does not renumber.
+/// Beside other arguments it would point at their attachments, or at nothing.
 pub(crate) fn has_stray_placeholder(json: &str, attachments: usize) -> bool {
     let judge = |members: &Members<'_>| match members.mark {
         Mark::None => Verdict::Keep,
