@@ -76,7 +76,7 @@ pub enum Output {
     ReconnectAttempt(u32),
     /// The n-th attempt succeeded.
     Reconnect(u32),
-    /// An attempt failed; every socket gets a `ConnectError` as well.
+    /// An attempt to reconnect failed; every socket that is to be connected gets a `ConnectError` as well.
     ReconnectError(Details),
     /// There will be no more attempts.
     ReconnectFailed,

@@ -121,7 +121,7 @@ use moorline_protocol::{Frame, TransportKind};
 pub struct Node<A> {
     app: A,
     state: State,
-    /// How many inputs were handled, for the invariants.
+    /// Inputs handled so far, for the invariants.
     #[cfg(debug_assertions)]
     inputs: usize,
 }
@@ -178,7 +178,7 @@ impl<A: App> Node<A> {
         self.state.outputs.pop_front()
     }
 
-    /// When this node next wants `handle_timeout`, and what for.
+    /// The time at which this node next wants `handle_timeout`, and what for.
     pub fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
         self.state.timers.next()
     }
@@ -234,7 +234,7 @@ impl<A: App> Node<A> {
         &self.state.stats
     }
 
-    /// How much of everything this node holds.
+    /// The sizes of this node's tables.
     pub fn gauges(&self) -> Gauges {
         let State { sessions, sockets, rooms, timers, .. } = &self.state;
         Gauges { sessions: sessions.len(), sockets: sockets.len(), rooms: rooms.len(), timers: timers.len() }

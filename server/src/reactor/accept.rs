@@ -30,7 +30,7 @@ const ACCEPTS_PER_TURN: usize = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Acceptor {
-    /// At the index of each stands its token's number.
+    /// The listeners, each at the index that is its token's number.
     listeners: Vec<Listener>,
     tls: Option<Arc<ServerConfig>>,
     /// The most connections of clients.

@@ -104,8 +104,8 @@ impl<A: App> Dispatcher<A> {
         if self.http.io.get_mut(id).is_some() { ReadEnd::Budget } else { ReadEnd::Drained }
     }
 
-    /// The peer sends no more. It may still read the answers to its requests, but nobody waits for a poll without
-    /// messages.
+    /// The peer sends no more. It may still read the answers to its requests; a poll without messages is dropped, since
+    /// nobody waits for its answer.
     fn peer_ended(&mut self, id: ConnId) {
         self.http.io.note_end(id, true);
         self.apply_outputs();
@@ -121,7 +121,7 @@ impl<A: App> Dispatcher<A> {
         }
     }
 
-    /// Reading may have made TLS want to write; and the core's outputs after one connection should not pile up.
+    /// Writes what TLS wants to write after a read, and carries out the core's outputs before more pile up.
     fn after_read(&mut self, id: ConnId) {
         let io = &mut self.http.io;
         if io.get_mut(id).is_some_and(|connection| connection.stream.wants_write()) {

@@ -88,7 +88,7 @@ impl ConnectionIo {
         self.connections.set_deadline(id, None);
     }
 
-    /// The end of a stream that was announced together with its last bytes is not announced again.
+    /// Notes whether the peer has ended its half. An end announced together with the last bytes is not announced again.
     pub(super) fn note_end(&mut self, id: ConnId, has_ended: bool) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.has_peer_ended |= has_ended;

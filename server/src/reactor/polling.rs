@@ -1,7 +1,7 @@
 //! Long polling on a connection: held GETs, bodies of POSTs, and the answers to both.
 //!
-//! Owns the list of bodies that a budget cut short. Whether a request is welcome and what a poll is answered with is
-//! for the core to decide.
+//! Owns the list of bodies that a budget cut short. The core decides whether a request is welcome and how a poll is
+//! answered.
 //!
 //! Invariant: a body is handed over packet by packet within a budget per turn, so a long one cannot starve others.
 

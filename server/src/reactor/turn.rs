@@ -1,6 +1,6 @@
 //! One turn of the event loop: events first, then everything that no single event stands for.
 //!
-//! Owns the poll, the clock and the signals. It never looks at a byte and never speaks to the core but about time and
+//! Owns the poll, the clock and the signals. It never looks at a byte, and speaks to the core only about time and
 //! draining.
 //!
 //! Invariant: one clock read per turn, and a poll that sleeps no longer than to the next deadline.

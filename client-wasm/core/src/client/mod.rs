@@ -19,7 +19,7 @@ use crate::{
 use alloc::{string::String, vec, vec::Vec};
 use moorline_protocol::{Reason, socket::packet};
 
-/// Sessions that are being closed at a time; the oldest is aborted.
+/// The most sessions that are being closed at a time; one more aborts the oldest.
 const CLOSING_MAX: usize = 4;
 
 /// One connection to one server, and the sockets that share it.
@@ -28,7 +28,8 @@ const CLOSING_MAX: usize = 4;
 ///
 /// The client does nothing by itself; a *shell* around it owns the WebSockets, requests and the timer.
 ///
-/// **Time.** Every command and input comes with the time. It never goes back; a step of any length is fine.
+/// **Time.** Inputs and commands come with the time, except `add_socket` and `ack`, which need none. It never goes
+/// back; a step of any length is fine.
 ///
 /// **The loop.** After each command or input the shell calls [`poll_output`](Client::poll_output) until it returns
 /// `None`, and only then sleeps: until something happens, or until [`poll_timeout`](Client::poll_timeout), whichever
@@ -39,9 +40,12 @@ const CLOSING_MAX: usize = 4;
 /// [`Channel`](crate::Channel) are handed in in the order of the network; those of two channels may be handed in in
 /// any order.
 ///
-/// **Obligations.** `Open`, `Get` and `Post` oblige the shell to report the end of that channel once, by `Closed` for
-/// a WebSocket and by `Response`, `Failed` or `TooBig` for a request, unless the client gives it up first by `Close`
-/// or `Abort`. `Send` needs no report: a failure shows as `Closed`. `Close` lets earlier packets go out, `Abort` does
+/// **Obligations.** `Open` obliges the shell to report `Opened` once the WebSocket is open. `Open`, `Get` and `Post`
+/// oblige it to report the end of that channel once, by `Closed` for a WebSocket and by `Response`, `Failed` or
+/// `TooBig` for a request, unless the client gives it up first by `Close` or `Abort`. A message of a WebSocket that is
+/// larger than `message_bytes_max` is reported by `TooBig` in its place. An `Event` or `Acked` that the shell cannot
+/// read is reported by `Unreadable`. `Send` needs no report: a failure shows as `Closed`. `Close` lets earlier packets
+/// go out, `Abort` does
 /// not wait. Inputs of a channel that has ended or was given up are ignored. `WantAuth` obliges it to call
 /// [`authorize`](Client::authorize) or [`auth_failed`](Client::auth_failed) with that ticket, now or later. The
 /// others are news for the owner of the sockets.
@@ -50,12 +54,12 @@ const CLOSING_MAX: usize = 4;
 /// after those that wait already. No output is about a command that has not returned.
 ///
 /// **Ends.** Each acknowledgement that [`emit`](Client::emit) returned ends once, by `Acked` or `AckFailed`, and
-/// never inside `emit`. A socket is `Connected` and `Disconnected` in turn. A client that
-/// [`is_idle`](Client::is_idle) has no channel, no deadline and no output of its own accord any more, and may be
-/// dropped or connected again.
+/// never inside `emit`. A socket is `Connected` and `Disconnected` in turn; events that came before the reply to its
+/// CONNECT are handed out before `Connected`. A client that [`is_idle`](Client::is_idle), once its outputs are taken,
+/// has no channel, no deadline and no output of its own accord any more, and may be dropped or connected again.
 ///
-/// **Errors.** Inputs never fail: an error of the server ends the connection with a reason. Equal inputs give equal
-/// outputs.
+/// **Errors.** Inputs never fail: an error of the server ends the connection with a reason. Equal commands and inputs
+/// at equal times, with equal options (the seed is one), give equal outputs.
 ///
 /// # Example
 ///

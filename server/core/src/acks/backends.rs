@@ -3,8 +3,8 @@
 //! Owns who waits for one. A client's acknowledgement waits here until a backend answers on the public channel. It
 //! never answers a client; moves do.
 //!
-//! Invariant: an acknowledgement waits until it is taken, once: by its answer, by the time, by the bus going away, or
-//! with its socket.
+//! Invariant: each acknowledgement is taken once: when its answer comes, its time is up, the bus goes away, or its
+//! socket ends.
 
 use crate::words::{ids::SocketId, numbers::AckId, numbers::Ticket, pending_ack::PendingAck, time::Time};
 use alloc::{collections::BTreeMap, vec::Vec};

@@ -46,8 +46,8 @@ impl Request {
         &self.sockets
     }
 
-    /// Whether an acknowledgement of so many bytes is sent on whole; one beyond the limits of one message is only
-    /// counted.
+    /// Counts an acknowledgement of so many bytes. Returns whether it is sent on whole: beyond the limits of one
+    /// message, the node of the asker is only told that it came.
     pub(crate) fn admit(&mut self, bytes: usize, limits: &Limits) -> bool {
         let is_admitted =
             self.sent < limits.responses_max && self.sent_bytes + bytes <= limits.payload_bytes_max;

@@ -40,7 +40,7 @@ impl Collector {
         self.request
     }
 
-    /// Its size, in bytes.
+    /// The bytes of the responses and their attachments.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

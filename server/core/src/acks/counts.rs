@@ -5,8 +5,8 @@
 //! receivers; one that gathers acknowledgements also waits for those, as long as they can come. It never sends an
 //! outcome; moves do.
 //!
-//! Invariant: a count is open until it is removed, once: complete, by the time, by the bus going away, or with the
-//! socket that waits.
+//! Invariant: each count is removed once: when it is complete, its time is up, the bus goes away, or the socket that
+//! waits ends.
 
 use crate::{
     acks::collectors::Collector,
@@ -102,7 +102,8 @@ impl Counts {
         self.open.get(&ticket).is_some_and(Count::is_complete)
     }
 
-    /// Notes how many subscribers got one of the publications. Returns whether that means an id that nobody has.
+    /// Notes how many subscribers got one of the publications. Returns whether it went to the channel of a node that is
+    /// not there.
     pub(crate) fn add_receivers(&mut self, ticket: Ticket, receivers: u32) -> bool {
         let Some(count) = self.open.get_mut(&ticket) else { return false };
         count.unconfirmed = count.unconfirmed.saturating_sub(1);

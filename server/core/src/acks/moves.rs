@@ -143,7 +143,7 @@ pub(crate) fn ask_backend(state: &mut State, entry: &Entry<'_>, ack: Option<Pend
     Ok(())
 }
 
-/// Takes an acknowledgement that a client waits for from a backend; false when it waits for none of this name.
+/// Takes an acknowledgement that a backend owes a client; false when it owes none under this number.
 pub(crate) fn take_backend_ack(state: &mut State, ack: PendingAck) -> bool {
     let ticket = state.backend_acks.find(ack);
     ticket.and_then(|ticket| remove_backend_ack(state, ticket)).is_some()

@@ -5,7 +5,7 @@
 
 use crate::{
     acks::moves::ask_backend,
-    backend::stream::{Entry, joined, quoted},
+    backend::stream::{Entry, joined},
     socket::moves::{join, leave, send},
     state::State,
     words::{
@@ -16,14 +16,15 @@ use crate::{
         config::Config,
         event::{Connect, Data, Disconnect, Event},
         ids::{SessionId, SocketId},
+        json::quoted,
         message::Message,
         pending_ack::PendingAck,
         target::{Emit, Outgoing, Receipt, Sent, Wants},
     },
 };
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 use moorline_protocol::{
-    Frame, engine, json,
+    Frame, engine,
     socket::{self, packet::Envelope},
 };
 
@@ -95,9 +96,7 @@ impl<'a> Context<'a> {
         if socket::is_reserved(emit.event) || !emit.args.is_sound() {
             return Err(Code::BadEvent);
         }
-        let mut name = Vec::with_capacity(emit.event.len() + 2);
-        json::push_string(&mut name, emit.event);
-        let name = String::from_utf8(name).unwrap_or_default();
+        let name = quoted(emit.event);
         let attachments = emit.args.attachments();
         let envelope = Envelope { namespace: emit.namespace, ack: None, attachments: attachments.len() };
         let args = Some(emit.args.as_json()).filter(|json| !json.is_empty());

@@ -45,7 +45,7 @@ pub(crate) enum BackendMessageKind<'a> {
 
 const MALFORMED: DropCause = DropCause::MalformedBackendMessage;
 
-/// Reads a message and checks everything a recipient could stumble over.
+/// Reads a message and checks everything that could end a recipient's connection.
 ///
 /// # Errors
 /// The cause under which it is dropped.
@@ -97,7 +97,7 @@ fn take_binary<'a>(args: &[&'a RawValue]) -> Option<(Vec<Cow<'a, str>>, Vec<Fram
     let extracted: Option<Vec<_>> =
         args.iter().map(|arg| extract_binary(arg.get(), &mut attachments).map(Cow::Owned)).collect();
     match (extracted, attachments.is_empty()) {
-        // Nothing binary after all, unless it was meant to be and is broken.
+        // Without binary data a placeholder is an object like any other; a `$binary` that cannot be read is malformed.
         (None, true) if args.iter().any(|arg| arg.get().contains("$binary")) => None,
         (_, true) => Some((plain(), Vec::new())),
         (extracted, false) => extracted.map(|args| (args, attachments)),

@@ -1,7 +1,7 @@
 //! Moves of backends: messages on the public channel, to the recipients that are here.
 //!
 //! Owns their delivery. Every node receives every such message; each delivers to the recipients it has and ignores the
-//! rest. It never validates one; that was done whole, before anyone receives a byte.
+//! rest. It never validates one: `channel.rs` does, before anyone receives a byte.
 
 use crate::{
     acks::{

@@ -3,7 +3,7 @@
 //! Owns their form: JSON with the client's arguments, binary data as base64 in place. It never appends one; moves do.
 
 use crate::words::{ids::SocketId, json::push_item, keys::NamespaceKey, placeholder::with_inline_binary};
-use alloc::{format, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use moorline_protocol::{Frame, json};
 use serde_json::value::RawValue;
 
@@ -60,11 +60,6 @@ pub(crate) fn joined(args: &[&RawValue], attachments: &[Frame]) -> String {
         }
     }
     out
-}
-
-/// A text as a JSON string. The text must hold nothing that JSON escapes.
-pub(crate) fn quoted(text: &str) -> String {
-    format!("\"{text}\"")
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use alloc::{collections::BTreeSet, collections::VecDeque, string::String, vec::V
 
 #[derive(Debug, Default)]
 pub(crate) struct Bus {
-    /// The channel for this node alone; `None` for a node that is alone itself.
+    /// The channel that only this node receives; `None` without a cluster.
     pub(crate) own_channel: Option<String>,
     is_up: bool,
     has_been_up: bool,

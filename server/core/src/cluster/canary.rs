@@ -5,7 +5,7 @@
 use crate::words::time::Time;
 use core::time::Duration;
 
-/// How often a node sends itself a message.
+/// The time between two messages that a node sends itself.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The most messages to ourselves that may be unanswered. When one more is due, after 4 to 5 s in which nothing was
@@ -26,7 +26,7 @@ impl Canary {
         self.unanswered = 0;
     }
 
-    /// The next one is due: whether to send it. If not, the bus is silent.
+    /// Takes the next one, which is due. Returns whether to send it: false means that the bus is silent.
     pub(crate) fn take(&mut self) -> bool {
         let is_silent = self.unanswered >= UNANSWERED_MAX;
         self.unanswered += u32::from(!is_silent);

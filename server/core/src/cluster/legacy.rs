@@ -11,7 +11,7 @@
 use crate::words::{ids::SocketId, numbers::Ticket, target::Source, time::Time};
 use alloc::{collections::BTreeMap, collections::VecDeque, string::String, vec::Vec};
 
-/// How many messages may wait for Redis to say whether a node has their target, and how many bytes of them.
+/// The most messages, and the most bytes of them, that may wait for Redis to say whether a node has their target.
 const WAITING_MAX: usize = 4096;
 const WAITING_BYTES_MAX: usize = 16 << 20;
 
@@ -33,7 +33,7 @@ pub(crate) struct Waiting {
     pub(crate) rest: Option<String>,
     /// For each channel, in the order they are published to, the targets that go out if nobody listens on it.
     pub(crate) channels: VecDeque<Vec<SocketId>>,
-    /// How many bytes may still go out.
+    /// Bytes that may still go out.
     pub(crate) bytes_left: usize,
 }
 
@@ -80,7 +80,7 @@ impl Legacy {
     }
 }
 
-/// The old form behind the target's id. An old server reads `response`, a moorline node would read `args`.
+/// The part of the old form that follows the target's id. An old server reads `response`, a moorline node `args`.
 pub(crate) fn write_rest(source: &Source<'_>) -> String {
     let response = source.args.first().map_or("null", |arg| arg.get());
     let parts = ["\",\"event\":", source.name, ",\"response\":", response, ",\"args\":[", source.from];

@@ -59,7 +59,7 @@ pub(crate) struct Message<'a> {
     pub(crate) attachments: Vec<&'a [u8]>,
 }
 
-/// The head of a message, for the one place that writes it.
+/// The head of a message that is to be written.
 pub(crate) struct Head<'a> {
     pub(crate) origin: NodeTag,
     pub(crate) sequence: Sequence,

@@ -12,7 +12,7 @@ use crate::words::{
 };
 use alloc::collections::BTreeMap;
 
-/// How many other nodes are remembered; far more than a cluster has.
+/// The most other nodes that are remembered; far more than a cluster has.
 const NODES_MAX: usize = 1024;
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 use crate::words::{config::Channels, ids::NodeTag};
 use alloc::{format, string::String};
 
-/// How far this node's subscription to a room's channel has come.
+/// The state of this node's subscription to a room's channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subscription {
     /// This node is alone: there is no channel.

@@ -32,14 +32,14 @@ pub enum TimerKind {
     Canary,
 }
 
-/// The table.
+/// All deadlines of a node, in order of time.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     due: BTreeSet<(Time, TimerKind)>,
 }
 
 impl Timers {
-    /// Moves a deadline: `registered` is where its owner remembers it.
+    /// Sets, moves or removes a deadline. `registered` is the owner's copy of its time, kept in step here.
     pub(crate) fn set(&mut self, kind: TimerKind, registered: &mut Option<Time>, at: Option<Time>) {
         if *registered == at {
             return;

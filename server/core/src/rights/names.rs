@@ -5,7 +5,8 @@
 use crate::words::{code::Code, config::Limits};
 use moorline_protocol::socket;
 
-/// Checks a name that clients will receive as an event: a stock client must take it as one, and no relay as its own.
+/// Checks the name of an event that clients will receive: a stock client must take it for an event, and no relay
+/// for one of its own commands.
 ///
 /// # Errors
 /// [`Code::BadEvent`] for a name that is reserved, starts with `@`, or is over the limit.

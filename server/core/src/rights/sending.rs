@@ -10,8 +10,8 @@ use crate::{
 };
 use alloc::{borrow::Cow, vec::Vec};
 
-/// Reads the targets that a client named. An id needs nothing but the id; a room needs membership of it, which
-/// `is_member` tells, unless the node is open.
+/// Reads the targets that a client named. Anybody may send to a socket whose id it knows. Only a member, as `is_member`
+/// tells, may send to a room, unless the node is open.
 ///
 /// # Errors
 /// [`Code::BadTarget`] for no target and for one that is neither an id nor the name of a room; [`Code::TooMany`] for

@@ -11,7 +11,7 @@ use moorline_protocol::Frame;
 pub(crate) struct Assembly {
     packet: String,
     attachments: Vec<Frame>,
-    /// By when it must be whole: a client may not leave half a packet here for ever.
+    /// It must be whole by then: a client may not leave half a packet here for ever.
     due: Time,
     missing: usize,
     bytes: usize,
@@ -23,7 +23,7 @@ impl Assembly {
         Assembly { packet: packet.into(), attachments: Vec::new(), due, missing: attachments, bytes }
     }
 
-    /// By when it must be whole.
+    /// The time by which it must be whole.
     pub(crate) fn due(&self) -> Time {
         self.due
     }

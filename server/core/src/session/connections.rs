@@ -3,7 +3,7 @@
 //! Owns the way from a connection, which belongs to the shell, to a session or to the last frames of one that has
 //! ended. It never owns a session.
 //!
-//! Invariant: a name whose generation is over leads nowhere.
+//! Invariant: a [`ConnId`] of an earlier generation finds nothing.
 
 use crate::{
     session::outbox::Outbox,

@@ -5,7 +5,7 @@
 use crate::words::time::Time;
 use core::time::Duration;
 
-/// How often a batch is closed.
+/// The shortest time between two batches.
 const STEP: Duration = Duration::from_millis(100);
 
 /// How long a drain goes on after its end for clients between two polls, so that they can come back and be told.
@@ -22,9 +22,9 @@ pub(crate) struct Drain {
 /// The next step of a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Batch {
-    /// How many sessions to close.
+    /// Sessions to close.
     pub(crate) sessions: usize,
-    /// When the batch after it is due.
+    /// The time at which the batch after it is due.
     pub(crate) next: Time,
     /// Whether this is the last batch, which also closes sessions between two polls.
     pub(crate) is_last: bool,

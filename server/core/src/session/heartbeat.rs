@@ -25,7 +25,7 @@ impl Heartbeat {
         Heartbeat::PingAt(now + first_ping_after(limits, random))
     }
 
-    /// When the next step is due.
+    /// The time at which the next step is due.
     pub(crate) fn due(self) -> Time {
         let (Heartbeat::PingAt(at) | Heartbeat::PongBy(at)) = self;
         at
@@ -36,7 +36,7 @@ impl Heartbeat {
         matches!(self, Heartbeat::PongBy(by) if by <= now)
     }
 
-    /// Whether a ping is due; from now on its pong is.
+    /// Takes the ping if it is due; from then on its pong is awaited. Returns whether it was.
     pub(crate) fn take_ping(&mut self, now: Time, ping_timeout: Duration) -> bool {
         match *self {
             Heartbeat::PingAt(at) if at <= now => {

@@ -1,8 +1,8 @@
 //! Late polls: those that arrive after the end of their session.
 //!
 //! Owns the sessions whose client ended them while no poll was held. Such a client has a poll under way, as a rule;
-//! behind a balancer the two travel apart, and the end may arrive first. The poll that comes after it gets a noop,
-//! instead of an error that nobody made. It never brings a session back.
+//! behind a balancer the two travel apart, and the end may arrive first. The poll that comes after it gets a noop and
+//! not an error, since the client did nothing wrong. It never brings a session back.
 //!
 //! Invariant: at most 256 sessions are remembered, each for one poll within one second.
 
@@ -43,16 +43,7 @@ impl LatePolls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::ids::Entropy;
-
-    struct Counter(u8);
-
-    impl Entropy for Counter {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            self.0 = self.0.wrapping_add(1);
-            bytes.fill(self.0);
-        }
-    }
+    use crate::words::ids::tests::Counter;
 
     #[test]
     fn one_late_poll_is_taken_within_a_second() {

@@ -222,7 +222,7 @@ fn move_to(state: &mut State, key: SessionKey, conn: ConnId) {
     }
 }
 
-/// The session stays on polling.
+/// Closes the probe; the session stays on polling.
 fn give_probe_up(state: &mut State, key: SessionKey, reason: Reason) {
     if let Some(conn) = state.sessions[key].transport.take_probe() {
         state.connections.remove(conn);
@@ -249,7 +249,7 @@ pub(crate) fn session_due(state: &mut State, key: SessionKey) {
     state.schedule_session(key);
 }
 
-/// An upgrade took too long, or a poll held meanwhile did.
+/// An upgrade took too long, or a poll was held long enough during one.
 fn upgrade_due(state: &mut State, key: SessionKey) {
     match state.sessions[key].transport.upgrade_due(state.now) {
         Some(UpgradeDue::TimedOut) => {
@@ -274,7 +274,7 @@ pub(crate) fn refuse_packet(state: &mut State, key: SessionKey, cause: DropCause
     state.sessions.mark_closing(key, Reason::ParseError);
 }
 
-/// The client ended its session. Its own requests end well.
+/// The client ended its session. Its held GET and its POST are answered as successful.
 pub(crate) fn closed_by_client(state: &mut State, key: SessionKey) {
     let session = &state.sessions[key];
     if session.transport.away_since().is_some() {

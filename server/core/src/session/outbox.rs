@@ -39,7 +39,7 @@ impl Outbox {
         self.frames.len()
     }
 
-    /// Moves so many frames to `into` at most.
+    /// Moves at most `packets` frames to `into`.
     pub(crate) fn pull_packets(&mut self, packets: usize, into: &mut Vec<Frame>) {
         let packets = packets.min(self.frames.len());
         let pulled = self.frames.drain(..packets).inspect(|frame| self.bytes -= frame.len_bytes());
@@ -63,9 +63,7 @@ impl Outbox {
         }
         !self.frames.is_empty()
     }
-}
 
-impl Outbox {
     /// Panics when the byte count is not the sum over the frames.
     #[cfg(debug_assertions)]
     pub(crate) fn check_invariants(&self) {

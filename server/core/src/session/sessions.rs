@@ -19,8 +19,8 @@ use alloc::{boxed::Box, vec::Vec};
 use core::{ops::Index, ops::IndexMut, time::Duration};
 use moorline_protocol::Reason;
 
-/// How long a client may be without a poll before its session makes room for a newcomer's on a node that is full. A
-/// live one is without for a round trip.
+/// A client that is longer without a poll makes room for a newcomer on a full node. A live client is without one for a
+/// round trip only.
 const AWAY_MAX: Duration = Duration::from_secs(2);
 
 /// One session.
@@ -34,7 +34,7 @@ pub(crate) struct Session {
     sockets: Vec<(NamespaceKey, SocketKey)>,
     /// A binary packet whose attachments are still coming in.
     pub(crate) assembly: Option<Box<Assembly>>,
-    /// Until when the first CONNECT is due.
+    /// The first CONNECT must come by then; `None` once it has.
     connect_by: Option<Time>,
     pub(crate) heartbeat: Heartbeat,
     /// The deadline that the table of deadlines holds for this session.
@@ -117,7 +117,7 @@ impl Session {
         self.connect_by = None;
     }
 
-    /// When this session next needs attention.
+    /// The time at which this session next needs attention.
     pub(crate) fn deadline(&self) -> Time {
         let assembled_by = self.assembly.as_ref().map(|assembly| assembly.due());
         let others = [self.connect_by, assembled_by, self.transport.deadline()];
@@ -233,7 +233,7 @@ impl Sessions {
         self.table[key].closing.map(|reason| (key, reason))
     }
 
-    /// How many sessions are marked.
+    /// The number of sessions that are marked.
     pub(crate) fn closing_len(&self) -> usize {
         self.closing.len()
     }
@@ -256,17 +256,8 @@ impl IndexMut<SessionKey> for Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{conn::ConnId, ids::Entropy};
+    use crate::words::{conn::ConnId, ids::tests::Counter};
     use moorline_protocol::TransportKind;
-
-    struct Counter(u8);
-
-    impl Entropy for Counter {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            self.0 = self.0.wrapping_add(1);
-            bytes.fill(self.0);
-        }
-    }
 
     fn session(kind: TransportKind, dialect: Dialect, entropy: &mut Counter) -> Session {
         let limits = Limits { ping_jitter: false, ..Limits::default() };

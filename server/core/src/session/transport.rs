@@ -22,7 +22,7 @@ use alloc::boxed::Box;
 use core::time::Duration;
 use moorline_protocol::TransportKind;
 
-/// How long a poll waits during an upgrade before a noop ends it. The client must have no poll open when it moves.
+/// A poll held during an upgrade gets a noop after this time: the client must have no poll open when it moves.
 const NOOP_AFTER: Duration = Duration::from_millis(100);
 
 /// The transport of one session.
@@ -41,7 +41,7 @@ pub(crate) enum Transport {
 pub(crate) struct Polling {
     /// The GET that is held until there is something to say.
     poll: Option<ConnId>,
-    /// How many packets its answer may hold.
+    /// The most packets its answer may hold.
     packets_max: usize,
     /// The time of the last answer to a GET. It counts only while none is held.
     away_since: Time,
@@ -54,14 +54,14 @@ pub(crate) struct Polling {
 #[derive(Debug)]
 struct Probe {
     conn: ConnId,
-    /// By when the client must have moved.
+    /// The client must have moved by then.
     by: Time,
     has_been_tested: bool,
-    /// When a poll that is held meanwhile ends.
+    /// When a poll that is held during the upgrade gets a noop.
     noop_at: Option<Time>,
 }
 
-/// Why a request does not fit the state of the transport.
+/// A request does not fit the state of the transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Misfit {
     /// Another request of its kind is under way.
@@ -138,7 +138,7 @@ impl Transport {
         }
     }
 
-    /// Since when a client that polls has had no poll here.
+    /// The time since which a client that polls has had no poll here.
     pub(crate) fn away_since(&self) -> Option<Time> {
         match self {
             Transport::Polling(polling) if polling.poll.is_none() => Some(polling.away_since),
@@ -162,7 +162,7 @@ impl Transport {
         Ok(())
     }
 
-    /// How many packets the held GET may be answered with; `None` on a WebSocket.
+    /// The most packets that may answer the held GET; `None` on a WebSocket.
     pub(crate) fn packets_max(&self) -> Option<usize> {
         match self {
             Transport::Polling(polling) => Some(polling.packets_max),
@@ -244,7 +244,7 @@ impl Transport {
         *self = Transport::WebSocket { conn, post };
     }
 
-    /// When an upgrade under way needs attention.
+    /// The time at which an upgrade under way needs attention.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let Transport::Polling(polling) = self else { return None };
         let probe = polling.probe.as_ref()?;

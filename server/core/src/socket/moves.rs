@@ -1,7 +1,7 @@
 //! Moves of sockets: rooms they join and leave, messages that reach them, and their end.
 //!
-//! Owns who a message is for and handing it to them: on this node at once, on others through the bus. It never reads a
-//! packet.
+//! Owns finding the recipients of a message and handing it to them: to those on this node at once, to others through
+//! the bus. It never reads a packet.
 //!
 //! Invariants: a socket receives a message once however many targets name it, and a sender never its own. Local
 //! delivery never waits for the bus. Sessions end here and nowhere else.
@@ -69,7 +69,7 @@ pub(crate) fn join(
     Ok(joined)
 }
 
-/// How far a join reaches now; one whose channel is unconfirmed waits for it.
+/// Tells how far a join reaches now. One whose channel is unconfirmed waits for it.
 fn await_channel(state: &mut State, socket: SocketKey, room: RoomKey, ack: Option<PendingAck>) -> Joined {
     match state.rooms[room].subscription() {
         Subscription::None | Subscription::Confirmed => Joined::Now(JoinOutcome::Everywhere),

@@ -32,7 +32,7 @@ pub(crate) struct Room {
     sent: ChannelSequence,
     /// The last number each other node gave a message on the room's channel.
     received: BTreeMap<NodeTag, ChannelSequence>,
-    /// Since when nobody is in it.
+    /// The time since which nobody is in it.
     empty_since: Option<Time>,
     /// The deadline that the table of deadlines holds for this room.
     pub(crate) timer: Option<Time>,
@@ -52,13 +52,13 @@ impl Room {
         self.waiting.iter().map(|(ack, _)| *ack)
     }
 
-    /// When an empty room goes.
+    /// When an empty room is to be removed.
     pub(crate) fn lingers_until(&self, is_bus_up: bool, linger: Duration) -> Option<Time> {
         let is_unanswered = self.subscription == Subscription::Pending && is_bus_up;
         self.empty_since.filter(|_| !is_unanswered).map(|since| since + linger)
     }
 
-    /// When this room next needs attention: a join waited long enough, or nobody came back.
+    /// The time at which this room next needs attention: a join waited long enough, or nobody came back.
     pub(crate) fn deadline(&self, is_bus_up: bool, linger: Duration) -> Option<Time> {
         let answer_by = self.waiting.front().map(|(_, by)| *by);
         [answer_by, self.lingers_until(is_bus_up, linger)].into_iter().flatten().min()

@@ -115,7 +115,7 @@ impl Sockets {
         *pending = pending.saturating_sub(1);
     }
 
-    /// The bytes gathered for the questions of a socket, to be counted on.
+    /// The bytes gathered for the open questions of a socket, for the caller to add to or take from.
     pub(crate) fn gathered_bytes_mut(&mut self, key: SocketKey) -> &mut usize {
         &mut self.table[key].gathered_bytes
     }
@@ -147,15 +147,7 @@ impl Index<SocketKey> for Sockets {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Counter(u8);
-
-    impl Entropy for Counter {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            self.0 = self.0.wrapping_add(1);
-            bytes.fill(self.0);
-        }
-    }
+    use crate::words::ids::tests::Counter;
 
     fn two() -> (Sockets, [SocketKey; 2]) {
         let mut entropy = Counter(0);

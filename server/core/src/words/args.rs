@@ -6,11 +6,11 @@
 
 use crate::words::{
     event::Event,
-    json::push_item,
+    json::{push_item, quoted},
     placeholder::{has_fitting_placeholders, move_binary, placeholder},
 };
 use alloc::{format, string::String, string::ToString, vec::Vec};
-use moorline_protocol::{Frame, json};
+use moorline_protocol::Frame;
 use serde_json::{Value, value::RawValue};
 
 /// A list of arguments.
@@ -48,9 +48,7 @@ impl Args {
     /// One more argument, a string.
     #[must_use]
     pub fn text(self, text: &str) -> Args {
-        let mut quoted = Vec::with_capacity(text.len() + 2);
-        json::push_string(&mut quoted, text);
-        self.push(&String::from_utf8(quoted).unwrap_or_default())
+        self.push(&quoted(text))
     }
 
     /// One more argument, binary data.

@@ -89,7 +89,7 @@ macro_rules! causes {
     };
 }
 
-/// How often each cause of a set occurred.
+/// The count of each cause of a set.
 #[derive(Clone)]
 pub struct Tally<C> {
     counts: Box<[u64]>,
@@ -102,7 +102,7 @@ impl<C: Cause> Tally<C> {
         self.counts[cause.index()] += 1;
     }
 
-    /// How often this cause occurred.
+    /// The count of this cause.
     pub fn get(&self, cause: C) -> u64 {
         self.counts[cause.index()]
     }

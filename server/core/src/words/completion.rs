@@ -1,6 +1,6 @@
 //! Outcomes that come later than the command they belong to: joins, counts and gathered acknowledgements.
 //!
-//! Owns the plain types. Waiting for an outcome is the tables of acknowledgements' and rooms'.
+//! Owns the plain types. The tables of acknowledgements and of rooms hold who waits for an outcome.
 
 use crate::words::{args::Args, code::Code, pending_ack::PendingAck};
 
@@ -56,7 +56,7 @@ pub enum Joined {
     Waiting,
 }
 
-/// How far a join reaches.
+/// The reach of a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JoinOutcome {
     /// Nothing sent to the room from now on is missed.

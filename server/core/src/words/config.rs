@@ -75,7 +75,7 @@ pub struct Limits {
     pub assembly_timeout: Duration,
     /// Attachments of one packet.
     pub attachments_max: usize,
-    /// How deep JSON may nest: stack exhaustion, here and in the client that receives it.
+    /// How deep JSON may nest. Deeper JSON could exhaust the stack, here and in the client that receives it.
     pub json_depth_max: usize,
     /// Longest event name, in bytes: clients keep maps by it.
     pub event_name_bytes_max: usize,
@@ -95,13 +95,13 @@ pub struct Limits {
     pub legacy_per_second_max: usize,
     /// Targets of one message: each multiplies the work that one sender causes.
     pub targets_max: usize,
-    /// Bytes one message may put on the bus, over all nodes and rooms it goes to: amplification as well, and a client
-    /// must not fill the queue that everyone's messages wait in.
+    /// Bytes one message may put on the bus, over all nodes and rooms it goes to. More would multiply the work that one
+    /// sender causes, and fill the queue that everyone's messages wait in.
     pub fanout_bytes_max: usize,
     /// Unsent bytes of one session; full means closed, since a slow reader must not cost memory.
     pub outbox_bytes_max: usize,
 
-    /// Fragments of one message: memory exhaustion by tiny fragments.
+    /// Fragments of one message, since tiny fragments could exhaust memory.
     pub fragments_max: usize,
     /// Longest request head, in bytes: the balancer's own bound, since browsers carry large cookies.
     pub head_bytes_max: usize,

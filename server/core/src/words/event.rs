@@ -1,6 +1,6 @@
 //! News for an application: clients that come and go, and the events they send.
 //!
-//! Owns the plain types. When each is told is the dispatch of packets' and the end of an input's.
+//! Owns the plain types. The dispatch of packets and the end of an input decide when each is told.
 
 use crate::words::{ids::SocketId, json::parse_string, keys::NamespaceKey, pending_ack::PendingAck};
 use alloc::{borrow::Cow, rc::Rc, string::String};

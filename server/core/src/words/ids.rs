@@ -166,18 +166,17 @@ pub(crate) fn parse_session_id(name: &str, sid: &str) -> Option<SessionId> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use alloc::string::ToString;
 
-    struct Counter(u8);
+    /// Entropy for tests: each draw is the number after the last one, in every byte.
+    pub(crate) struct Counter(pub(crate) u8);
 
     impl Entropy for Counter {
         fn fill(&mut self, bytes: &mut [u8]) {
-            for byte in bytes {
-                self.0 = self.0.wrapping_add(1);
-                *byte = self.0;
-            }
+            self.0 = self.0.wrapping_add(1);
+            bytes.fill(self.0);
         }
     }
 

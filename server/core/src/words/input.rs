@@ -26,7 +26,7 @@ pub enum Input<'a> {
         conn: ConnId,
         /// The session's id.
         sid: &'a str,
-        /// How many packets the client takes of one answer.
+        /// The most packets the client takes in one answer.
         packets_max: usize,
     },
     /// The head of a POST that names a session. Its packets follow as `Text` and `Binary`, then `Posted`.

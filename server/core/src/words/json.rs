@@ -3,6 +3,7 @@
 //! Owns strings and lists; the parts of an event are read where packets are dispatched.
 
 use alloc::{borrow::Cow, string::String, vec, vec::Vec};
+use moorline_protocol::json;
 use serde_json::value::RawValue;
 
 /// Reads a JSON string, borrowed when nothing in it is escaped. `None` for any other JSON.
@@ -23,6 +24,13 @@ pub fn parse_targets(json: &str) -> Option<Vec<Cow<'_, str>>> {
         return texts.into_iter().map(|text| parse_string(text.get())).collect();
     }
     parse_string(json).map(|text| vec![text])
+}
+
+/// A text as a JSON string, quotes included.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    json::push_string(&mut out, text);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Appends an item to a list of JSON values joined by commas.

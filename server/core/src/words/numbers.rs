@@ -9,12 +9,12 @@ macro_rules! numbers {
         $vis struct $name($number);
 
         impl $name {
-            /// The one that is written like this.
+            /// The number with this value.
             $vis const fn new(number: $number) -> $name {
                 $name(number)
             }
 
-            /// As it is written.
+            /// Its value.
             $vis const fn number(self) -> $number {
                 self.0
             }
@@ -72,7 +72,7 @@ impl ChannelSequence {
         ChannelSequence(self.0 + 1)
     }
 
-    /// How many numbers lie between an earlier message and this one: messages that did not arrive.
+    /// The numbers between an earlier message and this one: so many messages did not arrive.
     pub(crate) fn missed_since(self, last: ChannelSequence) -> u64 {
         self.0.saturating_sub(last.0).saturating_sub(1)
     }

@@ -1,6 +1,6 @@
 //! An acknowledgement that a client waits for.
 //!
-//! Owns the pair that names it. Sending it is the node's, when an application or a completion says so.
+//! Owns the pair that names it. The node sends it when an application or a completion says so.
 
 use crate::words::{ids::SocketId, numbers::AckId};
 

@@ -158,7 +158,7 @@ fn rewrite<'a>(json: &'a str, judge: impl FnMut(&Members<'a>) -> Verdict) -> Opt
     Some(walk.out)
 }
 
-/// Recursion is bounded: the depth was checked with the syntax.
+/// A walk over JSON. Its recursion is bounded, since whoever received the JSON has checked its depth.
 struct Walk<'a, F> {
     text: &'a str,
     at: usize,

@@ -51,7 +51,7 @@ impl Stats {
     }
 }
 
-/// How much of everything a node holds.
+/// The sizes of a node's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gauges {
     /// Engine.IO sessions.

@@ -56,7 +56,7 @@ pub struct Receipt {
     pub wants: Wants,
 }
 
-/// How much the sender of a message wants to be told.
+/// The answer that the sender of a message wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wants {
     /// How many recipients there are.
