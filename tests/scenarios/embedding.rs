@@ -3,7 +3,6 @@
 use moorline_core::{
     App, Args, Code, Completion, Config, ConnId, Connect, Context, CountOutcome, Data, Dialect, Disconnect,
     Emit, Event, Input, Node, Output, PendingAck, Refusal, Sent, SessionId, SocketId, Target, Time,
-    close_code,
 };
 use moorline_protocol::{Reason, TransportKind};
 use moorline_tests::sim::Seeded;
@@ -161,7 +160,7 @@ impl House {
             received
                 .extend(frames.iter().map(|frame| String::from_utf8_lossy(frame.as_packet()).into_owned()));
             if let Some(reason) = reason {
-                self.closed[conn.slot as usize] = Some(close_code(reason));
+                self.closed[conn.slot as usize] = Some(reason.close_code());
                 self.node.handle(self.now, Input::Closed { conn, reason });
             }
         }

@@ -6,7 +6,7 @@ use super::{
     driver::Action,
     world::World,
 };
-use moorline_core::{Time, close_code};
+use moorline_core::Time;
 
 impl World {
     /// A client opens a session on a node and says nothing yet.
@@ -176,7 +176,7 @@ impl World {
         {
             self.pull_websocket(node, websocket);
             if let Some(ending) = ending {
-                self.end(websocket, &Outcome::Closed(close_code(ending.reason)));
+                self.end(websocket, &Outcome::Closed(ending.reason.close_code()));
                 self.finish_close(node, websocket);
             }
         }

@@ -8,7 +8,7 @@ use super::{
     conn::{Conn, Connection, Outcome, Role, session_id, split},
     world::World,
 };
-use moorline_core::{ConnId, Input, Node, Output, RequestAnswer, close_code};
+use moorline_core::{ConnId, Input, Node, Output, RequestAnswer};
 use moorline_protocol::{
     Frame, Reason,
     engine::{self, payload},
@@ -108,7 +108,7 @@ impl World {
         let conn = self.slots[node].remove(id).expect("a close for an open connection");
         let Connection { role, owner, .. } = self.connections[conn.0];
         let is_all = owner.is_none_or(|owner| {
-            let ending = Ending { reason, code: close_code(reason), at: self.now };
+            let ending = Ending { reason, code: reason.close_code(), at: self.now };
             self.clients[owner.0].close(conn, role, ending)
         });
         if !role.is_websocket() {
@@ -117,7 +117,7 @@ impl World {
             self.end_poll(conn, &payload::encode(&frames));
         } else if is_all {
             self.pull_websocket(node, conn);
-            self.end(conn, &Outcome::Closed(close_code(reason)));
+            self.end(conn, &Outcome::Closed(reason.close_code()));
         } else {
             return;
         }

@@ -55,7 +55,7 @@ pub use words::{
     keys::{RoomKey, SessionKey},
     message::Message,
     numbers::{AckId, RequestId, Ticket},
-    output::{Destination, Output, Publication, RequestAnswer, RequestError, close_code},
+    output::{Destination, Output, Publication, RequestAnswer, RequestError},
     pending_ack::PendingAck,
     stats::{Gauges, Stats},
     target::{Emit, Outgoing, Receipt, Sent, Source, Target, Wants},

@@ -57,7 +57,7 @@ use moorline_protocol::{Frame, TransportKind};
 /// # A run loop
 ///
 /// ```
-/// use moorline_core::{Config, ConnId, Dialect, Entropy, Input, Node, Output, Relay, Time, close_code};
+/// use moorline_core::{Config, ConnId, Dialect, Entropy, Input, Node, Output, Relay, Time};
 /// use moorline_protocol::{Frame, TransportKind};
 ///
 /// struct Dice(u8); // A server asks the operating system.
@@ -87,7 +87,7 @@ use moorline_protocol::{Frame, TransportKind};
 ///             Output::Close { conn, reason } => {
 ///                 node.pull(conn, usize::MAX, &mut frames);
 ///                 send(&mut frames);
-///                 assert_eq!(close_code(reason), 1008, "the close frame of a WebSocket says why");
+///                 assert_eq!(reason.close_code(), 1008, "the close frame of a WebSocket says why");
 ///                 node.handle(now, Input::Closed { conn, reason });
 ///             }
 ///             other => unreachable!("a node alone with one WebSocket wants no {other:?}"),

@@ -10,7 +10,7 @@ use crate::{
         websocket::{Message, Status, WebSocket},
     },
 };
-use moorline_core::{App, ConnId, Input, Node, close_code};
+use moorline_core::{App, ConnId, Input, Node};
 use moorline_protocol::Reason;
 use std::ops::ControlFlow;
 
@@ -71,5 +71,5 @@ pub(super) fn end<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnI
     let Some(connection) = connections.get_mut(id) else { return };
     node.pull(id, usize::MAX, frames);
     frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
-    http.io.close_with_code(id, close_code(reason), reason.as_str());
+    http.io.close_with_code(id, reason.close_code(), reason.as_str());
 }

@@ -9,6 +9,7 @@ use moorline_protocol::{Reason, TransportKind};
 
 /// One thing that happened. Handling it never blocks, never fails and does bounded work.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum Input<'a> {
     /// A client named no session: it gets a new one. It completed a WebSocket handshake, or its GET is held from now
     /// on.
@@ -80,6 +81,7 @@ pub enum Input<'a> {
 
 /// The kind of messages a session carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dialect {
     /// Socket.IO packets.
     SocketIo,
@@ -89,6 +91,7 @@ pub enum Dialect {
 
 /// Something that happened on the bus, in the order it happened. Sent only to a node that was configured with channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BusEvent {
     /// Both links are live, and every channel that was wanted when the subscriber's link came back is confirmed.
     Up,

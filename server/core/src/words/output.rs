@@ -7,7 +7,7 @@ use crate::words::{conn::ConnId, numbers::Ticket};
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::Reason;
 
-/// One thing to do, in the order given.
+/// One thing to do, in the order given. Exhaustive on purpose: a shell that leaves one undone breaks the contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// The outbox of this connection is no longer empty: pull from it until it is. A held GET is answered with what one
@@ -79,17 +79,4 @@ pub enum Destination {
     Channel(String),
     /// Onto the stream that backends read, where it stays until one has.
     Stream,
-}
-
-/// The WebSocket close code that tells a client what `reason` means for it.
-pub fn close_code(reason: Reason) -> u16 {
-    match reason {
-        Reason::ClientNamespaceDisconnect | Reason::ServerNamespaceDisconnect | Reason::TransportClose => {
-            1000
-        }
-        Reason::TransportError | Reason::ParseError => 1002,
-        Reason::PingTimeout | Reason::ConnectTimeout | Reason::UpgradeTimeout => 1008,
-        Reason::ServerShuttingDown => 1012,
-        Reason::SlowConsumer => 1013,
-    }
 }
