@@ -40,7 +40,7 @@ pub(crate) struct Options {
 /// An adapter of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Adapter {
-    /// `createAdapter`: every node hears every message.
+    /// `createAdapter`: every node receives every message.
     Classic,
     /// `createShardedAdapter`, a channel per room and socket: its best case for messages to one socket.
     Sharded,

@@ -100,7 +100,7 @@ pub(crate) fn closed_loop(
     Ok(Delivered { deliveries, ..Delivered::default() })
 }
 
-/// Sends until the first message of a lane arrives: the nodes may not hear each other yet.
+/// Sends until the first message of a lane arrives: the nodes may not receive from each other yet.
 pub(crate) fn await_path(fleet: &mut Fleet, lane: &Lane) -> Result<()> {
     let packet = format!("42[\"@to\",\"{}\",\"probe\"]", lane.target);
     let deadline_ns = clock::now_ns() + DEADLINE_NS;
