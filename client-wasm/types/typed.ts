@@ -4,23 +4,23 @@ import { io, Socket } from "moorline-client";
 import type { ConnectError, DisconnectDetails, DisconnectReason } from "moorline-client";
 import { expectType } from "./expect.js";
 
-type Heard = {
+type Received = {
   noArg: () => void;
   news: (title: string, at: number) => void;
   question: (text: string, callback: (answer: number) => void) => void;
 };
 
-type Said = {
+type Sent = {
   hello: () => void;
   save: (text: string, callback: (status: "saved" | "refused", at: number) => void) => void;
   maybe: (text: string, callback?: (length: number) => void) => void;
   last: (callback: (text: string) => void) => void;
 };
 
-const socket = io<Heard, Said>("https://example.com");
-expectType<Socket<Heard, Said>>()(socket);
-const both = io<Heard>();
-expectType<Socket<Heard, Heard>>()(both);
+const socket = io<Received, Sent>("https://example.com");
+expectType<Socket<Received, Sent>>()(socket);
+const both = io<Received>();
+expectType<Socket<Received, Received>>()(both);
 
 // Listening.
 socket.on("news", (title, at) => {
@@ -48,13 +48,13 @@ socket.on("nws", () => {});
 socket.on("news", (title: number) => {});
 // @ts-expect-error: `connect` comes with nothing
 socket.on("connect", (what: string) => {});
-// @ts-expect-error: a name of one direction is none of the other
+// @ts-expect-error: what is sent is not received
 socket.on("save", () => {});
 // @ts-expect-error: a handler of another event
 socket.off("noArg", (title: string) => {});
 
 // Sending.
-expectType<Socket<Heard, Said>>()(socket.emit("hello"));
+expectType<Socket<Received, Sent>>()(socket.emit("hello"));
 socket.emit("save", "text", (status, at) => {
   expectType<"saved" | "refused">()(status);
   expectType<number>()(at);
@@ -71,7 +71,7 @@ socket.emit("save");
 socket.emit("save", "text");
 // @ts-expect-error: the text is no number
 socket.emit("save", 1, () => {});
-// @ts-expect-error: a name of one direction is none of the other
+// @ts-expect-error: what is received is not sent
 socket.emit("news", "title", 1);
 
 // Acknowledgements as promises.

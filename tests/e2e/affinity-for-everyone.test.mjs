@@ -106,9 +106,9 @@ describe("affinity for everyone", { timeout: 900_000 }, () => {
     for (const client of others) assertUntouched(client);
     for (const { kind, cuts, diary, errors } of moved) {
       assert.equal(cuts.length, 1, `${kind.name}: cut ${JSON.stringify(cuts)}`);
-      // Two requests may be on their way, and a goodbye follows: three answers, but the client hears one.
-      const heard = diary.unknown.filter(({ isHeard }) => isHeard);
-      assert.ok(heard.length <= 1, `${kind.name}: ${JSON.stringify(diary.refusals)}`);
+      // Two requests may be on their way, and a closing message follows: three answers, but the client receives one.
+      const received = diary.unknown.filter(({ isReceived }) => isReceived);
+      assert.ok(received.length <= 1, `${kind.name}: ${JSON.stringify(diary.refusals)}`);
       assert.ok(errors.length <= 1, `${kind.name}: ${JSON.stringify(errors)}`);
     }
     await leave([...living, again], [...everyone, ...newcomers]);
@@ -135,7 +135,7 @@ describe("affinity for everyone", { timeout: 900_000 }, () => {
       assert.equal(cuts.length, 1, `${kind.name}: cut ${JSON.stringify(cuts)}`);
       // A POST may be on its way when the client is cut. The node refuses it, and has gone when the close packet comes.
       assert.ok(diary.refusals.every(({ method }) => method === "POST"), JSON.stringify(diary.refusals));
-      assert.ok(diary.unknown.every(({ isHeard }) => !isHeard), JSON.stringify(diary.refusals));
+      assert.ok(diary.unknown.every(({ isReceived }) => !isReceived), JSON.stringify(diary.refusals));
       assert.ok(errors.every((error) => error === "xhr post error 503"), `${kind.name}: ${errors}`);
     }
     await leave(staying, everyone);
@@ -162,7 +162,7 @@ class Client {
       timeout: PATIENCE_MS,
     });
     this.cuts = kit.disconnects(this.socket);
-    /** What the client itself called an error: of its engine, once connected or on the way to it. */
+    /** The errors the client itself reported: of its engine, once connected or on the way to it. */
     this.errors = [];
     this.socket.io.on("error", (error) => this.errors.push(`${error.message} ${error.description ?? ""}`));
     this.greetings = inbox(this.socket, "greeting");
@@ -221,20 +221,20 @@ async function leave(nodes, clients, sessions = 0) {
   await until("their sessions are closed", async () => (await sessionsOf(nodes)) <= sessions);
 }
 
-/** Everyone joins a room, greets somebody on another node, and tells the room. All of it is acknowledged and heard. */
+/** Everyone joins a room, greets somebody on another node, and tells the room; all is acknowledged and received. */
 async function talk(clients) {
   const away = clients.map(({ home }, at) => clients.slice(at).concat(clients).find((other) => other.home !== home));
   const rooms = clients.map((_, at) => `room:${at % Math.ceil(clients.length / ROOM)}`);
   const members = rooms.map((room) => rooms.filter((other) => other === room).length);
-  const heard = clients.map(({ greetings, notices }) => [greetings.length, notices.length]);
+  const received = clients.map(({ greetings, notices }) => [greetings.length, notices.length]);
 
   await each(clients, (socket, at) => ask(socket, "@join", rooms[at]), () => ({ ok: true }));
   await each(clients, (socket, at) => ask(socket, "@to", away[at].socket.id, "greeting"), () => ({ expected: 1 }));
   await each(clients, (socket, at) => ask(socket, "@to", rooms[at], "notice"), (at) => ({ expected: members[at] - 1 }));
   for (const [at, client] of clients.entries()) {
-    const greetings = heard[at][0] + away.filter((other) => other === client).length;
-    const notices = heard[at][1] + members[at] - 1;
-    await until("everything was heard", () => client.greetings.length >= greetings && client.notices.length >= notices);
+    const greetings = received[at][0] + away.filter((other) => other === client).length;
+    const notices = received[at][1] + members[at] - 1;
+    await until("everything was received", () => client.greetings.length >= greetings && client.notices.length >= notices);
     assert.deepEqual([client.greetings.length, client.notices.length], [greetings, notices], "once each");
   }
 }

@@ -124,9 +124,9 @@ describe("affinity", { timeout: 180_000 }, () => {
     assert.deepEqual(untouched, []);
 
     const back = moving[homes.indexOf("s1")];
-    const heard = inbox(back, "found");
+    const received = inbox(back, "found");
     assert.deepEqual(await ask(staying, "@to", back.id, "found"), { expected: 1 });
-    await length(heard, 1);
+    await length(received, 1);
     await kit.until("HAProxy sees that s1 is down", () => cluster.haproxy.sees(["s1"], "DOWN"));
     assert.equal(await nodeOf(await connect(cluster, { query: { node: "s1" } })), "s2", "asking for the dead does not fail");
   });

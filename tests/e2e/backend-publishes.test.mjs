@@ -24,7 +24,7 @@ describe("a backend publishes", { timeout: 120_000 }, () => {
   const publish = (message) =>
     backend.command("PUBLISH", "socket", typeof message === "string" ? message : JSON.stringify(message));
 
-  /** Publishes, then waits until both clients heard a later message, so that everything before it has arrived. */
+  /** Publishes, then waits until both clients received a later message, so that everything before it has arrived. */
   async function publishAndSettle(...messages) {
     const done = [inbox(alice, "done"), inbox(bob, "done")];
     for (const message of messages) await publish(message);
@@ -35,26 +35,26 @@ describe("a backend publishes", { timeout: 120_000 }, () => {
 
   it("to one client, on whichever node, with nothing added", async () => {
     for (const [one, other] of [[alice, bob], [bob, alice]]) {
-      const [heard, beside] = [inbox(one, "direct"), inbox(other, "direct")];
+      const [received, beside] = [inbox(one, "direct"), inbox(other, "direct")];
       await publishAndSettle({ socketId: one.id, event: "direct", response: { price: 1.5, of: "☕" } });
-      assert.deepEqual(heard, [[{ price: 1.5, of: "☕" }]]);
+      assert.deepEqual(received, [[{ price: 1.5, of: "☕" }]]);
       assert.deepEqual(beside, []);
       for (const socket of [one, other]) socket.off("direct");
     }
   });
 
   it("to a room, and once to whom several targets name", async () => {
-    const heard = [inbox(alice, "many"), inbox(bob, "many")];
+    const received = [inbox(alice, "many"), inbox(bob, "many")];
     await publishAndSettle(
       { socketId: "doc:all", event: "many", response: 1 },
       { socketId: ["doc:all", alice.id, bob.id, "doc:all"], event: "many", response: 2 },
       { socketId: [bob.id], event: "many", response: 3 },
     );
-    assert.deepEqual(heard, [[[1], [2]], [[1], [2], [3]]]);
+    assert.deepEqual(received, [[[1], [2]], [[1], [2], [3]]]);
   });
 
   it("with several arguments, or none", async () => {
-    const heard = inbox(bob, "shape");
+    const received = inbox(bob, "shape");
     await publishAndSettle(
       { socketId: bob.id, event: "shape", args: [1, "two", [3]] },
       { socketId: bob.id, event: "shape", args: [] },
@@ -62,14 +62,14 @@ describe("a backend publishes", { timeout: 120_000 }, () => {
       { socketId: bob.id, event: "shape", response: null },
       { socketId: bob.id, event: "shape", response: "ignored", args: ["args win"] },
     );
-    assert.deepEqual(heard, [[1, "two", [3]], [], [], [null], ["args win"]]);
+    assert.deepEqual(received, [[1, "two", [3]], [], [], [null], ["args win"]]);
   });
 
   it("which no node repeats", async () => {
     const spy = await kit.Resp.connect(cluster.redis.port);
     await spy.listen("*");
     await publishAndSettle({ socketId: [alice.id, bob.id, "doc:all"], event: "spied", response: "marker" });
-    assert.deepEqual(spy.heard.filter(({ payload }) => payload.includes("marker")).map(({ channel }) => channel), ["socket"]);
+    assert.deepEqual(spy.received.filter(({ payload }) => payload.includes("marker")).map(({ channel }) => channel), ["socket"]);
     spy.close();
   });
 
@@ -100,12 +100,12 @@ describe("a backend publishes", { timeout: 120_000 }, () => {
     };
     const before = await counts();
     const cuts = [alice, bob].map(kit.disconnects);
-    const heard = [inbox(alice, "e"), inbox(bob, "e"), inbox(bob, "@to")];
+    const received = [inbox(alice, "e"), inbox(bob, "e"), inbox(bob, "@to")];
     const reserved = RESERVED.map((event) => ({ socketId: "doc:all", event, response: {} }));
     await publishAndSettle(...MALFORMED, ...reserved);
     const grown = (await counts()).map((count, at) => count - before[at]);
     assert.deepEqual(grown, [MALFORMED.length, RESERVED.length, MALFORMED.length, RESERVED.length]);
-    assert.deepEqual(heard, [[], [], []]);
+    assert.deepEqual(received, [[], [], []]);
     assert.deepEqual(cuts, [[], []]);
   });
 
@@ -123,8 +123,8 @@ describe("a backend publishes", { timeout: 120_000 }, () => {
     const { id } = passer;
     passer.disconnect();
     await kit.until("it is gone", async () => (await ask(alice, "@to", id, "x")).expected === 0);
-    const heard = inbox(alice, "ghost");
+    const received = inbox(alice, "ghost");
     await publishAndSettle({ socketId: id, event: "ghost" });
-    assert.deepEqual(heard, []);
+    assert.deepEqual(received, []);
   });
 });

@@ -65,11 +65,11 @@ describe("an example backend", { timeout: 120_000 }, () => {
 
       it("takes a private message to a user on another node and answers the sender", async () => {
         for (const [from, to, sender, recipient] of [[alice, bob, "alice", "bob"], [bob, alice, "bob", "alice"]]) {
-          const heard = inbox(to, "private");
+          const received = inbox(to, "private");
           assert.deepEqual(await ask(from, "private", recipient, "☕?"), { delivered: true });
           from.emit("private", recipient, "no answer wanted");
-          await length(heard, 2);
-          assert.deepEqual(heard, [[sender, "☕?"], [sender, "no answer wanted"]]);
+          await length(received, 2);
+          assert.deepEqual(received, [[sender, "☕?"], [sender, "no answer wanted"]]);
         }
       });
 
@@ -82,12 +82,12 @@ describe("an example backend", { timeout: 120_000 }, () => {
       });
 
       it("sends a broadcast to a room on both nodes, and to nobody else", async () => {
-        const [heard, outsider] = [[alice, bob].map((socket) => inbox(socket, "broadcast")), await logIn(cluster.nodes[0], "eve")];
+        const [received, outsider] = [[alice, bob].map((socket) => inbox(socket, "broadcast")), await logIn(cluster.nodes[0], "eve")];
         const beside = inbox(outsider, "broadcast");
         for (const socket of [alice, bob]) assert.deepEqual(await ask(socket, "@join", "doc:all"), { ok: true });
         assert.deepEqual(await ask(outsider, "broadcast", "doc:all", "news"), { ok: true });
-        await Promise.all(heard.map((one) => length(one, 1)));
-        assert.deepEqual(heard, [[["eve", "news"]], [["eve", "news"]]]);
+        await Promise.all(received.map((one) => length(one, 1)));
+        assert.deepEqual(received, [[["eve", "news"]], [["eve", "news"]]]);
         assert.deepEqual(await ask(outsider, "private", "eve", "a later message"), { delivered: true });
         assert.deepEqual(beside, []);
       });
@@ -143,12 +143,12 @@ describe("three workers of one group", { timeout: 120_000 }, () => {
       await until("all three wait for work", async () => {
         return (await cluster.resp.command("INFO", "clients")).includes(`blocked_clients:${crew.length}\r`);
       });
-      const heard = inbox(bob, "private");
+      const received = inbox(bob, "private");
       const answers = [];
       const emit = () => answers.push(ask(alice, "private", "bob", `${answers.length}`));
 
       while (answers.length < EVENTS / 2) emit();
-      await length(heard, 1);
+      await length(received, 1);
       await catchEachAtWork(cluster, workers, async () => {
         emit();
         const { node } = await kit.whoami(alice);
@@ -160,7 +160,7 @@ describe("three workers of one group", { timeout: 120_000 }, () => {
 
       const wanted = answers.map(() => ({ delivered: true }));
       assert.deepEqual(await Promise.all(answers), wanted, "every sender has its answer");
-      const texts = () => new Set(heard.map(([, text]) => text));
+      const texts = () => new Set(received.map(([, text]) => text));
       await until("every message has come at least once", () => texts().size === answers.length);
       await until("nothing is left unfinished", async () => {
         return (await cluster.resp.command("XPENDING", STREAM, GROUP))[0] === 0;
@@ -179,7 +179,7 @@ describe("the stream", { timeout: 120_000 }, () => {
     cluster = await startNodes([...ACK_TIMEOUT, "--namespace", "/shop"]);
     [one, two] = await Promise.all(cluster.nodes.map((node) => connect(node)));
   });
-  /** What is on the stream about a socket, in order; `wanted` is a part of the entries looked for. */
+  /** The entries on the stream about a socket, in order; `wanted` is a part of those looked for. */
   async function entries(socketId, wanted = {}) {
     const all = await cluster.resp.command("XRANGE", STREAM, "-", "+");
     const parsed = all.map(([, [field, data]]) => {
@@ -259,9 +259,9 @@ describe("the stream", { timeout: 120_000 }, () => {
     for (const socket of [one, two]) {
       for (const [at, [message, wanted]] of shapes.entries()) {
         const event = `shape-${at}`;
-        const heard = new Promise((resolve) => socket.emit(event, (...args) => resolve(args)));
+        const received = new Promise((resolve) => socket.emit(event, (...args) => resolve(args)));
         await answer(socket, event, message);
-        assert.deepEqual(await kit.within(`an answer like ${JSON.stringify(message)}`, heard), wanted);
+        assert.deepEqual(await kit.within(`an answer like ${JSON.stringify(message)}`, received), wanted);
       }
     }
   });
@@ -286,7 +286,7 @@ describe("the stream", { timeout: 120_000 }, () => {
   });
 
   it("changes nothing that stands beside binary data", async () => {
-    const [bytes, heard] = [Buffer.from([1]), inbox(two, "beside")];
+    const [bytes, received] = [Buffer.from([1]), inbox(two, "beside")];
     const inline = { $binary: "AQ==" };
     // Numbers that are easily read wrong in the last place, and text that is no UTF-8 outside of JSON.
     const numbers = Array.from({ length: 1000 }, (_, at) => Math.sin(at) * 10 ** ((at % 40) - 20));
@@ -295,8 +295,8 @@ describe("the stream", { timeout: 120_000 }, () => {
     const [{ args }] = await appeared(one.id, { event: "beside" });
     assert.deepEqual(args, [beside, inline, { beside, bytes: inline }]);
     await publish({ socketId: two.id, event: "beside", args: [beside, inline, { beside, bytes: inline }] });
-    await length(heard, 1);
-    assert.deepEqual(heard, [[beside, bytes, { beside, bytes }]]);
+    await length(received, 1);
+    assert.deepEqual(received, [[beside, bytes, { beside, bytes }]]);
   });
 
   it("lets a backend ask clients, and brings their answers", async () => {
@@ -331,8 +331,8 @@ describe("the stream", { timeout: 120_000 }, () => {
   });
 
   it("lets an answer reach only who asked", async () => {
-    const heard = [];
-    one.emit("mine", (...args) => heard.push(args));
+    const received = [];
+    one.emit("mine", (...args) => received.push(args));
     const [{ ack }] = await appeared(one.id, { event: "mine" });
     const before = await dropped("unknown_backend_ack");
     await publish({ socketId: two.id, ack: 4_000_000, response: "not asked" });
@@ -340,8 +340,8 @@ describe("the stream", { timeout: 120_000 }, () => {
     await publish({ socketId: [one.id], ack, response: "right" });
     await publish({ socketId: one.id, ack, response: "twice" });
     await until("the wrong ones are counted", async () => (await dropped("unknown_backend_ack")) === before + 3);
-    await length(heard, 1);
-    assert.deepEqual(heard, [["right"]]);
+    await length(received, 1);
+    assert.deepEqual(received, [["right"]]);
   });
 
   it("is answered for by the node while Redis is away, and goes on when it is back", async () => {

@@ -62,7 +62,7 @@ describe("a chat between two browsers", { timeout: 180_000 }, () => {
         return sockets.main.to(id).emitWithAck("vote", "pizza?");
       }, [ROOM, recipient]);
       assert.deepEqual(answer, { expected: 1, responses: ["pizza? yes"] });
-      const received = await to.hears("chat", before + 2);
+      const received = await to.receives("chat", before + 2);
       assert.deepEqual(received.slice(before), [
         [{ from: sender }, "to all", { from: "here" }],
         [{ from: sender }, "to you", 3],

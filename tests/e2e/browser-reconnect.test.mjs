@@ -1,8 +1,8 @@
 // The transport by which a tab connects, its retries and their ends: in Chromium, before a front that refuses whatever
 // a network may refuse.
 //
-// Where a test must show that nothing happens, it waits for something else that takes longer; where it must show that
-// something does not wait for its delay, the delay is longer than the test.
+// To show that nothing happens, a test waits for something else that takes longer; to show that something does not wait
+// for its delay, the delay is longer than the test.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";

@@ -79,11 +79,11 @@ describe("a handler that throws", { timeout: 60_000 }, () => {
     }));
     await kit.until("it asks", () => liar.received.includes('420["asked"]'));
     liar.say('430["yes"]', '42["late"]', '42["news"]');
-    await tab.hears("news", 2);
+    await tab.receives("news", 2);
     liar.sockets.at(-1).close();
     await tab.connected("main", 2);
     liar.say('42["news"]');
-    await tab.hears("news", 3);
+    await tab.receives("news", 3);
 
     const often = (name, times) => Array(times).fill(name);
     const pairs = (name, times) => often([`bad ${name}`, `good ${name}`], times).flat();
@@ -177,7 +177,7 @@ describe("a server that talks nonsense", { timeout: 120_000 }, () => {
       assert.deepEqual((await tab.cuts()).map(({ reason }) => reason), ["parse error"]);
       assert.deepEqual(await tab.inbox("news"), []);
       liar.say('42["sense"]');
-      await tab.hears("sense");
+      await tab.receives("sense");
       await assertUnharmed();
     });
   }
@@ -185,7 +185,7 @@ describe("a server that talks nonsense", { timeout: 120_000 }, () => {
   for (const [what, frames] of Object.entries(ODDITIES)) {
     it(`is borne: ${what}`, async () => {
       liar.say(...frames, '42["sense"]');
-      await tab.hears("sense");
+      await tab.receives("sense");
       assert.deepEqual((await tab.state()).story, [["connect"]]);
       assert.equal(await tab.id(), "x".repeat(20));
       await assertUnharmed();
@@ -201,7 +201,7 @@ describe("a server that talks nonsense", { timeout: 120_000 }, () => {
     assert.deepEqual(await tab.run((names) => names.map((name) => sockets.main.listeners(name).length), names), names.map(() => 1));
     assert.equal(await tab.run(() => sockets.main.hasListeners("isPrototypeOf")), false);
     liar.say(...names.map((name) => `42["${name}","value"]`), '42["isPrototypeOf"]', '42["sense"]');
-    await tab.hears("sense");
+    await tab.receives("sense");
     assert.deepEqual(await tab.run(() => called), names.map((name) => [name, "value"]));
     await tab.run((names) => names.forEach((name) => sockets.main.emit(name, 1)), names);
     await kit.until("they are sent", () => liar.received.includes('42["valueOf",1]'));

@@ -1,4 +1,4 @@
-// The client against a stock Node.js server: what Socket.IO promises holds with a server that has never heard of
+// The client against a stock Node.js server: what Socket.IO promises holds with a server that knows nothing of
 // moorline. Each story is told in Chromium and in Node.js, over WebSocket, long polling, and one after the other.
 
 import assert from "node:assert/strict";
@@ -12,9 +12,9 @@ import * as kit from "./kit/index.mjs";
 import { openHere } from "./kit/place.mjs";
 
 const HASTE = { reconnectionDelay: 20, reconnectionDelayMax: 50 };
-/** Where a story must end before an acknowledgement is given up. */
+/** A timeout for acknowledgements that a story must not reach. */
 const AMPLE_MS = 15_000;
-/** Where it must be given up. */
+/** A timeout for acknowledgements that a story waits out. */
 const SCANT_MS = 200;
 
 const TRANSPORTS = {
@@ -130,7 +130,7 @@ for (const [where, { open }] of Object.entries(PLACES)) {
 
           await place.run(() => void sockets.main.on("question", (one, two, answer) => answer(one + two, "more")));
           stock.socket.emit("news", ...values);
-          assert.deepEqual(await place.hears("news"), [values]);
+          assert.deepEqual(await place.receives("news"), [values]);
           const answer = new Promise((resolve) => stock.socket.emit("question", 1, 2, (...answer) => resolve(answer)));
           assert.deepEqual(await kit.within("an answer", answer), [3, "more"]);
         });
@@ -144,7 +144,7 @@ for (const [where, { open }] of Object.entries(PLACES)) {
           const received = await stock.receives("count", count);
           assert.deepEqual(received.map(([at]) => at), Array.from({ length: count }, (_, at) => at));
           for (let at = 0; at < count; at++) stock.socket.emit("count", at, at % 5 ? "text" : Buffer.from([at]));
-          const back = await place.hears("count", count);
+          const back = await place.receives("count", count);
           assert.deepEqual(back.map(([at]) => at), received.map(([at]) => at));
         });
 
@@ -163,7 +163,7 @@ for (const [where, { open }] of Object.entries(PLACES)) {
           assert.ok(Buffer.isBuffer(received.buffer) && Buffer.isBuffer(received.list[0]));
 
           stock.socket.emit("bytes", Buffer.from([9, 8]), { deep: [Buffer.from([7])] });
-          assert.deepEqual(await place.hears("bytes"), [[{ bytes: [9, 8] }, { deep: [{ bytes: [7] }] }]]);
+          assert.deepEqual(await place.receives("bytes"), [[{ bytes: [9, 8] }, { deep: [{ bytes: [7] }] }]]);
           await place.run(() => void sockets.main.on("bytes?", (one, answer) => answer({ back: one, own: new Uint8Array([5]) })));
           const answer = await stock.socket.timeout(AMPLE_MS).emitWithAck("bytes?", Buffer.from([6]));
           assert.deepEqual(answer, { back: Buffer.from([6]), own: Buffer.from([5]) });
@@ -188,7 +188,7 @@ for (const [where, { open }] of Object.entries(PLACES)) {
       assert.equal(await place.run(() => sockets.main.io === sockets.admin.io && sockets.admin.nsp), "/admin");
       assert.deepEqual(stock.sockets.map(({ handshake }) => handshake.auth), [{ who: "root" }, { who: "admin" }]);
       stock.io.of("/admin").emit("news", "for admins");
-      await place.hears("news", 1, "admin");
+      await place.receives("news", 1, "admin");
       await place.run(() => void sockets.admin.disconnect());
       await kit.until("it has left", () => stock.left.length === 1);
       assert.deepEqual(stock.left, ["client namespace disconnect"]);
@@ -325,7 +325,7 @@ for (const [where, { open }] of Object.entries(PLACES)) {
       });
       assert.deepEqual(seen, [2, false, true]);
       for (const event of ["news", "news", "other", "last"]) stock.socket.emit(event);
-      await place.hears("last");
+      await place.receives("last");
       const anyOf = (event) => [["first", event], ["any", event]];
       const expected = [...anyOf("news"), ["on"], ["once"], ...anyOf("news"), ["on"], ...anyOf("other"), ...anyOf("last")];
       assert.deepEqual(await place.run(() => globalThis.seen), expected);

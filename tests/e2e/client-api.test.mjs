@@ -181,7 +181,7 @@ describe("handlers", { timeout: 100_000 }, () => {
     socket = await connectOwn(server.url, BY.WebSocket);
   });
 
-  it("hear what they ask for, and those of every event hear it first", async () => {
+  it("receive what they ask for, and those of every event receive it first", async () => {
     const received = [];
     const note = (name) => (...args) => received.push([name, ...args]);
     const [first, second, third] = [note("first"), note("second"), note("third")];
@@ -194,7 +194,7 @@ describe("handlers", { timeout: 100_000 }, () => {
     assert.equal(received.length, 3);
   });
 
-  it("hear one event with `once`, none with `off`, and what was added during one not yet", async () => {
+  it("receive one event with `once`, none with `off`, and what was added during one not yet", async () => {
     const received = diary(socket, "b");
     const gone = () => assert.fail("was taken away");
     socket.once("b", () => socket.off("b", gone).once("b", (number) => received.push(["added", number])));

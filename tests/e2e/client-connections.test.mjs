@@ -170,7 +170,7 @@ describe("namespaces", { timeout: 100_000 }, () => {
     }
   });
 
-  it("hear their own events only", async () => {
+  it("receive their own events only", async () => {
     const [a, b] = [open(`${server.url}/f`), open(`${server.url}/g`)];
     b.onAny(() => assert.fail("it is for the other one"));
     const received = inbox(a, "e");

@@ -332,11 +332,11 @@ describe("TLS without a proxy", { timeout: 60_000 }, () => {
       const [a, b] = [await kit.connect(target, { transports }), await kit.connect(target, { transports })];
       assert.equal(await kit.nodeOf(a), "tls");
       await kit.until("both have settled", () => [a, b].every((one) => one.io.engine.transport.name === transports.at(-1)));
-      const heard = kit.inbox(b, "n");
+      const received = kit.inbox(b, "n");
       for (const size of [100_000, 700_000]) {
         assert.deepEqual(await kit.ask(a, "@to", b.id, "n", Buffer.alloc(size, "x")), { expected: 1 });
-        await kit.length(heard, 1);
-        assert.ok(heard.shift()[1].equals(Buffer.alloc(size, "x")));
+        await kit.length(received, 1);
+        assert.ok(received.shift()[1].equals(Buffer.alloc(size, "x")));
       }
     });
   }

@@ -32,9 +32,9 @@ describe("draining", { timeout: 180_000 }, () => {
       assert.deepEqual(cuts[at], expected, `a client of ${home}`);
       assert.equal(jars[at].value, "moorline=s2");
     }
-    const heard = inbox(movers[0], "settled");
+    const received = inbox(movers[0], "settled");
     assert.deepEqual(await ask(movers[1], "@to", movers[0].id, "settled"), { expected: 1 });
-    await length(heard, 1);
+    await length(received, 1);
   });
 
   it("spreads the closing over the time given", async () => {
@@ -81,10 +81,10 @@ describe("draining", { timeout: 180_000 }, () => {
     await kit.until("HAProxy gives it no newcomers", () => cluster.haproxy.sees(["s1"], "NOLB"));
 
     assert.equal(await nodeOf(resident), "s1", "who has not been closed yet is still served");
-    const heard = inbox(resident, "served");
+    const received = inbox(resident, "served");
     const [far] = await kit.connectOn(cluster, ["s2"]);
     for (const one of [neighbour, far]) assert.deepEqual(await ask(one, "@to", resident.id, "served"), { expected: 1 });
-    await length(heard, 2);
+    await length(received, 2);
 
     leaving.signal("SIGTERM");
     assert.equal(await leaving.exitCode(), 143);

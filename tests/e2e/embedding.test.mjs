@@ -28,24 +28,24 @@ describe("the chat example", { timeout: 60_000 }, () => {
 
   it("tells everyone who came, what was said and who left, on every node", async () => {
     const alice = await join(nodes[0], "alice");
-    const heard = Object.fromEntries(["joined", "said", "left"].map((event) => [event, inbox(alice, event)]));
+    const received = Object.fromEntries(["joined", "said", "left"].map((event) => [event, inbox(alice, event)]));
     const [near, far] = [await join(nodes[0], "near"), await join(nodes[1], "far")];
     const [nearId, farId] = [near.id, far.id];
-    await length(heard.joined, 2);
-    assert.deepEqual(heard.joined, [[{ id: nearId, name: "near" }], [{ id: farId, name: "far" }]]);
+    await length(received.joined, 2);
+    assert.deepEqual(received.joined, [[{ id: nearId, name: "near" }], [{ id: farId, name: "far" }]]);
 
     const bytes = Buffer.from([0, 1, 255]);
     const own = inbox(far, "said");
     assert.deepEqual(await ask(far, "say", { picture: bytes }, "é"), { ok: true });
-    await length(heard.said, 1);
-    assert.deepEqual(heard.said, [[{ id: farId, name: "far" }, { picture: bytes }, "é"]]);
-    assert.deepEqual(own, [], "who says it does not hear it");
+    await length(received.said, 1);
+    assert.deepEqual(received.said, [[{ id: farId, name: "far" }, { picture: bytes }, "é"]]);
+    assert.deepEqual(own, [], "who says it does not receive it");
 
     far.disconnect();
-    await length(heard.left, 1);
+    await length(received.left, 1);
     near.io.engine.transport.ws.terminate();
-    await length(heard.left, 2);
-    assert.deepEqual(heard.left, [
+    await length(received.left, 2);
+    assert.deepEqual(received.left, [
       [{ id: farId, name: "far" }, "client namespace disconnect"],
       [{ id: nearId, name: "near" }, "transport close"],
     ]);
@@ -54,7 +54,7 @@ describe("the chat example", { timeout: 60_000 }, () => {
 
   it("carries a private message to one, and lets a client leave", async () => {
     const [alice, bob, carol] = [await join(nodes[0], "alice"), await join(nodes[1], "bob"), await join(nodes[1], "carol")];
-    const [told, overheard, left] = [inbox(bob, "told"), inbox(carol, "told"), inbox(carol, "left")];
+    const [told, receivedBeside, left] = [inbox(bob, "told"), inbox(carol, "told"), inbox(carol, "left")];
     const cuts = kit.disconnects(bob);
     assert.deepEqual(await ask(alice, "tell", bob.id, "psst"), { ok: true });
     assert.deepEqual(await ask(alice, "tell", "no id"), { ok: false });
@@ -65,7 +65,7 @@ describe("the chat example", { timeout: 60_000 }, () => {
     assert.equal(cuts[0].reason, "io server disconnect");
     await length(left, 1);
     assert.equal(left[0][1], "server namespace disconnect");
-    assert.deepEqual(overheard, []);
+    assert.deepEqual(receivedBeside, []);
   });
 });
 

@@ -1,4 +1,4 @@
-// What one HTTP connection may carry: many requests, in order, each answered once and none of them hidden in another.
+// One HTTP connection may carry many requests, in order, each answered once and none of them hidden in another.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";

@@ -96,10 +96,10 @@ describe("sessions of stock clients", { timeout: 180_000 }, () => {
       }
 
       async function assertReached(socket) {
-        const heard = inbox(socket, "reached");
+        const received = inbox(socket, "reached");
         assert.deepEqual(await call(friend, "@to", socket.id, "reached", 1), { expected: 1 });
-        await length(heard, 1);
-        assert.deepEqual(heard, [[{ from: friend.id }, 1]]);
+        await length(received, 1);
+        assert.deepEqual(received, [[{ from: friend.id }, 1]]);
         assert.equal((await call(socket, "@whoami")).id, socket.id);
         socket.off("reached");
       }
@@ -187,7 +187,7 @@ describe("sessions of stock clients", { timeout: 180_000 }, () => {
 
       it("keeps in order what is said while it is away, and drops what is volatile", async () => {
         const me = open({ autoConnect: false });
-        const heard = inbox(friend, "said");
+        const received = inbox(friend, "said");
         const say = (socket, what) => socket.emit("@to", friend.id, "said", what);
         say(me.volatile, "volatile, before it ever connected");
         say(me, 1);
@@ -198,7 +198,7 @@ describe("sessions of stock clients", { timeout: 180_000 }, () => {
           await until("what was said before has left", () => me.io.engine.transport.writable && me.io.engine.writeBuffer.length === 0);
           say(me.volatile, what);
         }
-        await length(heard, 5);
+        await length(received, 5);
 
         me.once("disconnect", () => say(me, 6));
         // The new connection is opened right after this event. (4.8 keeps a volatile event emitted before it, when the
@@ -211,10 +211,10 @@ describe("sessions of stock clients", { timeout: 180_000 }, () => {
         }));
         await comesBack(me);
         say(me, 9);
-        await length(heard, 9);
+        await length(received, 9);
         await call(me, "@to", friend.id, "said", 10);
-        await length(heard, 10);
-        assert.deepEqual(heard.map(([, what]) => what), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        await length(received, 10);
+        assert.deepEqual(received.map(([, what]) => what), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
       });
 
       describe("with retries", { skip: cell.lacks("retries") }, () => {

@@ -31,8 +31,8 @@ const pattern = (size) => Buffer.from(Array.from({ length: size }, (_, at) => (a
 /** Numbered events from one client to another, every third with an attachment. */
 class Flow {
   constructor(from, to) {
-    Object.assign(this, { from, to: to.id, sent: 0, heard: [] });
-    to.on(`flow of ${from.id}`, (_, ...args) => this.heard.push(args));
+    Object.assign(this, { from, to: to.id, sent: 0, received: [] });
+    to.on(`flow of ${from.id}`, (_, ...args) => this.received.push(args));
   }
 
   static args = (number) => (number % 3 === 0 ? [number, pattern(number % 50)] : [number]);
@@ -42,8 +42,8 @@ class Flow {
   }
 
   async assertWhole() {
-    await length(this.heard, this.sent);
-    assert.deepEqual(this.heard, Array.from({ length: this.sent }, (_, number) => Flow.args(number)), "each once, in order");
+    await length(this.received, this.sent);
+    assert.deepEqual(this.received, Array.from({ length: this.sent }, (_, number) => Flow.args(number)), "each once, in order");
   }
 }
 
@@ -53,7 +53,7 @@ function keepSending(flows) {
   return () => clearInterval(timer);
 }
 
-/** What has binary data in it; more than ten attachments are not allowed in one. */
+/** Arguments with binary data in them; more than ten attachments are not allowed in one. */
 const BINARY = {
   "a Buffer": [pattern(256)],
   "a part of a Uint8Array": [new Uint8Array(pattern(64)).subarray(3, 40)],
@@ -85,16 +85,16 @@ async function assertMovesUnharmed(cell, target, friend) {
   const [{ id }, flows] = [mover, [new Flow(mover, friend), new Flow(friend, mover)]];
   const upgrading = new Promise((resolve) => engine.once("upgrading", resolve));
   const upgraded = new Promise((resolve) => engine.once("upgrade", resolve));
-  // What a client sends in these very turns waits for the move, or goes before it; none may be lost.
+  // Events that a client sends in these very turns wait for the move, or go before it; none may be lost.
   for (const moment of ["upgrading", "upgrade"]) engine.once(moment, () => flows.forEach((flow) => flow.send(3)));
 
   const stopSending = keepSending(flows);
-  await until("both hear the other by polling", () => flows.every(({ heard }) => heard.length > 0));
+  await until("both receive from the other by polling", () => flows.every(({ received }) => received.length > 0));
   assert.equal(transportOf(mover), "polling", "so far");
   gate.open();
   await kit.within("the start of the move", upgrading);
   assert.equal((await kit.within("the end of the move", upgraded)).name, "websocket");
-  await Promise.all(flows.map((flow) => length(flow.heard, flow.sent + 3)));
+  await Promise.all(flows.map((flow) => length(flow.received, flow.sent + 3)));
   stopSending();
 
   for (const flow of flows) await flow.assertWhole();
@@ -142,7 +142,7 @@ describe("interop", { timeout: 180_000 }, () => {
         it("loses, doubles and reorders nothing while it moves to a WebSocket", () => assertMovesUnharmed(cell, entrance, friend));
       }
 
-      it("sends and hears a burst in order", async () => {
+      it("sends and receives a burst in order", async () => {
         const flows = [new Flow(me, friend), new Flow(friend, me)];
         for (let round = 0; round < 20; round++) {
           for (const flow of flows) flow.send(10);
@@ -167,7 +167,7 @@ describe("interop", { timeout: 180_000 }, () => {
         return () => kit.within("the question", held);
       }
 
-      it("waits as long as timeout() says, and hears no late answer", { skip: cell.lacks("timeout") }, async () => {
+      it("waits as long as timeout() says, and receives no late answer", { skip: cell.lacks("timeout") }, async () => {
         const heldBack = hold("held back");
         const outcomes = [];
         me.timeout(200).emit("@ask", friend.id, "held back", (...args) => outcomes.push(args));
@@ -188,16 +188,16 @@ describe("interop", { timeout: 180_000 }, () => {
         (await heldBack())("late");
       });
 
-      it("sends and hears binary data, byte by byte the same", async () => {
-        const heard = [inbox(friend, "bytes"), inbox(me, "bytes")];
+      it("sends and receives binary data, byte by byte the same", async () => {
+        const received = [inbox(friend, "bytes"), inbox(me, "bytes")];
         for (const args of Object.values(BINARY)) {
           assert.deepEqual(await call(me, "@to", friend.id, "bytes", ...args), { expected: 1 });
           friend.emit("@to", me.id, "bytes", ...args);
         }
         for (const [at, sender] of [me, friend].entries()) {
-          await length(heard[at], Object.keys(BINARY).length);
+          await length(received[at], Object.keys(BINARY).length);
           for (const [number, [what, args]] of Object.entries(BINARY).entries()) {
-            assert.deepEqual(heard[at][number], [{ from: sender.id }, ...arrived(args)], what);
+            assert.deepEqual(received[at][number], [{ from: sender.id }, ...arrived(args)], what);
           }
         }
       });
@@ -212,7 +212,7 @@ describe("interop", { timeout: 180_000 }, () => {
         }
       });
 
-      it("has its namespaces on one connection, and they do not hear each other", async () => {
+      it("has its namespaces on one connection, and they do not receive each other's events", async () => {
         const open = (namespace) => cell.connect(entrance, { namespace, forceNew: false, query: { node: "s2" } });
         const [main, admin] = [await open("/"), await open("/admin")];
         const chief = await LATEST.connect(cluster, { namespace: "/admin", query: { node: "s1" } });
@@ -221,11 +221,11 @@ describe("interop", { timeout: 180_000 }, () => {
         const session = main.io.engine.id;
         const room = `doc:${cell.name}`;
         for (const socket of [main, admin, friend, chief]) assert.deepEqual(await call(socket, "@join", room), { ok: true });
-        const heard = [inbox(main, "news"), inbox(admin, "news"), inbox(friend, "news"), inbox(chief, "news")];
+        const received = [inbox(main, "news"), inbox(admin, "news"), inbox(friend, "news"), inbox(chief, "news")];
         const said = [[friend, "main"], [chief, "admin"], [main, "main"], [admin, "admin"]];
         for (const [sender, news] of said) assert.deepEqual(await call(sender, "@to", room, "news", news), { expected: 1 });
         assert.deepEqual(await call(chief, "@to", main.id, "news", "astray"), { expected: 0 }, "an id is of one namespace");
-        await Promise.all(heard.map((one) => length(one, 1)));
+        await Promise.all(received.map((one) => length(one, 1)));
         const wanted = said.map(([{ id }, news]) => [[{ from: id }, news]]);
 
         const { id } = admin;
@@ -237,7 +237,7 @@ describe("interop", { timeout: 180_000 }, () => {
         assert.equal((await call(admin, "@whoami")).id, admin.id);
         assert.notEqual(admin.id, id);
         assert.equal(main.io.engine.id, session, "all on one session");
-        assert.deepEqual(heard, wanted, "each heard what was for it, and nothing more");
+        assert.deepEqual(received, wanted, "each received what was for it, and nothing more");
       });
 
       it("is refused an unknown namespace, and nothing else suffers", async () => {

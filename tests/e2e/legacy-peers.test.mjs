@@ -42,17 +42,17 @@ describe("an old server among moorline nodes", { timeout: 120_000 }, () => {
   });
 
   /** The messages on the shared channel that contain a marker. */
-  const onChannel = (marker) => cluster.spy.heard.map(({ payload }) => payload).filter((payload) => payload.includes(marker));
-  /** Waits until whatever is now under way from these clients to Redis is heard. */
+  const onChannel = (marker) => cluster.spy.received.map(({ payload }) => payload).filter((payload) => payload.includes(marker));
+  /** Waits until whatever is now under way from these clients to Redis is received. */
   async function settle(marker) {
     const everyone = [alice, bob, olga];
-    const heard = everyone.map((socket) => inbox(socket, marker));
+    const received = everyone.map((socket) => inbox(socket, marker));
     for (const { id } of everyone) {
       const redis = await kit.Resp.connect(cluster.redis.port);
       await redis.command("PUBLISH", "socket", JSON.stringify({ socketId: id, event: marker, response: null }));
       redis.close();
     }
-    await Promise.all(heard.map((one) => length(one, 1)));
+    await Promise.all(received.map((one) => length(one, 1)));
   }
   const dropped = async (cause) => {
     const counts = cluster.nodes.map((node) => node.metric(`drops_total{cause="${cause}"}`));
@@ -72,48 +72,48 @@ describe("an old server among moorline nodes", { timeout: 120_000 }, () => {
 
   it("gets what moorline's clients send to its sockets, in their order", async () => {
     for (const [sender, name] of [[alice, "first"], [bob, "second"]]) {
-      const heard = inbox(olga, name);
+      const received = inbox(olga, name);
       const beside = [alice, bob].map((socket) => inbox(socket, name));
       for (let number = 0; number < 3; number++) sender.emit("@to", olga.id, name, { number, of: "☕" }, "only new servers see this");
-      await length(heard, 3);
-      assert.deepEqual(heard, [0, 1, 2].map((number) => [{ number, of: "☕" }]));
+      await length(received, 3);
+      assert.deepEqual(received, [0, 1, 2].map((number) => [{ number, of: "☕" }]));
       assert.deepEqual(beside, [[], []]);
     }
   });
 
   it("gets them without an argument, and with an answer to the sender", async () => {
-    const heard = inbox(olga, "bare");
+    const received = inbox(olga, "bare");
     assert.deepEqual(await ask(alice, "@to", olga.id, "bare"), { expected: 0 }, "nobody counts there");
-    await length(heard, 1);
-    assert.deepEqual(heard, [[null]]);
+    await length(received, 1);
+    assert.deepEqual(received, [[null]]);
   });
 
   it("reaches moorline's clients by their ids, on either node", async () => {
     for (const [at, socket] of [alice, bob].entries()) {
-      const heard = inbox(socket, "from-old");
+      const received = inbox(socket, "from-old");
       olga.emit("send", socket.id, "from-old", { number: at });
       olga.emit("send", socket.id, "from-old", ["a", "list"]);
-      await length(heard, 2);
-      assert.deepEqual(heard, [[{ number: at }], [["a", "list"]]]);
+      await length(received, 2);
+      assert.deepEqual(received, [[{ number: at }], [["a", "list"]]]);
     }
   });
 
   it("takes part in one message to many", async () => {
-    const heard = [alice, bob, olga].map((socket) => inbox(socket, "many"));
+    const received = [alice, bob, olga].map((socket) => inbox(socket, "many"));
     await ask(alice, "@to", [bob.id, olga.id, alice.id], "many", 1);
-    await Promise.all(heard.slice(1).map((one) => length(one, 1)));
-    assert.deepEqual(heard, [[], [[{ from: alice.id }, 1]], [[1]]]);
+    await Promise.all(received.slice(1).map((one) => length(one, 1)));
+    assert.deepEqual(received, [[], [[{ from: alice.id }, 1]], [[1]]]);
   });
 
   it("makes nobody say anything twice", async () => {
-    const heard = [alice, bob, olga].map((socket) => inbox(socket, "once"));
+    const received = [alice, bob, olga].map((socket) => inbox(socket, "once"));
     const stranger = "zzzzzzzzzzzzzzzzzzzz";
     alice.emit("@to", [olga.id, bob.id], "once", "new to old");
     alice.emit("@to", bob.id, "once", "new to new");
     olga.emit("send", alice.id, "once", "old to new");
     alice.emit("@to", stranger, "once", "new to nobody");
     olga.emit("send", stranger, "once", "old to nobody");
-    await Promise.all([length(heard[0], 1), length(heard[1], 2), length(heard[2], 1)]);
+    await Promise.all([length(received[0], 1), length(received[1], 2), length(received[2], 1)]);
     await until("all of it was on the channel", () => onChannel("once").length >= 4);
     for (let round = 0; round < 3; round++) await settle(`settled-${round}`);
     const about = (text) => onChannel(`"${text}"`).map((payload) => JSON.parse(payload));
@@ -123,69 +123,69 @@ describe("an old server among moorline nodes", { timeout: 120_000 }, () => {
     assert.deepEqual(about("old to new"), [{ socketId: alice.id, event: "once", response: "old to new" }]);
     assert.deepEqual(about("new to nobody"), [{ socketId: stranger, event: "once", response: "new to nobody", args: [from, "new to nobody"] }]);
     assert.deepEqual(about("old to nobody"), [{ socketId: stranger, event: "once", response: "old to nobody" }]);
-    assert.deepEqual(heard, [[["old to new"]], [[from, "new to old"], [from, "new to new"]], [["new to old"]]]);
+    assert.deepEqual(received, [[["old to new"]], [[from, "new to old"], [from, "new to new"]], [["new to old"]]]);
   });
 
   it("costs nobody anything for messages between moorline's clients", async () => {
     const [sender, quiet] = await kit.connectOn(cluster.haproxy, ["s1", "s2"]);
-    const [before, heard, old] = [await dropped("legacy_rate"), inbox(quiet, "free"), inbox(olga, "free")];
+    const [before, received, old] = [await dropped("legacy_rate"), inbox(quiet, "free"), inbox(olga, "free")];
     for (let number = 0; number < 100; number++) await ask(sender, "@to", quiet.id, "free", number);
     sender.emit("@to", olga.id, "free", "the first that counts");
-    await Promise.all([length(heard, 100), length(old, 1)]);
+    await Promise.all([length(received, 100), length(old, 1)]);
     assert.deepEqual(old, [["the first that counts"]]);
     assert.deepEqual(await dropped("legacy_rate"), before);
   });
 
-  it("hears no binary data, which the old form cannot hold", async () => {
-    const [before, heard] = [await dropped("legacy_binary"), inbox(olga, "mixed")];
+  it("receives no binary data, which the old form cannot hold", async () => {
+    const [before, received] = [await dropped("legacy_binary"), inbox(olga, "mixed")];
     alice.emit("@to", olga.id, "mixed", Buffer.from("bytes"));
     await until("it is counted", async () => (await dropped("legacy_binary"))[0] === before[0] + 1);
     alice.emit("@to", olga.id, "mixed", "text");
-    await length(heard, 1);
-    assert.deepEqual(heard, [["text"]]);
+    await length(received, 1);
+    assert.deepEqual(received, [["text"]]);
   });
 
   it("is not flooded: ten messages a second from one sender, and the rest is counted", async () => {
-    const [before, heard, fair] = [await dropped("legacy_rate"), inbox(olga, "flood"), inbox(olga, "fair")];
+    const [before, received, fair] = [await dropped("legacy_rate"), inbox(olga, "flood"), inbox(olga, "fair")];
     const flooder = await connect(cluster.nodes[0]);
     const started = performance.now();
     for (let number = 0; number < 500; number++) flooder.emit("@to", olga.id, "flood", number);
     bob.emit("@to", olga.id, "fair", "one of another sender");
     await kit.whoami(flooder);
     const seconds = Math.floor((performance.now() - started) / 1000) + 2;
-    await Promise.all([length(heard, 10), length(fair, 1)]);
+    await Promise.all([length(received, 10), length(fair, 1)]);
     const lost = async () => (await dropped("legacy_rate"))[0] - before[0];
-    await until("each was sent or counted", async () => heard.length + (await lost()) === 500);
-    assert.ok(heard.length <= 10 * seconds, `${heard.length} in at most ${seconds} seconds of the clock`);
-    assert.deepEqual(heard.slice(0, 10).flat(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    assert.equal(onChannel('"flood"').length, heard.length);
+    await until("each was sent or counted", async () => received.length + (await lost()) === 500);
+    assert.ok(received.length <= 10 * seconds, `${received.length} in at most ${seconds} seconds of the clock`);
+    assert.deepEqual(received.slice(0, 10).flat(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert.equal(onChannel('"flood"').length, received.length);
     flooder.disconnect();
   });
 
   it("is lost without harm to anybody when it dies", async () => {
     const cuts = [alice, bob].map(kit.disconnects);
-    const heard = inbox(bob, "after");
+    const received = inbox(bob, "after");
     const { id, pid } = await ask(olga, "whoami");
     olga.disconnect();
     process.kill(pid, "SIGKILL");
     await until("HAProxy sees it is gone", () => cluster.haproxy.sees(["s3"], "DOWN"));
     assert.deepEqual(await ask(alice, "@to", [id, bob.id], "after", 1), { expected: 1 });
-    await length(heard, 1);
+    await length(received, 1);
     assert.deepEqual(cuts, [[], []]);
   });
 });
 
 describe("an old server beside nodes that do not know of it", { timeout: 60_000 }, () => {
-  it("hears nothing from them, and is still heard", async () => {
+  it("receives nothing from them, and they still receive its messages", async () => {
     const { clients, spy } = await startMixed([]);
     const [alice, bob, olga] = clients;
-    const heard = [alice, olga].map((socket) => inbox(socket, "event"));
+    const received = [alice, olga].map((socket) => inbox(socket, "event"));
     assert.deepEqual(await ask(alice, "@to", [olga.id, bob.id], "event", "to the old one"), { expected: 1 });
     olga.emit("send", alice.id, "event", "to the new one");
-    await length(heard[0], 1);
+    await length(received[0], 1);
     olga.emit("send", olga.id, "event", "to itself");
-    await length(heard[1], 1);
-    assert.deepEqual(heard, [[["to the new one"]], [["to itself"]]]);
-    assert.deepEqual(spy.heard.map(({ payload }) => JSON.parse(payload).response), ["to the new one"]);
+    await length(received[1], 1);
+    assert.deepEqual(received, [[["to the new one"]], [["to itself"]]]);
+    assert.deepEqual(spy.received.map(({ payload }) => JSON.parse(payload).response), ["to the new one"]);
   });
 });

@@ -145,7 +145,7 @@ describe("a poll", { timeout: 100_000 }, () => {
     expectCode(await session.postBody("3"), 1);
   });
 
-  it("gets a noop when its client says goodbye", async () => {
+  it("gets a noop when its client closes the session", async () => {
     const session = await connectPolling(node);
     const { answer } = await session.startPoll();
     await settled(node);
@@ -357,7 +357,7 @@ describe("the order of checks", { timeout: 100_000 }, () => {
     return head(target, { ...headers, Connection: "close" }, method);
   }
 
-  /** What an answer amounts to: its code, or its status where there is no code. */
+  /** An answer in one value: its code, or its status where there is no code. */
   function outcome({ status, body }, method) {
     if (method === "UPGRADE") return { 400: body.trimEnd(), 403: "Forbidden" }[status] ?? status;
     if (method === "HEAD") return body === "" ? status : `a body on HEAD: ${body}`;

@@ -10,7 +10,7 @@ import { Mark } from "./kit/marked.mjs";
 
 const SCRIPT = path.join(kit.REPOSITORY, "haproxy/cluster.sh");
 const START_MS = 40_000;
-/** What the kernel calls a node's process. */
+/** The kernel's name for a node's process. */
 const NODE = path.basename(kit.MOORLINE).slice(0, 15);
 
 after(kit.endEverything);
@@ -47,7 +47,7 @@ async function assertNothingLeft({ mark, ports }) {
   for (const [name, port] of Object.entries(ports)) assert.ok(await kit.isFree(port), name);
 }
 
-/** What it said itself, without the words of those it started. */
+/** The lines it wrote itself, without those of the programs it started. */
 const ownLines = ({ script }) => script.log.split("\n").filter((line) => line.startsWith("run "));
 
 describe("make run", { timeout: 110_000 }, () => {
@@ -66,10 +66,10 @@ describe("make run", { timeout: 110_000 }, () => {
 
     const [a, b] = await kit.connectOn(cluster, ["s1", "s2"]);
     assert.deepEqual(await Promise.all([a, b].map(kit.nodeOf)), ["s1", "s2"]);
-    const heard = kit.inbox(b, "n");
+    const received = kit.inbox(b, "n");
     assert.deepEqual(await kit.ask(a, "@to", b.id, "n", "across"), { expected: 1 });
-    await kit.length(heard, 1);
-    assert.deepEqual(heard[0], [{ from: a.id }, "across"]);
+    await kit.length(received, 1);
+    assert.deepEqual(received[0], [{ from: a.id }, "across"]);
     const page = await kit.get(`http://127.0.0.1:${cluster.ports.HTTP_PORT}/`);
     assert.equal(page.status, 200, "over loopback the plain port serves the site too");
     assert.match(page.body, /<code>s[12]<\/code>/);

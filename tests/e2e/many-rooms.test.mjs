@@ -38,10 +38,10 @@ describe("a thousand rooms", { timeout: 120_000 }, () => {
     const { clients, rooms } = await fourClientsInRooms();
     assert.equal(new Set(await roomChannels()).size, 4 * ROOMS_PER_CLIENT);
 
-    const heard = inbox(clients[2], "m");
+    const received = inbox(clients[2], "m");
     await ask(clients[0], "@join", "doc:2-249");
     assert.deepEqual(await ask(clients[0], "@to", "doc:2-249", "m"), { expected: 1 }, "the last of them works");
-    await length(heard, 1);
+    await length(received, 1);
     await ask(clients[0], "@leave", "doc:2-249");
 
     const leaves = clients.flatMap((socket, at) => rooms[at].map((room) => ask(socket, "@leave", room)));

@@ -1,4 +1,4 @@
-// What one sender sends to one recipient arrives in the order sent, on whatever way it goes.
+// Messages from one sender to one recipient arrive in the order sent, by whatever way they go.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -17,11 +17,11 @@ describe("order across nodes", { timeout: 120_000 }, () => {
   const ascending = [...Array(COUNT).keys()];
 
   async function send(sender, recipient, targetOf) {
-    const heard = inbox(recipient, "n");
+    const received = inbox(recipient, "n");
     for (const number of ascending) sender.emit("@to", targetOf(number), "n", number);
-    await length(heard, COUNT, 60_000);
-    assert.deepEqual(heard.map(([, number]) => number), ascending);
-    assert.equal(heard.every(([meta]) => meta.from === sender.id), true);
+    await length(received, COUNT, 60_000);
+    assert.deepEqual(received.map(([, number]) => number), ascending);
+    assert.equal(received.every(([meta]) => meta.from === sender.id), true);
     recipient.off("n");
   }
 
@@ -39,14 +39,14 @@ describe("order across nodes", { timeout: 120_000 }, () => {
 
   it("keeps acknowledged and plain messages in one order", async () => {
     const [sender, recipient] = await connectOn(cluster, ["s1", "s2"]);
-    const heard = inbox(recipient, "n");
+    const received = inbox(recipient, "n");
     const answers = [];
     for (let number = 0; number < 500; number++) {
       if (number % 2) sender.emit("@to", recipient.id, "n", number);
       else answers.push(ask(sender, "@to", recipient.id, "n", number));
     }
     assert.deepEqual(await Promise.all(answers), Array(250).fill({ expected: 1 }));
-    await length(heard, 500);
-    assert.deepEqual(heard.map(([, number]) => number), ascending.slice(0, 500));
+    await length(received, 500);
+    assert.deepEqual(received.map(([, number]) => number), ascending.slice(0, 500));
   });
 });

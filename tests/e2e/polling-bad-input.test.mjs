@@ -177,8 +177,8 @@ describe("a body that is refused", { timeout: 100_000 }, () => {
     const event = (number) => `42["@to","${receiver.id}","n",${number}]`;
     const answer = await session.postBody(joined(event(1), event(2), "x", event(3)));
     assert.equal(answer.status, 400);
-    const heard = [await receiver.next(), await receiver.next()].map((packet) => packet.slice(-3));
-    assert.deepEqual(heard, [",1]", ",2]"]);
+    const received = [await receiver.next(), await receiver.next()].map((packet) => packet.slice(-3));
+    assert.deepEqual(received, [",1]", ",2]"]);
     assert.ok(await receiver.isAlive(), "and the third never came");
     assert.deepEqual(receiver.frames, []);
   });

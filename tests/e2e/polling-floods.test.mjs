@@ -40,7 +40,7 @@ describe("a flood by polling", { timeout: 100_000 }, () => {
     for (const neighbour of neighbours) assert.ok(await neighbour.isAlive());
   }
 
-  /** What one body costs a node, in ticks. */
+  /** The cost of one body for a node, in ticks. */
   async function costOf(at, send) {
     const session = await connectPolling(at);
     const before = ticksOf(at.process.pid);
@@ -219,11 +219,11 @@ describe("five floods of 10,000 events each", { timeout: 100_000 }, () => {
     const polled = [];
     while (polled.length < FLOODS * EVENTS) polled.push(await polling.next());
     await until("all messages by WebSocket", () => websocket.frames.length >= FLOODS * EVENTS);
-    for (const heard of [polled, websocket.frames]) {
-      const bySender = senders.map((sender) => heard.filter((packet) => packet.includes(sender.id)));
+    for (const received of [polled, websocket.frames]) {
+      const bySender = senders.map((sender) => received.filter((packet) => packet.includes(sender.id)));
       assert.deepEqual(bySender, senders.map(told));
       const fromOf = (packet) => packet.slice(0, 40);
-      const slices = heard.filter((packet, at) => at === 0 || fromOf(packet) !== fromOf(heard[at - 1])).length;
+      const slices = received.filter((packet, at) => at === 0 || fromOf(packet) !== fromOf(received[at - 1])).length;
       assert.ok(slices >= 4 * FLOODS, `the floods took turns, in ${slices} slices`);
     }
     for (const one of [...neighbours, ...senders]) assert.ok(await one.isAlive());

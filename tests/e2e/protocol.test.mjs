@@ -188,7 +188,7 @@ describe("the protocol", { timeout: 100_000 }, () => {
 const RESERVED = ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 const nested = (depth) => "[".repeat(depth) + "]".repeat(depth);
 
-/** What a connected client must not send, in one frame or several: each closes its own connection. */
+/** Packets that a connected client must not send, in one frame or several: each closes its own connection. */
 const MALFORMED = {
   "an empty frame": "",
   "a type that does not exist": "7",
@@ -330,7 +330,7 @@ describe("a broken frame", { timeout: 100_000 }, () => {
     return socket.closeCode();
   }
 
-  /** What a raw client is told after bytes that `ws` would not send. */
+  /** The close code a raw client gets after bytes that `ws` would not send. */
   async function afterWriting(bytes) {
     const wire = await Wire.openWebSocket(node.port);
     wire.write(bytes);

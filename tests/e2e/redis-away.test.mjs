@@ -86,7 +86,7 @@ describe("Redis away", { timeout: 180_000 }, () => {
     assert.deepEqual([await one.readyz(), await two.readyz()], [503, 503]);
     assert.equal((await one.admin("/healthz")).status, 200);
     const [early, other] = [await kit.connect(one), await kit.connect(two)];
-    const heard = inbox(early, "m");
+    const received = inbox(early, "m");
     assert.deepEqual(await ask(early, "@join", "doc:early"), { ok: true, local: true });
 
     const redis = await kit.startRedis({ port });
@@ -95,7 +95,7 @@ describe("Redis away", { timeout: 180_000 }, () => {
     await kit.until("the early join reaches the other node", async () => {
       return (await ask(other, "@to", "doc:early", "m", 1)).expected === 1;
     });
-    await length(heard, 1);
+    await length(received, 1);
     await redis.kill();
     await kit.until("the link is down", async () => (await one.metric("redis_up")) === 0);
     assert.equal(await one.readyz(), 200, "once ready, Redis does not matter");

@@ -31,18 +31,18 @@ describe("relay across nodes", { timeout: 120_000 }, () => {
   });
 
   it("delivers by id, the sender's id first and the arguments untouched", async () => {
-    const heard = inbox(bob, "greet");
+    const received = inbox(bob, "greet");
     const args = ["hällo \u2028", { from: bob.id, deep: [1, null, { x: 1.5 }] }, -0.1, false, [], ""];
     assert.deepEqual(await ask(alice, "@to", bob.id, "greet", ...args), { expected: 1 });
-    await length(heard, 1);
-    assert.deepEqual(heard, [[{ from: alice.id }, ...args]]);
+    await length(received, 1);
+    assert.deepEqual(received, [[{ from: alice.id }, ...args]]);
   });
 
   it("delivers without an acknowledgement asked for, and asks none of the recipient", async () => {
-    const heard = inbox(alice, "quiet");
+    const received = inbox(alice, "quiet");
     bob.emit("@to", alice.id, "quiet", 1);
-    await length(heard, 1);
-    assert.deepEqual(heard, [[{ from: bob.id }, 1]], "no callback is among the arguments");
+    await length(received, 1);
+    assert.deepEqual(received, [[{ from: bob.id }, 1]], "no callback is among the arguments");
   });
 
   it("delivers to a room on every node, never to the sender, and counts", async () => {
@@ -58,17 +58,17 @@ describe("relay across nodes", { timeout: 120_000 }, () => {
   });
 
   it("stops delivering after @leave", async () => {
-    const heard = inbox(carol, "after");
+    const received = inbox(carol, "after");
     assert.deepEqual(await ask(carol, "@leave", "doc:1"), { ok: true });
     assert.deepEqual(await ask(alice, "@to", "doc:1", "after"), { expected: 1 });
     assert.deepEqual(await ask(carol, "@to", "doc:1", "after"), { error: "not_member" });
     await settled(alice, carol);
-    assert.deepEqual(heard, []);
+    assert.deepEqual(received, []);
     assert.deepEqual(await ask(carol, "@leave", "doc:1"), { ok: true }, "leaving twice is no error");
   });
 
   it("delivers once to a socket that several targets name", async () => {
-    const heard = [alice, bob, carol].map((socket) => inbox(socket, "once"));
+    const received = [alice, bob, carol].map((socket) => inbox(socket, "once"));
     for (const room of ["doc:2", "doc:3"]) {
       for (const socket of [alice, bob, carol]) assert.deepEqual(await ask(socket, "@join", room), { ok: true });
     }
@@ -78,8 +78,8 @@ describe("relay across nodes", { timeout: 120_000 }, () => {
     }
     await settled(alice, bob);
     await settled(alice, carol);
-    assert.deepEqual(heard[0], [], "a sender is no recipient");
-    for (const one of heard.slice(1)) assert.deepEqual(one.map(([, round]) => round), [...Array(20).keys()]);
+    assert.deepEqual(received[0], [], "a sender is no recipient");
+    for (const one of received.slice(1)) assert.deepEqual(one.map(([, round]) => round), [...Array(20).keys()]);
   });
 
   it("counts an id that nobody answers to as nobody", async () => {
@@ -91,7 +91,7 @@ describe("relay across nodes", { timeout: 120_000 }, () => {
     assert.deepEqual(await ask(alice, "@to", [id, bob.id], "x"), { expected: 1 });
   });
 
-  it("lets nobody hear what is sent to another's id", async () => {
+  it("lets nobody receive what is sent to another's id", async () => {
     const [mallory] = await connectOn(cluster, ["s1"]);
     const [admin] = await connectOn(cluster, ["s2"], { namespace: "/admin" });
     const stolen = [inbox(mallory, "secret"), inbox(admin, "secret")];
@@ -113,19 +113,19 @@ describe("relay across nodes", { timeout: 120_000 }, () => {
   });
 
   it("lets nobody speak as another", async () => {
-    const heard = inbox(bob, "order");
+    const received = inbox(bob, "order");
     await ask(carol, "@to", bob.id, "order", { from: alice.id });
-    await length(heard, 1);
-    assert.deepEqual(heard[0], [{ from: carol.id }, { from: alice.id }]);
+    await length(received, 1);
+    assert.deepEqual(received[0], [{ from: carol.id }, { from: alice.id }]);
   });
 
   it("lets only members send to a room, and refuses a message whole", async () => {
-    const heard = inbox(bob, "whole");
+    const received = inbox(bob, "whole");
     await ask(bob, "@join", "doc:bobs");
     assert.deepEqual(await ask(alice, "@to", "doc:bobs", "whole"), { error: "not_member" });
     assert.deepEqual(await ask(alice, "@to", [bob.id, "doc:bobs"], "whole"), { error: "not_member" });
     await settled(alice, bob);
-    assert.deepEqual(heard, []);
+    assert.deepEqual(received, []);
   });
 
   it("refuses what could not be meant or would hurt a recipient", async () => {
@@ -163,11 +163,11 @@ describe("relay across nodes", { timeout: 120_000 }, () => {
   it("sends a private message to its owner's channel only", async () => {
     const spy = await kit.Resp.connect(cluster.redis.port);
     await spy.listen("*");
-    const heard = inbox(bob, "private");
+    const received = inbox(bob, "private");
     await ask(alice, "@to", bob.id, "private", "only-for-bob");
-    await length(heard, 1);
+    await length(received, 1);
     const seen = await kit.until("the spy saw it", () => {
-      const found = spy.heard.filter(({ payload }) => payload.includes("only-for-bob"));
+      const found = spy.received.filter(({ payload }) => payload.includes("only-for-bob"));
       return found.length && found;
     });
     assert.equal(seen.length, 1);

@@ -28,9 +28,9 @@ class Stream {
       socket.on(event, (_, number) => numbers.push(number));
       return numbers;
     };
-    this.heard = numbersOf(recipient);
-    /** What somebody else in the room heard. */
-    this.overheard = numbersOf(neighbour);
+    this.received = numbersOf(recipient);
+    /** The numbers that somebody else in the room received. */
+    this.receivedBeside = numbersOf(neighbour);
   }
 
   next(isToRoom) {
@@ -48,11 +48,11 @@ class Stream {
   }
 
   get lost() {
-    return this.sent - this.heard.length;
+    return this.sent - this.received.length;
   }
 
   assertInOrder() {
-    for (const numbers of [this.heard, this.overheard]) {
+    for (const numbers of [this.received, this.receivedBeside]) {
       const wrong = numbers.findIndex((number, at) => at > 0 && number <= numbers[at - 1]);
       assert.equal(wrong, -1, `${this.event}: ${numbers.slice(Math.max(0, wrong - 2), wrong + 2)}`);
     }
@@ -96,14 +96,14 @@ class World {
     this.out = new Stream("out", this.near, this.far, this.neighbour);
     this.back = new Stream("back", this.far, this.near, this.neighbour);
     this.timer = setInterval(() => [this.out, this.back].forEach((stream) => stream.send()), SEND_EVERY_MS);
-    await this.moreIsHeard();
+    await this.moreIsReceived();
   }
 
   /** Messages sent from now on come through, both ways. */
-  async moreIsHeard() {
+  async moreIsReceived() {
     const from = [this.out, this.back].map(({ sent }) => sent);
     await until("messages come through both ways", () =>
-      [this.out, this.back].every(({ heard }, at) => heard.at(-1) >= from[at] + 4),
+      [this.out, this.back].every(({ received }, at) => received.at(-1) >= from[at] + 4),
     );
   }
 
@@ -136,7 +136,7 @@ class World {
     await this.linkIs(node, 1);
   }
 
-  /** Everything that was subscribed before is subscribed, once per node, and is heard. */
+  /** Everything that was subscribed before is subscribed, once per node, and is received. */
   async assertRestored() {
     for (const node of this.nodes) await this.linkIs(node, 1);
     const channels = ["socket", ...[ROOM, ...KEPT_ROOMS].map(channelOf)];
@@ -144,25 +144,25 @@ class World {
       const counts = await this.cli.command("PUBSUB", "NUMSUB", ...channels);
       return counts.filter((_, at) => at % 2).every((count) => count === 2);
     });
-    await this.#assertRoomsAreHeard(this.far, this.near);
-    await this.#assertRoomsAreHeard(this.near, this.far);
-    for (const socket of [this.near, this.far]) await this.#assertBackendIsHeard(socket);
+    await this.#assertRoomsAreReceived(this.far, this.near);
+    await this.#assertRoomsAreReceived(this.near, this.far);
+    for (const socket of [this.near, this.far]) await this.#assertBackendIsReceived(socket);
     for (const socket of [this.near, this.far]) assert.deepEqual(await ask(socket, "@join", "doc:new"), { ok: true });
   }
 
-  async #assertRoomsAreHeard(sender, recipient) {
-    const heard = inbox(recipient, "kept");
+  async #assertRoomsAreReceived(sender, recipient) {
+    const received = inbox(recipient, "kept");
     const answers = KEPT_ROOMS.map((room) => ask(sender, "@to", room, "kept", room));
     assert.deepEqual(await Promise.all(answers), KEPT_ROOMS.map(() => ({ expected: 1 })));
-    await kit.length(heard, KEPT_ROOMS.length);
-    assert.deepEqual(heard.map(([, room]) => room), KEPT_ROOMS);
+    await kit.length(received, KEPT_ROOMS.length);
+    assert.deepEqual(received.map(([, room]) => room), KEPT_ROOMS);
     recipient.off("kept");
   }
 
-  async #assertBackendIsHeard(socket) {
-    const heard = inbox(socket, "backend");
+  async #assertBackendIsReceived(socket) {
+    const received = inbox(socket, "backend");
     await this.cli.command("PUBLISH", "socket", JSON.stringify({ socketId: socket.id, event: "backend" }));
-    await kit.length(heard, 1);
+    await kit.length(received, 1);
   }
 
   /** Ends the traffic, and settles the account. */
@@ -170,7 +170,7 @@ class World {
     clearInterval(this.timer);
     for (const stream of [this.out, this.back]) await this.#close(stream);
     for (const stream of [this.out, this.back]) stream.assertInOrder();
-    assert.deepEqual(this.out.overheard, this.out.sentToRoom, "on one node nothing is ever lost");
+    assert.deepEqual(this.out.receivedBeside, this.out.sentToRoom, "on one node nothing is ever lost");
     const [one, two] = await Promise.all(this.nodes.map((node) => this.account(node)));
     assert.equal(this.out.lost, one.refused + two.missed, `lost from s1 to s2: ${JSON.stringify({ one, two })}`);
     assert.equal(this.back.lost, two.refused + one.missed, `lost from s2 to s1: ${JSON.stringify({ one, two })}`);
@@ -183,7 +183,7 @@ class World {
     assert.deepEqual(await stream.ask(), { expected: 1 });
     assert.deepEqual(await stream.ask({ isToRoom: true }), { expected: 2 });
     const last = stream.sent - 1;
-    await until("the last message is heard", () => [stream.heard, stream.overheard].every((one) => one.at(-1) === last));
+    await until("the last message is received", () => [stream.received, stream.receivedBeside].every((one) => one.at(-1) === last));
   }
 
   async end() {
@@ -210,10 +210,10 @@ after(kit.endEverything);
 
 const isLink = (link) => (head) => head.includes(`-${link}\r\n`);
 
-/** What a proxy swallows, and what of it the other node's messages suffer. */
+/** The traffic that a proxy swallows; `isDeaf` when the other node's messages are among it. */
 const SILENCES = [
-  { what: "the subscriber hears nothing", link: "subscriber", directions: [DOWN], isDeaf: true },
-  { what: "the subscriber is mute and hears nothing", link: "subscriber", directions: [UP, DOWN], isDeaf: true },
+  { what: "the subscriber receives nothing", link: "subscriber", directions: [DOWN], isDeaf: true },
+  { what: "the subscriber is mute and receives nothing", link: "subscriber", directions: [UP, DOWN], isDeaf: true },
   { what: "what the publisher says vanishes", link: "publisher", directions: [UP], isDeaf: false },
   { what: "the publisher is never answered", link: "publisher", directions: [DOWN], isDeaf: false },
   { what: "both links carry nothing", link: "", directions: [UP, DOWN], isDeaf: true },
@@ -232,7 +232,7 @@ describe("a link to Redis that is open and carries nothing", { timeout: 180_000,
 
       proxy.pass();
       await world.linkIs(s1, 1);
-      await world.moreIsHeard();
+      await world.moreIsReceived();
       await world.assertRestored();
       const { one, two } = await world.settle();
       assert.ok(out.lost > 0 && one.refused > 0);
@@ -243,7 +243,7 @@ describe("a link to Redis that is open and carries nothing", { timeout: 180_000,
     });
   }
 
-  story("is noticed when the subscriber still hears, but asks in vain", { isProxied: true }, async (world) => {
+  story("is noticed when the subscriber still receives, but asks in vain", { isProxied: true }, async (world) => {
     const { s1, proxy, near, far } = world;
     proxy.swallow({ directions: [UP], concerns: isLink("subscriber") });
     const joined = ask(near, "@join", "doc:meanwhile");
@@ -254,9 +254,9 @@ describe("a link to Redis that is open and carries nothing", { timeout: 180_000,
     await world.linkIs(s1, 1);
     await world.assertRestored();
     assert.deepEqual(await ask(far, "@join", "doc:meanwhile"), { ok: true });
-    const heard = inbox(near, "meanwhile");
+    const received = inbox(near, "meanwhile");
     assert.deepEqual(await ask(far, "@to", "doc:meanwhile", "meanwhile"), { expected: 1 });
-    await kit.length(heard, 1);
+    await kit.length(received, 1);
     await world.settle();
   });
 });
@@ -273,10 +273,10 @@ describe("links to Redis under traffic", { timeout: 180_000, concurrency: 3 }, (
     for (let round = 1; round <= 3; round++) {
       assert.equal(await world.cli.command("CLIENT", "KILL", "TYPE", "pubsub"), 2);
       for (const node of world.nodes) await world.isBack(node, "subscriber", round + 1);
-      await world.moreIsHeard();
+      await world.moreIsReceived();
       await killPublishers(world);
       for (const node of world.nodes) await world.isBack(node, "publisher", round + 1);
-      await world.moreIsHeard();
+      await world.moreIsReceived();
     }
     await world.assertRestored();
     const { one, two } = await world.settle();
@@ -288,7 +288,7 @@ describe("links to Redis under traffic", { timeout: 180_000, concurrency: 3 }, (
       world.proxy.cut();
       await world.isBack(world.s1, "subscriber", round + 1);
       await world.isBack(world.s1, "publisher", round + 1);
-      await world.moreIsHeard();
+      await world.moreIsReceived();
     }
     await world.assertRestored();
     const { two } = await world.settle();
@@ -299,7 +299,7 @@ describe("links to Redis under traffic", { timeout: 180_000, concurrency: 3 }, (
     const { out, back, nodes } = world;
     await world.cli.command("CLIENT", "PAUSE", "2000", "ALL");
     assert.equal(await world.cli.command("PING"), "PONG", "answered when the pause is over");
-    await world.moreIsHeard();
+    await world.moreIsReceived();
     const { one, two } = await world.settle();
     assert.deepEqual([out.lost, back.lost], [0, 0]);
     for (const account of [one, two]) assert.deepEqual(account, { resets: 0, missed: 0, refused: 0 });
@@ -313,7 +313,7 @@ describe("links to Redis under traffic", { timeout: 180_000, concurrency: 3 }, (
     stopped.signal("SIGSTOP");
     await new Promise((resolve) => setTimeout(resolve, 6_000));
     stopped.signal("SIGCONT");
-    await world.moreIsHeard();
+    await world.moreIsReceived();
     const { one, two } = await world.settle();
     assert.deepEqual([out.lost, back.lost], [0, 0]);
     for (const account of [one, two]) assert.deepEqual(account, { resets: 0, missed: 0, refused: 0 });
@@ -325,7 +325,7 @@ describe("links to Redis under traffic", { timeout: 180_000, concurrency: 3 }, (
     proxy.delay(delayMs);
     await until("the lag shows", async () => (await s1.metric("redis_lag_microseconds")) >= 2 * delayMs * 1_000);
     proxy.delay(0);
-    await world.moreIsHeard();
+    await world.moreIsReceived();
     const { one } = await world.settle();
     assert.deepEqual([out.lost, back.lost], [0, 0]);
     assert.deepEqual(one, { resets: 0, missed: 0, refused: 0 });
@@ -338,7 +338,7 @@ describe("links to Redis under traffic", { timeout: 180_000, concurrency: 3 }, (
     for (const node of nodes) await world.isNoticed(node);
     for (const answer of await Promise.all(asked)) assert.deepEqual(answer, { error: "bus_down", expected: 0 });
     for (const node of nodes) await world.linkIs(node, 1);
-    await world.moreIsHeard();
+    await world.moreIsReceived();
     await world.assertRestored();
     await world.settle();
   });
@@ -349,7 +349,7 @@ describe("links to Redis under traffic", { timeout: 180_000, concurrency: 3 }, (
       for (const node of world.nodes) await world.isNoticed(node);
       world.redis = await kit.startRedis({ port: world.redis.port });
       for (const node of world.nodes) await world.isBack(node, "subscriber", round + 1);
-      await world.moreIsHeard();
+      await world.moreIsReceived();
     }
     world.cli = await kit.Resp.connect(world.redis.port);
     await world.assertRestored();
@@ -371,7 +371,7 @@ describe("links to Redis under traffic", { timeout: 180_000, concurrency: 3 }, (
     s2.signal("SIGCONT");
 
     await world.isBack(s2, "subscriber", 2);
-    await world.moreIsHeard();
+    await world.moreIsReceived();
     await world.assertRestored();
     const { one, two } = await world.settle();
     assert.ok(two.missed >= 20, "the gap is counted");

@@ -54,7 +54,7 @@ const ODD = [
   `"${"x".repeat(2000)}"`, `"${"é".repeat(200)}"`,
 ];
 
-/** What is no JSON, or no placeholder or binary data that anybody could make sense of. */
+/** Texts that are no JSON, or no placeholder or binary data that anybody could make sense of. */
 const BROKEN = [
   '{"_placeholder":true,"num":-1}', '{"_placeholder":true}', '{"_placeholder":true,"num":0.5}', '{"_placeholder":true,"num":"0"}',
   '{"_\\u0070laceholder":true,"num":9}', '{"num":0,"num":8,"_placeholder":true}', '{"__proto__":{"_placeholder":true,"num":5}}',
@@ -120,14 +120,14 @@ function packet(dice, victims) {
   return [dice.chance(60) ? text : mutated(dice, text), ...(count ? bytes : [])];
 }
 
-/** The number of something that one of them asked not long ago: a stock client counts from 0. */
-const recentQuestion = (dice, victims) => Math.max(0, dice.of(victims).socket.ids - 1 - dice.below(12));
+/** The id of an acknowledgement that one of them asked for not long ago: a stock client counts from 0. */
+const recentAckId = (dice, victims) => Math.max(0, dice.of(victims).socket.ids - 1 - dice.below(12));
 
-/** What a careless backend publishes. */
+/** A message as a careless backend publishes it. */
 function publication(dice, victims) {
   const fields = [`"socketId":${targets(dice, victims)}`];
   if (dice.chance(75)) fields.push(`"event":${dice.chance(60) ? '"e"' : value(dice)}`);
-  if (dice.chance(40)) fields.push(`"ack":${dice.chance(80) ? recentQuestion(dice, victims) : value(dice)}`);
+  if (dice.chance(40)) fields.push(`"ack":${dice.chance(80) ? recentAckId(dice, victims) : value(dice)}`);
   if (dice.chance(50)) fields.push(`"response":${value(dice)}`);
   if (dice.chance(50)) fields.push(`"args":${dice.chance(90) ? `[${list(dice, 4)}]` : value(dice)}`);
   if (dice.chance(10)) fields.push(`"namespace":${dice.chance(60) ? '"/"' : value(dice)}`);
@@ -196,10 +196,10 @@ class Attacker {
 async function startVictim(node) {
   const socket = await connect(node);
   assert.deepEqual(await ask(socket, "@join", ROOM), { ok: true });
-  const victim = { socket, id: socket.id, cuts: kit.disconnects(socket), faults: [], heard: 0, answered: 0 };
+  const victim = { socket, id: socket.id, cuts: kit.disconnects(socket), faults: [], received: 0, answered: 0 };
   for (const event of ["error", "reconnect_attempt", "close"]) socket.io.on(event, (reason) => victim.faults.push([event, reason]));
   socket.on("connect", () => victim.faults.push(["connect", socket.id]));
-  socket.onAny(() => (victim.heard += 1));
+  socket.onAny(() => (victim.received += 1));
   return victim;
 }
 
@@ -222,11 +222,11 @@ describe("stock clients", { timeout: 180_000 }, () => {
     }
     const good = await connect(nodes[0]);
     for (const { socket, id } of victims) {
-      const heard = inbox(socket, "good");
+      const received = inbox(socket, "good");
       await ask(good, "@join", ROOM);
       for (const target of [id, ROOM]) good.emit("@to", target, "good", Buffer.from("bytes"), "text");
-      await length(heard, 2);
-      assert.deepEqual(heard, Array(2).fill([{ from: good.id }, Buffer.from("bytes"), "text"]));
+      await length(received, 2);
+      assert.deepEqual(received, Array(2).fill([{ from: good.id }, Buffer.from("bytes"), "text"]));
       assert.equal((await kit.whoami(socket)).id, id);
       socket.off("good");
     }
@@ -239,7 +239,7 @@ describe("stock clients", { timeout: 180_000 }, () => {
     await Promise.all(attackers.map((one) => one.attack(victims, PACKETS / attackers.length)));
     await assertUnharmed();
     for (const { cuts } of attackers) assert.ok(cuts > 300, `the attackers pay: ${cuts}`);
-    for (const { heard } of victims) assert.ok(heard > 400, `much of it came through: ${heard}`);
+    for (const { received } of victims) assert.ok(received > 400, `much of it came through: ${received}`);
   });
 
   it("are unharmed by whatever is published on the channel", async () => {
@@ -255,8 +255,8 @@ describe("stock clients", { timeout: 180_000 }, () => {
       channel.destroy();
     }
     await assertUnharmed();
-    for (const { heard, answered } of victims) {
-      assert.ok(heard > 700, `many were events: ${heard}`);
+    for (const { received, answered } of victims) {
+      assert.ok(received > 700, `many were events: ${received}`);
       assert.ok(answered > 20, `and some were answers: ${answered}`);
     }
   });
@@ -272,6 +272,6 @@ describe("stock clients", { timeout: 180_000 }, () => {
     const attackers = nodes.map((node, at) => new Attacker(node, new Dice(SEED + at)));
     await Promise.all(attackers.map((one) => one.attackInPieces(victims, PACKETS / 10)));
     await assertUnharmed();
-    for (const { heard } of victims) assert.ok(heard > 50, `some of it came through: ${heard}`);
+    for (const { received } of victims) assert.ok(received > 50, `some of it came through: ${received}`);
   });
 });

@@ -37,7 +37,7 @@ describe("three hosts", { timeout: 180_000, skip: whyNoHosts() }, () => {
     const jar = new CookieJar();
     jar.headers.cookie = `moorline=${home}`;
     const socket = kit.open(cluster.haproxy, { jar });
-    const one = { socket, jar, cuts: kit.disconnects(socket), heard: inbox(socket, "m"), joined: 0 };
+    const one = { socket, jar, cuts: kit.disconnects(socket), received: inbox(socket, "m"), joined: 0 };
     socket.on("connect", async () => {
       one.id = socket.id;
       await ask(socket, "@join", room);
@@ -49,7 +49,7 @@ describe("three hosts", { timeout: 180_000, skip: whyNoHosts() }, () => {
   }
 
   const to = (from, target, text) => ask(from.socket, "@to", target, "m", text);
-  const texts = ({ heard }) => heard.map(([, text]) => text);
+  const texts = ({ received }) => received.map(([, text]) => text);
   const linkIs = (up) => until(`its link is ${up}`, async () => (await s1.metric("redis_up")) === up, PATIENCE_MS);
   const isSeen = (state) => until(`HAProxy sees it ${state}`, () => cluster.haproxy.sees(["s1"], state), PATIENCE_MS);
 
@@ -68,7 +68,7 @@ describe("three hosts", { timeout: 180_000, skip: whyNoHosts() }, () => {
     assert.deepEqual(one.cuts, [{ reason: "transport close", code: 1006 }], "HAProxy cut it off, before any heartbeat did");
   }
 
-  /** Where newcomers land: one that knows nothing, one with the cookie, one that asks. */
+  /** The nodes on which newcomers land: three that know nothing, one with the cookie, one that asks. */
   async function newcomers() {
     const jar = new CookieJar();
     jar.headers.cookie = "moorline=s1";
@@ -84,7 +84,7 @@ describe("three hosts", { timeout: 180_000, skip: whyNoHosts() }, () => {
   it("cut off from Redis: its clients stay and go on among themselves", async () => {
     const [here, neighbour, far, third] = await Promise.all(["s1", "s1", "s2", "s3"].map(browser));
     assert.deepEqual(await to(here, room, "before"), { expected: 3 });
-    await Promise.all([far, third].map(({ heard }) => length(heard, 1)));
+    await Promise.all([far, third].map(({ received }) => length(received, 1)));
 
     cluster.network.cut("s1", "redis");
     assert.deepEqual(await to(here, neighbour.id, "at once"), { expected: 1 }, "a neighbour is reached without Redis");
@@ -117,7 +117,7 @@ describe("three hosts", { timeout: 180_000, skip: whyNoHosts() }, () => {
     assert.deepEqual(texts(neighbour), ["before", "at once", "near", "after"]);
     assert.deepEqual(texts(here), ["hello", "after", "back"]);
     assert.deepEqual([here, neighbour, far, third].map(({ cuts }) => cuts), [[], [], [], []], "nobody is disconnected");
-    assert.equal(await cluster.redis.hearers(room), 3);
+    assert.equal(await cluster.redis.subscribers(room), 3);
   });
 
   it("cut off from HAProxy: its clients are moved, newcomers go elsewhere", async () => {
@@ -133,11 +133,11 @@ describe("three hosts", { timeout: 180_000, skip: whyNoHosts() }, () => {
     assert.deepEqual([await s1.readyz(), await s1.metric("redis_up")], [200, 1], "it is not ill");
     assert.deepEqual(await ask(direct, "@to", moving.id, "m", "within"), { expected: 1 }, "and still in step");
     assert.deepEqual(await to(far, moving.id, "found"), { expected: 1 });
-    await length(moving.heard, 2);
+    await length(moving.received, 2);
     await until("its dead session ends", async () => (await to(far, oldId, "to nobody")).expected === 0, PATIENCE_MS);
-    await until("nobody on it is in the room", async () => (await cluster.redis.hearers(room)) === 2);
+    await until("nobody on it is in the room", async () => (await cluster.redis.subscribers(room)) === 2);
     assert.deepEqual(await to(far, room, "all"), { expected: 2 });
-    await length(moving.heard, 3);
+    await length(moving.received, 3);
 
     cluster.network.heal("s1", "haproxy");
     await isSeen("UP");
@@ -145,7 +145,7 @@ describe("three hosts", { timeout: 180_000, skip: whyNoHosts() }, () => {
     assert.deepEqual(returned.jar.received, [[]], "its cookie is as good as before");
     await until("one that knows nothing lands on it", async () => (await newcomers()).slice(0, 3).includes("s1"));
     assert.deepEqual(await to(returned, room, "again"), { expected: 3 });
-    await length(moving.heard, 4);
+    await length(moving.received, 4);
     assert.deepEqual(texts(moving), ["within", "found", "all", "again"]);
     assert.equal(moving.cuts.length, 1, "it was moved once");
     assert.deepEqual([far, third].map(({ cuts }) => cuts), [[], []], "nobody else is disconnected");

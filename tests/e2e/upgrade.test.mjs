@@ -11,7 +11,7 @@ const PROBES = { bad: 'drops_total{cause="bad_probe"}', second: 'drops_total{cau
 
 after(kit.endEverything);
 
-/** Asks and gets the answer each time, so that the next message goes out only after the last one was taken. */
+/** Asks and gets the acknowledgement each time, so that the next message goes out only after the last one was taken. */
 async function send(sender, targets, number) {
   sender.send(`421["@to",${JSON.stringify(targets)},"n",${number}]`);
   for (;;) if (String(await sender.next()).startsWith("431[")) return;
@@ -23,11 +23,11 @@ const numbersOf = (packets) =>
 
 const countTo = (count) => Array.from({ length: count }, (_, at) => at);
 
-/** A client that polls, and upgrades when told. `heard` are the packets of both transports in the order they came. */
+/** A client that polls, and upgrades when told. `received` has the packets of both transports, in order of arrival. */
 class Mover {
   constructor(session) {
     this.session = session;
-    this.heard = [];
+    this.received = [];
     this.isPaused = false;
     this.polling = this.keepPolling();
   }
@@ -35,7 +35,7 @@ class Mover {
   /** A poll that was under way when the client moved may find the session gone from there. */
   async keepPolling() {
     try {
-      while (!this.isPaused) this.heard.push(...(await this.session.poll()));
+      while (!this.isPaused) this.received.push(...(await this.session.poll()));
     } catch (error) {
       if (!this.isPaused) throw error;
     }
@@ -50,7 +50,7 @@ class Mover {
     this.follow(socket);
   }
 
-  /** As a client in a hurry does it: the poll is still open when it moves. */
+  /** As a client that waits for nothing does it: the poll is still open when it moves. */
   async moveAtOnce() {
     const socket = await this.session.probe();
     socket.send("5");
@@ -61,14 +61,14 @@ class Mover {
 
   follow(socket) {
     this.socket = socket;
-    this.heardByPolling = this.heard.length;
+    this.receivedByPolling = this.received.length;
     const taken = socket.frames.splice(0);
-    this.heard.push(...taken);
-    socket.take = (frame) => this.heard.push(frame);
+    this.received.push(...taken);
+    socket.take = (frame) => this.received.push(frame);
   }
 
   get numbers() {
-    return numbersOf(this.heard);
+    return numbersOf(this.received);
   }
 }
 
@@ -97,15 +97,15 @@ describe("moving to a WebSocket", { timeout: 100_000 }, () => {
     return movers;
   }
 
-  for (const [how, move] of [["politely", (mover) => mover.move()], ["in a hurry", (mover) => mover.moveAtOnce()]]) {
+  for (const [how, move] of [["politely", (mover) => mover.move()], ["at once", (mover) => mover.moveAtOnce()]]) {
     it(`loses, doubles and reorders nothing, done ${how}`, async () => {
       const upgraded = 400;
       const movers = await movedUnderTraffic(move, upgraded);
       for (const mover of movers) {
         await until("the last message", () => mover.numbers.length >= upgraded + 50);
         assert.deepEqual(mover.numbers, countTo(upgraded + 50));
-        assert.ok(mover.heardByPolling > 0 && mover.heard.length - mover.heardByPolling >= 50, "both transports had a part");
-        assert.ok(mover.heard.every((packet) => packet === "6" || /^42\["n"/.test(packet)), "and nothing else came");
+        assert.ok(mover.receivedByPolling > 0 && mover.received.length - mover.receivedByPolling >= 50, "both transports had a part");
+        assert.ok(mover.received.every((packet) => packet === "6" || /^42\["n"/.test(packet)), "and nothing else came");
       }
       assert.ok(await neighbour.isAlive());
     });
@@ -127,9 +127,9 @@ describe("moving to a WebSocket", { timeout: 100_000 }, () => {
     await mover.polling;
     socket.send("5");
     for (let at = 0; at < 100; at++) socket.send(event(number++));
-    const heard = [];
-    while (heard.length < number) heard.push(await receiver.next());
-    assert.deepEqual(numbersOf(heard), countTo(number));
+    const received = [];
+    while (received.length < number) received.push(await receiver.next());
+    assert.deepEqual(numbersOf(received), countTo(number));
   });
 
   it("takes along what nobody had polled, and a binary packet whole", async () => {
@@ -304,7 +304,7 @@ describe("an upgrade that comes to nothing", { timeout: 100_000 }, () => {
       const { status, socket: second } = await handshake(`${node.wsUrl}&sid=${live.sid}`);
       assert.equal(status, 101);
       assert.equal(await second.closeCode(), 1000);
-      assert.deepEqual(second.frames, [], "and hears nothing of the session");
+      assert.deepEqual(second.frames, [], "and receives nothing of the session");
       assert.equal(await counted(PROBES.second), before + 1);
       assert.ok(await socket.isAlive());
     }

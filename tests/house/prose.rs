@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn questions_later_lines_and_whole_sentences_pass() {
-        assert_none(&bare("/// Who hears this?\n/// Everyone."));
-        assert_none(&bare("/// Who, in the end,\n/// hears this? Everyone."));
+        assert_none(&bare("/// Who receives this?\n/// Everyone."));
+        assert_none(&bare("/// Who, in the end,\n/// receives this? Everyone."));
         assert_none(&bare("/// The room says\n/// What it is."));
         assert_none(&bare("let a = \"What is it\";\n/// Whatever was sent counts."));
         assert_none(&bare_clauses(&[Source::new("elsewhere/a.rs", "/// What is it")], &READ));

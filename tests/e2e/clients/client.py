@@ -4,7 +4,7 @@ import socketio
 
 ALICE, BOB, TRANSPORTS = sys.argv[1], sys.argv[2], sys.argv[3].split(",")
 COUNT = 100
-heard, all_there = [], threading.Event()
+received, all_there = [], threading.Event()
 alice, bob = socketio.Client(), socketio.Client()
 
 @bob.on("chat")
@@ -13,8 +13,8 @@ def chat(meta, text, data):
 
 @bob.on("number")
 def number(meta, value):
-    heard.append(value)
-    if len(heard) == COUNT:
+    received.append(value)
+    if len(received) == COUNT:
         all_there.set()
 
 for client, url in ((alice, ALICE), (bob, BOB)):
@@ -27,7 +27,7 @@ seen["expected"], [[is_from_alice, text, data]] = answer["expected"], answer["re
 seen["asked"] = [is_from_alice, text, data["x"][0].hex()]
 for value in range(COUNT):
     alice.emit("@to", ("python", "number", value))
-seen["all"] = all_there.wait(20) and heard == list(range(COUNT))
+seen["all"] = all_there.wait(20) and received == list(range(COUNT))
 for client in (alice, bob):
     client.disconnect()
 print(json.dumps(seen))

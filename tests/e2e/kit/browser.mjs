@@ -14,7 +14,7 @@ import { retried, until, within } from "./wait.mjs";
 
 const PAGE = fileURLToPath(new URL("page/", import.meta.url));
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--log-level=3"];
-/** What keeps it from talking to anybody but the pages' own servers. */
+/** Flags that keep it from talking to anybody but the pages' own servers. */
 const QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const START_MS = 60_000;
 const CONNECT_MS = 10_000;
@@ -119,7 +119,7 @@ export class Tab extends Place {
     Object.assign(this, { context, page });
     /** Every request of the client's: `{ url, method, isWebSocket, headers }`, headers once it was sent. */
     this.requests = [];
-    /** What the page wrote to its console. */
+    /** The lines the page wrote to its console. */
     this.console = [];
     page.on("console", (message) => this.console.push(message.text()));
   }
@@ -132,7 +132,7 @@ export class Tab extends Place {
     await until("the package is loaded", () => this.page.evaluate(() => typeof openSocket === "function"));
   }
 
-  /** What was asked and what was sent are told apart, in either order. */
+  /** Notes each request in two parts, the request and the headers sent, which come in either order. */
   #writeDown() {
     const byId = new Map();
     const about = (id) => byId.get(id) ?? byId.set(id, { url: undefined, headers: undefined }).get(id);
@@ -155,7 +155,7 @@ export class Tab extends Place {
     return this.requests.filter(({ url }) => !url.searchParams.has("sid"));
   }
 
-  /** Which node each of them asked for; undefined for none. */
+  /** The node that each of them asked for; undefined for none. */
   get offers() {
     return this.handshakes.map(({ url }) => url.searchParams.get("node") ?? undefined);
   }

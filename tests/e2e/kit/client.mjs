@@ -53,16 +53,16 @@ export function connectOn(target, names, options = {}) {
   return Promise.all(names.map((name) => connect(target, { ...options, query: { node: name } })));
 }
 
-/** Everything a client hears under a name, from now on: a list of argument lists. */
+/** Everything a client receives under a name, from now on: a list of argument lists. */
 export function inbox(socket, event) {
-  const heard = [];
-  socket.on(event, (...args) => heard.push(args));
-  return heard;
+  const received = [];
+  socket.on(event, (...args) => received.push(args));
+  return received;
 }
 
 /** Waits until a list is as long as that. */
-export function length(heard, count, deadlineMs) {
-  return until(`${count} messages (there are ${heard.length})`, () => heard.length >= count, deadlineMs);
+export function length(received, count, deadlineMs) {
+  return until(`${count} messages (there are ${received.length})`, () => received.length >= count, deadlineMs);
 }
 
 /** Counts how often, and why, a client was cut off. */

@@ -29,7 +29,7 @@ export async function makeCertificate() {
 
 export const SHIPPED = path.join(REPOSITORY, "haproxy/haproxy.cfg");
 
-/** What keeps clients on their node by the node's name, and by the cookie. */
+/** The rules that keep clients on their node by the node's name, and by the cookie. */
 export const TAG_RULES = /^\s*use-server /;
 export const COOKIE_RULES = [/^\s*cookie /, /^\s*http-after-response add-header Set-Cookie /];
 
@@ -76,7 +76,7 @@ class Haproxy {
     this.caFile = certificate.cert;
   }
 
-  /** What HAProxy thinks of each node: UP, DOWN, NOLB. */
+  /** HAProxy's verdict on each node: UP, DOWN, NOLB. */
   async states() {
     const rows = await this.#realtime();
     return Object.fromEntries(rows.map(({ name, status }) => [name, status]));

@@ -187,7 +187,7 @@ class RedisHost {
   }
 
   /** How many nodes are subscribed to a room of the main namespace, as far as Redis knows. */
-  async hearers(room) {
+  async subscribers(room) {
     const [, count] = await this.command("PUBSUB", "NUMSUB", `moorline:room:/,${room}`);
     return count;
   }

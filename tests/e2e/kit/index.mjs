@@ -1,4 +1,4 @@
-// What the tests use, in one place.
+// The tests' tools, in one place.
 
 export * from "./browser.mjs";
 export * from "./client.mjs";

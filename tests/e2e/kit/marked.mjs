@@ -16,7 +16,7 @@ export class Mark {
     this.seen = new Set();
   }
 
-  /** What goes into the environment. */
+  /** The variable that marks the environment of a process. */
   get env() {
     return { [NAME]: this.value };
   }

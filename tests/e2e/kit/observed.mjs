@@ -9,14 +9,15 @@ import { CookieJar } from "./client.mjs";
 /** Every answer to one client's requests, those included that the client itself no longer waits for. */
 export class Diary {
   constructor(jar) {
-    /** Where its cookies are kept, if anywhere. */
+    /** The jar of its cookies, if it keeps any. */
     this.jar = jar;
     /** How many requests went out, and how many of them with a cookie. */
     this.requests = 0;
     this.withCookie = 0;
     /**
      * The answers other than 200 and 101: `status` (0 for none), the `code` of Engine.IO, what they answer, and whether
-     * the client heard it. The first one is the end of a session: it hears no other, and none to the goodbye it sends.
+     * the client received it. The first one ends a session: the client receives no other, and none to the closing
+     * message it sends.
      */
     this.refusals = [];
   }
@@ -47,8 +48,8 @@ class Polling extends NodeXHR {
     request.on("data", () => diary.jar?.take({ "set-cookie": xhr.getResponseHeader("set-cookie") ?? undefined }));
     request.on("error", (error) => {
       const status = typeof error === "number" ? error : 0;
-      const isHeard = this.readyState !== "closed";
-      diary.refusals.push({ status, code: codeOf(xhr.responseText), isHeard, ...about });
+      const isReceived = this.readyState !== "closed";
+      diary.refusals.push({ status, code: codeOf(xhr.responseText), isReceived, ...about });
     });
     return request;
   }
@@ -62,7 +63,7 @@ class WebSocket extends NodeWebSocket {
     ws.once("upgrade", (response) => diary.jar?.take(response.headers));
     ws.once("error", ({ message }) => {
       const status = Number(/^Unexpected server response: (\d+)/.exec(message)?.[1] ?? 0);
-      if (!this.isLeft) diary.refusals.push({ status, isHeard: true, transport: "websocket", method: "GET", message });
+      if (!this.isLeft) diary.refusals.push({ status, isReceived: true, transport: "websocket", method: "GET", message });
     });
     return ws;
   }

@@ -1,4 +1,4 @@
-// Where sockets of the client live: a tab of a browser, or this process.
+// A place is where sockets of the client live: a tab of a browser, or this process.
 //
 // It keeps no sockets itself; `page/world.js` does, on the other side. Invariant: what a test runs in a place sees that
 // place alone, so the same story is told in each.
@@ -8,14 +8,14 @@ import { remember } from "./page/world.js";
 import { atEnd, CLIENT_JS } from "./process.mjs";
 import { until, within } from "./wait.mjs";
 
-/** What a test may do with sockets anywhere. A socket's name is `main` unless told. */
+/** The things a test may do with sockets anywhere. A socket's name is `main` unless told. */
 export class Place {
   /** Runs a function there, with `io`, `sockets` and the rest of `world.js` around it; it gives and takes JSON. */
   run() {
     throw new Error("not here");
   }
 
-  /** What is known of its requests, for errors. */
+  /** A description of its requests, for errors. */
   get asked() {
     return "";
   }
@@ -72,17 +72,17 @@ export class Place {
     return this.run(([event, args]) => sockets.main.emitWithAck(event, ...args), [event, args]);
   }
 
-  /** What a socket was sent under a name: a list of argument lists. */
+  /** The events a socket was sent under a name: a list of argument lists. */
   inbox(event, name = "main") {
     const pick = ([event, name]) => inboxes[name].filter(([one]) => one === event).map(([, ...args]) => args);
     return this.run(pick, [event, name]);
   }
 
   /** Waits until so many events of a name have come, and gives them. */
-  async hears(event, times = 1, name = "main") {
+  async receives(event, times = 1, name = "main") {
     return until(`${times} ${event}`, async () => {
-      const heard = await this.inbox(event, name);
-      return heard.length >= times && heard;
+      const received = await this.inbox(event, name);
+      return received.length >= times && received;
     });
   }
 }

@@ -56,7 +56,7 @@ export class Channel {
     return within("an answer", answer, deadlineMs);
   }
 
-  /** What came in and is no answer. */
+  /** The bytes that came in and are no answer. */
   rest() {
     return Buffer.concat(this.chunks).toString("latin1");
   }

@@ -45,8 +45,8 @@ export class Resp {
     this.socket = socket;
     this.buffer = Buffer.alloc(0);
     this.waiting = [];
-    /** What was published on the patterns this connection listens to. */
-    this.heard = [];
+    /** The messages published on the patterns this connection listens to. */
+    this.received = [];
     socket.on("error", () => {});
     socket.on("data", (chunk) => this.take(chunk));
     socket.on("close", () => this.waiting.splice(0).forEach(({ reject }) => reject(new Error("Redis hung up"))));
@@ -60,7 +60,7 @@ export class Resp {
     return within(`Redis's answer to ${args[0]}`, answer);
   }
 
-  /** Hears everything published on channels that match; `heard` grows. */
+  /** Receives everything published on channels that match; `received` grows. */
   listen(pattern) {
     return this.command("PSUBSCRIBE", pattern);
   }
@@ -74,7 +74,7 @@ export class Resp {
     for (let found; (found = parse(this.buffer, 0)); ) {
       this.buffer = this.buffer.subarray(found.end);
       const { value } = found;
-      if (Array.isArray(value) && value[0] === "pmessage") this.heard.push({ channel: value[2], payload: value[3] });
+      if (Array.isArray(value) && value[0] === "pmessage") this.received.push({ channel: value[2], payload: value[3] });
       else if (value instanceof Error) this.waiting.shift()?.reject(value);
       else this.waiting.shift()?.resolve(value);
     }

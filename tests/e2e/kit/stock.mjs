@@ -40,7 +40,7 @@ class Cell {
     return this.first !== this.last;
   }
 
-  /** Which features there are. */
+  /** The features there are. */
   get features() {
     return Object.keys(METHODS).filter((feature) => METHODS[feature] in this.module.Socket.prototype);
   }
@@ -71,22 +71,22 @@ class Cell {
 const cellsOf = (packageName) => Object.keys(TRANSPORTS).map((setting) => new Cell(packageName, setting));
 
 export const CELLS = Object.keys(PACKAGES).flatMap(cellsOf);
-/** What everybody can be expected to use, for the other end. */
+/** The client that everybody can be expected to use, for the other end. */
 export const LATEST = CELLS.at(-1);
 
 export const transportOf = (socket) => socket.io.engine.transport.name;
 
 /** Emits and resolves with the acknowledgement's first argument, as it is done with every version. */
 export function call(socket, event, ...args) {
-  const answer = new Promise((resolve) => socket.emit(event, ...args, resolve));
-  return within(`an answer to ${event}`, answer);
+  const acknowledged = new Promise((resolve) => socket.emit(event, ...args, resolve));
+  return within(`an acknowledgement of ${event}`, acknowledged);
 }
 
 /** Why a client was disconnected, each time. */
 export function reasons(socket) {
-  const heard = [];
-  socket.on("disconnect", (reason) => heard.push(reason));
-  return heard;
+  const received = [];
+  socket.on("disconnect", (reason) => received.push(reason));
+  return received;
 }
 
 /** A way in to a cluster that can be cut, at an address that no other client has. */

@@ -42,7 +42,7 @@ export class Transcript {
 
   chapter(title) {
     this.text += `\n## ${title}\n\n`;
-    this.wasHeard = false;
+    this.wasReceived = false;
   }
 
   /** Bytes, a line of them to a line; `mark` says which way they went. */
@@ -67,8 +67,8 @@ export class Transcript {
   /** A blank line stands before each new thing that a client sends. */
   line(who, mark, text) {
     const isSent = mark === ">";
-    if (isSent && this.wasHeard) this.text += "\n";
-    this.wasHeard = !isSent;
+    if (isSent && this.wasReceived) this.text += "\n";
+    this.wasReceived = !isSent;
     this.text += `${who} ${mark} ${text.replace(/ $/, "\\x20")}\n`;
   }
 

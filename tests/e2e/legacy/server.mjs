@@ -1,7 +1,7 @@
 // A server of the old design, as a team may still run it: Socket.IO on one port, a plain Redis client on one channel.
 //
-// A message whose socket is not on this server is published as {"socketId","event","response"}. Every server hears it;
-// the one that has the socket delivers it, the others ignore it. Nobody publishes what it heard.
+// A message whose socket is not on this server is published as {"socketId","event","response"}. Every server receives
+// it; the one that has the socket delivers it, the others ignore it. Nobody publishes what it received.
 //
 // PORT is for sockets and HTTP, ADMIN_PORT answers HAProxy's check, REDIS_URL and CHANNEL say where the others are.
 

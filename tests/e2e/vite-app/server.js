@@ -1,4 +1,4 @@
-// What a server that renders pages has of the client: its import, and nothing that runs.
+// A server that renders pages may import the client, and nothing of it runs there.
 
 import { io } from "moorline-client";
 

@@ -1,14 +1,14 @@
-// What a place remembers of its sockets, for the test that looks in from outside.
+// The record that a place keeps of its sockets, for the test that looks in from outside.
 //
 // It changes nothing about them. Invariant: what is remembered can leave a page (it is JSON), in the order it was.
 
 /** The sockets by the names that a test gave them. */
 const sockets = {};
-/** What became of each socket: `["connect"]`, `["disconnect", reason, details]`, `["connect_error", error]`. */
+/** The story of each socket: `["connect"]`, `["disconnect", reason, details]`, `["connect_error", error]`. */
 const stories = {};
-/** What each socket was sent: `[event, ...args]`, acknowledgement functions left out. */
+/** The events that each socket was sent: `[event, ...args]`, acknowledgement functions left out. */
 const inboxes = {};
-/** What nobody caught. */
+/** The errors that nobody caught. */
 const uncaught = [];
 
 /** Makes everything here global, around the package. */
@@ -39,7 +39,7 @@ function plain(error) {
   return { message, data, code, ...ending({ description, context }) };
 }
 
-/** What is known of the end of a connection. */
+/** The known facts about the end of a connection. */
 function ending({ description, context } = {}) {
   const { code, reason, status } = context ?? {};
   return { description: description && String(description), context: context && { code, reason, status } };

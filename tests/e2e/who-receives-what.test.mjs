@@ -7,13 +7,13 @@ import { ask, connect, inbox, length, until } from "./kit/index.mjs";
 
 const NAMES = ["s1", "s2", "s3", "s4"];
 const MESSAGES = 500;
-/** What a node may hear and publish besides: its message to itself, once a second, for longer than a test takes. */
+/** Besides, a node publishes to itself once a second and receives that; no test takes so many seconds. */
 const BEATS_MAX = 100;
 
 const COUNTERS = ["redis_messages_in_total", "redis_published_total", 'deliveries_total{from="remote"}'];
 const NOTHING = [0, 0, 0];
 
-describe("who hears what", { timeout: 180_000 }, () => {
+describe("who receives what", { timeout: 180_000 }, () => {
   let redis;
   let nodes;
   let clients; // one on each node
@@ -30,8 +30,9 @@ describe("who hears what", { timeout: 180_000 }, () => {
   });
 
   const to = (from, target, ...args) => ask(from, "@to", target, "m", ...args);
-  const hearers = async (room) => (await redis.command("PUBSUB", "NUMSUB", `moorline:room:/,${room}`))[1];
-  const hearersAre = (room, count) => until(`${count} nodes hear ${room}`, async () => (await hearers(room)) === count);
+  const subscribers = async (room) => (await redis.command("PUBSUB", "NUMSUB", `moorline:room:/,${room}`))[1];
+  const subscribersAre = (room, count) =>
+    until(`${count} nodes subscribe to ${room}`, async () => (await subscribers(room)) === count);
 
   async function join(room, ...members) {
     for (const socket of members) assert.deepEqual(await ask(socket, "@join", room), { ok: true });
@@ -41,8 +42,8 @@ describe("who hears what", { timeout: 180_000 }, () => {
     Promise.all(nodes.map((node) => Promise.all(COUNTERS.map((counter) => node.metric(counter)))));
 
   /**
-   * What `action` costs: `parts` says of each node how many messages it hears and publishes, and how many recipients it
-   * reaches. An echo, or Redis's word on a publication, may come after the recipients have everything.
+   * Checks the cost of `action`: `parts` says of each node how many messages it receives and publishes, and how many
+   * recipients it reaches. An echo, or Redis's word on a publication, may come after the recipients have everything.
    */
   async function assertCost(parts, action) {
     const before = await counters();
@@ -52,26 +53,26 @@ describe("who hears what", { timeout: 180_000 }, () => {
       const grown = now.map((counts, at) => counts.map((count, of) => count - before[at][of]));
       return grown.every((counts, at) => counts.every((count, of) => count >= parts[at][of])) && grown;
     });
-    for (const [at, [heard, published, delivered]] of grown.entries()) {
-      const what = `${NAMES[at]} heard, published, delivered: ${grown[at]}; of those for it: ${parts[at]}`;
-      assert.ok(heard <= parts[at][0] + BEATS_MAX && published <= parts[at][1] + BEATS_MAX, what);
+    for (const [at, [received, published, delivered]] of grown.entries()) {
+      const what = `${NAMES[at]} received, published, delivered: ${grown[at]}; of those for it: ${parts[at]}`;
+      assert.ok(received <= parts[at][0] + BEATS_MAX && published <= parts[at][1] + BEATS_MAX, what);
       assert.equal(delivered, parts[at][2], what);
     }
   }
 
-  /** Sends many messages, waits until `recipients` got them all, and for every answer if answers are asked for. */
+  /** Sends many messages, waits until `recipients` got them all, and for every acknowledgement asked for. */
   async function flood(from, target, recipients, isAsking) {
-    const heard = recipients.map((socket) => inbox(socket, "m"));
+    const received = recipients.map((socket) => inbox(socket, "m"));
     const numbers = [...Array(MESSAGES).keys()];
     const send = isAsking ? (number) => to(from, target, number) : (number) => from.emit("@to", target, "m", number);
     const answers = await Promise.all(numbers.map(send));
-    await Promise.all(heard.map((list) => length(list, MESSAGES)));
-    for (const list of heard) assert.deepEqual(list.map(([, number]) => number), numbers);
+    await Promise.all(received.map((list) => length(list, MESSAGES)));
+    for (const list of received) assert.deepEqual(list.map(([, number]) => number), numbers);
     recipients.forEach((socket) => socket.off("m"));
     if (isAsking) assert.deepEqual(answers, Array(MESSAGES).fill({ expected: recipients.length }));
   }
 
-  it("a message for one socket is heard by its node only", async () => {
+  it("a message for one socket is received by its node only", async () => {
     const [one, two] = clients;
     const parts = [[0, MESSAGES, 0], [MESSAGES, 0, MESSAGES], NOTHING, NOTHING];
     await assertCost(parts, () => flood(one, two.id, [two], false));
@@ -89,7 +90,7 @@ describe("who hears what", { timeout: 180_000 }, () => {
     neighbour.disconnect();
   });
 
-  it("a message for a room is heard by nodes with members only", async () => {
+  it("a message for a room is received by nodes with members only", async () => {
     const [one, two, three] = clients;
     await join("doc:some", one, two, three);
     const member = [MESSAGES, 0, MESSAGES];
@@ -98,10 +99,10 @@ describe("who hears what", { timeout: 180_000 }, () => {
     assert.equal(await nodes[3].metric("rooms"), 0);
   });
 
-  it("a node whose last member left hears the room no more", async () => {
+  it("a node whose last member left receives the room no more", async () => {
     const [one, two, three] = clients;
     await ask(three, "@leave", "doc:some");
-    await hearersAre("doc:some", 2);
+    await subscribersAre("doc:some", 2);
     const parts = [[MESSAGES, MESSAGES, 0], [MESSAGES, 0, MESSAGES], NOTHING, NOTHING];
     await assertCost(parts, () => flood(one, "doc:some", [two], false));
   });
@@ -115,7 +116,7 @@ describe("who hears what", { timeout: 180_000 }, () => {
     const answer = await to(one, "doc:mortal", "at that moment");
     assert.equal(answer.expected, 1, "the survivor counts, whether or not Redis knew of the death");
 
-    await hearersAre("doc:mortal", 2);
+    await subscribersAre("doc:mortal", 2);
     assert.equal((await redis.channels("moorline:node:*")).length, 3);
     assert.equal((await redis.command("PUBSUB", "NUMSUB", "socket"))[1], 3);
     assert.deepEqual(await to(one, "doc:mortal"), { expected: 1 });
