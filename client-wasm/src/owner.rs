@@ -76,5 +76,5 @@ extern "C" {
 
 pub(crate) fn details(details: &Details) -> EndDetails {
     let context = &details.context;
-    end_details(details.description, context.code, &context.reason, context.status)
+    end_details(details.failure.as_str(), context.code, &context.reason, context.status)
 }

@@ -199,11 +199,11 @@ fn tell_owner(owner: &Owner, output: Output) {
     match output {
         Output::WantAuth(socket, ticket) => owner.want_auth(socket.number(), ticket.number()),
         Output::Connected(socket, id) => owner.connected(socket.number(), &id),
-        Output::ConnectError { socket, message, refusal, details: end } => {
-            owner.connect_error(socket.number(), message, refusal, end.as_ref().map(details));
+        Output::ConnectError { socket, failure, refusal, details: end } => {
+            owner.connect_error(socket.number(), failure.as_str(), refusal, end.as_ref().map(details));
         }
         Output::Disconnected(socket, reason, end) => {
-            owner.disconnected(socket.number(), reason, end.as_ref().map(details));
+            owner.disconnected(socket.number(), reason.as_str(), end.as_ref().map(details));
         }
         #[allow(clippy::cast_precision_loss, reason = "the codec takes no id above 2^53")]
         Output::Event { socket, json, attachments, owed_ack } => {
@@ -219,10 +219,10 @@ fn tell_owner(owner: &Owner, output: Output) {
         Output::Dropped(socket, error) => owner.dropped(socket.number(), error.code()),
         Output::LinkOpened(kind) => owner.link_opened(kind.as_str()),
         Output::LinkUpgraded(kind) => owner.link_upgraded(kind.as_str()),
-        Output::LinkClosed(reason, end) => owner.link_closed(reason, end.as_ref().map(details)),
+        Output::LinkClosed(reason, end) => owner.link_closed(reason.as_str(), end.as_ref().map(details)),
         Output::ReconnectAttempt(attempt) => owner.reconnect_attempt(attempt),
         Output::Reconnect(attempt) => owner.reconnected(attempt),
-        Output::ReconnectError(end) => owner.reconnect_error(end.description, Some(details(&end))),
+        Output::ReconnectError(end) => owner.reconnect_error(end.failure.as_str(), Some(details(&end))),
         Output::ReconnectFailed => owner.reconnect_failed(),
         // The outputs for transports are done in `perform`.
         Output::Open(..) | Output::Send(..) | Output::Close(_) | Output::Get(..) => {}

@@ -153,7 +153,7 @@ impl Tab {
             Output::Connected(_, id) => self.id = Some(id),
             Output::Disconnected(_, reason, _) => {
                 self.id = None;
-                self.closed.push(reason);
+                self.closed.push(reason.as_str());
             }
             Output::Event { json, attachments, .. } => self.received.push(format!("{json} {attachments:?}")),
             Output::LinkUpgraded(_) => self.upgrades += 1,

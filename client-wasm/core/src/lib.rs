@@ -31,7 +31,7 @@ pub use channel::Channel;
 pub use client::Client;
 pub use input::{Emission, Input, NetworkChange};
 pub use options::{Options, SocketOptions};
-pub use output::{AckError, Context, Details, Output, SendError};
+pub use output::{AckError, Context, Details, DisconnectReason, Failure, Output, SendError};
 pub use socket::{AwaitedAck, OwedAck, OwedAckNumbers, Ticket};
 pub use sockets::SocketKey;
 pub use time::Time;

@@ -18,15 +18,18 @@ pub(crate) fn of(output: &Output) -> String {
             format!("auth of {} wanted: {}", socket.number(), ticket.number())
         }
         Output::Connected(socket, id) => format!("{} connected: {id}", socket.number()),
-        Output::ConnectError { socket, message, refusal, details } => {
+        Output::ConnectError { socket, failure, refusal, details } => {
             let more = refusal.clone().unwrap_or_else(|| of_details(details.as_ref()));
             format!(
-                "{} not connected: {message}{}{more}",
+                "{} not connected: {}{}{more}",
                 socket.number(),
+                failure.as_str(),
                 if more.is_empty() { "" } else { " " }
             )
         }
-        Output::Disconnected(socket, reason, _) => format!("{} disconnected: {reason}", socket.number()),
+        Output::Disconnected(socket, reason, _) => {
+            format!("{} disconnected: {}", socket.number(), reason.as_str())
+        }
         Output::Event { socket, json, attachments, owed_ack } => {
             let owes = owed_ack
                 .map_or(String::new(), |owed| format!(" wants ack {}", OwedAckNumbers::from(owed).id));
@@ -39,10 +42,10 @@ pub(crate) fn of(output: &Output) -> String {
         Output::Dropped(socket, error) => format!("{} dropped: {}", socket.number(), error.code()),
         Output::LinkOpened(kind) => format!("link opened: {}", kind.as_str()),
         Output::LinkUpgraded(kind) => format!("link upgraded: {}", kind.as_str()),
-        Output::LinkClosed(reason, _) => format!("link closed: {reason}"),
+        Output::LinkClosed(reason, _) => format!("link closed: {}", reason.as_str()),
         Output::ReconnectAttempt(count) => format!("attempt {count}"),
         Output::Reconnect(count) => format!("reconnected after {count}"),
-        Output::ReconnectError(details) => format!("attempt failed: {}", details.description),
+        Output::ReconnectError(details) => format!("attempt failed: {}", details.failure.as_str()),
         Output::ReconnectFailed => "no more attempts".into(),
     }
 }

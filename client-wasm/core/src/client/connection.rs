@@ -5,13 +5,13 @@
 
 use super::Client;
 use crate::{
-    NetworkChange, Output, Time,
+    DisconnectReason, Failure, NetworkChange, Output, Time,
     engine::{End, Engine},
     link::{Attempt, Link},
     socket::State,
 };
 use alloc::{string::ToString, vec::Vec};
-use moorline_protocol::{Reason, TransportKind};
+use moorline_protocol::TransportKind;
 
 /// A connection is stable when a packet comes this long after it opened: a heartbeat does.
 const STABLE_MS: u64 = 10_000;
@@ -58,7 +58,7 @@ impl Client {
                 self.link = Link::Waiting { until: now, is_retry: attempt.is_retry };
             }
             Link::Open { .. } => {
-                self.link_ended(now, &End::new(Reason::TransportClose, "network connection lost"));
+                self.link_ended(now, &End::new(DisconnectReason::TransportClose, Failure::NETWORK_LOST));
             }
             Link::Idle | Link::Waiting { .. } => {}
         }
@@ -176,7 +176,7 @@ impl Client {
     }
 
     fn connection_lost(&mut self, now: Time, end: &End) {
-        self.outputs.push(Output::LinkClosed(end.reason.as_str(), Some(end.details.clone())));
+        self.outputs.push(Output::LinkClosed(end.reason, Some(end.details.clone())));
         for key in self.sockets.keys() {
             let Some(socket) = self.sockets.get(key) else { return };
             if socket.is_connected() {

@@ -8,7 +8,8 @@ mod receiving;
 mod sending;
 
 use crate::{
-    AckError, Details, Input, Options, Output, SocketKey, SocketOptions, Ticket, Time,
+    AckError, Details, DisconnectReason, Failure, Input, Options, Output, SocketKey, SocketOptions, Ticket,
+    Time,
     backoff::{Backoff, Entropy},
     engine::{Closing, End, Engine, EngineEvent, Env},
     link::Link,
@@ -17,7 +18,7 @@ use crate::{
     sockets::Sockets,
 };
 use alloc::{string::String, vec, vec::Vec};
-use moorline_protocol::{Reason, TransportKind, socket::packet};
+use moorline_protocol::{TransportKind, socket::packet};
 
 /// The most sessions that are being closed at a time; one more aborts the oldest.
 const CLOSING_MAX: usize = 4;
@@ -249,7 +250,7 @@ impl Client {
         if socket.is_connected() {
             self.send_disconnect(key);
         }
-        self.disconnected(now, key, Reason::ClientNamespaceDisconnect, None);
+        self.disconnected(now, key, DisconnectReason::ClientDisconnect, None);
         self.close_if_unwanted(now);
     }
 
@@ -283,7 +284,7 @@ impl Client {
             Input::Network(change) => self.network_changed(now, change),
             // An attempt has handed nothing out yet: the message was of the previous connection.
             Input::Unreadable if self.link.engine().is_none() => {}
-            Input::Unreadable => self.link_ended(now, &End::parse_error("a message is not readable")),
+            Input::Unreadable => self.link_ended(now, &End::parse_error(Failure::UNREADABLE_MESSAGE)),
             input => {
                 let outputs = &mut self.outputs;
                 self.closing.retain_mut(|closing| !closing.handle(&input, outputs));
@@ -367,8 +368,8 @@ impl Client {
     }
 
     fn connect_error(&mut self, socket: SocketKey, details: Details) {
-        let message = details.description;
-        self.outputs.push(Output::ConnectError { socket, message, refusal: None, details: Some(details) });
+        let failure = details.failure;
+        self.outputs.push(Output::ConnectError { socket, failure, refusal: None, details: Some(details) });
     }
 
     fn send_disconnect(&mut self, key: SocketKey) {
@@ -377,10 +378,16 @@ impl Client {
     }
 
     /// A socket is not connected any more: tells its owner, and fails the acks of the events that were sent.
-    fn disconnected(&mut self, now: Time, key: SocketKey, reason: Reason, details: Option<Details>) {
+    fn disconnected(
+        &mut self,
+        now: Time,
+        key: SocketKey,
+        reason: DisconnectReason,
+        details: Option<Details>,
+    ) {
         let Some(socket) = self.sockets.get_mut(key) else { return };
         if socket.is_connected() {
-            self.outputs.push(Output::Disconnected(key, reason_text(reason), details));
+            self.outputs.push(Output::Disconnected(key, reason, details));
         }
         socket.reset();
         for (_, waiter) in socket.acks.end_sent() {
@@ -414,7 +421,7 @@ impl Client {
 
     /// The server took the connection but never replied to CONNECT.
     fn connect_timed_out(&mut self, now: Time, key: SocketKey) {
-        let end = End::new(Reason::TransportError, "timeout");
+        let end = End::new(DisconnectReason::TransportError, Failure::TIMEOUT);
         if !self.sockets.iter().any(Socket::is_connected) {
             return self.link_ended(now, &end);
         }
@@ -453,8 +460,7 @@ impl Client {
                 self.reassembly.reset();
                 self.abort_closing(now, CLOSING_MAX - 1);
                 self.closing.extend(engine.close(now, &mut self.outputs));
-                let reason = reason_text(Reason::ClientNamespaceDisconnect);
-                self.outputs.push(Output::LinkClosed(reason, None));
+                self.outputs.push(Output::LinkClosed(DisconnectReason::ClientDisconnect, None));
             }
             Link::Idle | Link::Waiting { .. } => {}
         }
@@ -473,14 +479,5 @@ impl Client {
             }
             is_kept
         });
-    }
-}
-
-/// A reason as clients know it: where the reference's server and client spell it differently, as its client does.
-fn reason_text(reason: Reason) -> &'static str {
-    match reason {
-        Reason::ClientNamespaceDisconnect => "io client disconnect",
-        Reason::ServerNamespaceDisconnect => "io server disconnect",
-        other => other.as_str(),
     }
 }

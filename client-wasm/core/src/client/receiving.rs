@@ -4,7 +4,7 @@
 
 use super::Client;
 use crate::{
-    Output, SocketKey, Time,
+    DisconnectReason, Failure, Output, SocketKey, Time,
     engine::End,
     socket::{AckId, Incoming, IncomingKind, State, Waiter},
 };
@@ -12,7 +12,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use moorline_protocol::{Reason, json};
+use moorline_protocol::json;
 
 /// The refusal for a CONNECT reply without an id, as servers of the older protocol send it.
 const NO_SID: &str = r#"{"message":"the server speaks an older Socket.IO (v2)"}"#;
@@ -34,7 +34,7 @@ impl Client {
             (IncomingKind::Refused, State::Connecting { .. }) => self.refused(now, key, incoming.json),
             (IncomingKind::Disconnected, State::Connected) => {
                 socket.is_wanted = false;
-                self.disconnected(now, key, Reason::ServerNamespaceDisconnect, None);
+                self.disconnected(now, key, DisconnectReason::ServerDisconnect, None);
                 self.close_if_unwanted(now);
             }
             (IncomingKind::Event { ack, attachments }, State::Connected) => {
@@ -45,7 +45,7 @@ impl Client {
                 socket.receive_buffer_bytes =
                     socket.receive_buffer_bytes.saturating_add(incoming.held_bytes());
                 if socket.receive_buffer_bytes > self.options.message_bytes_max {
-                    return Err(End::parse_error("too much came before the answer to CONNECT"));
+                    return Err(End::parse_error(Failure::EARLY_EVENTS));
                 }
                 socket.receive_buffer.push(incoming);
             }
@@ -114,10 +114,9 @@ impl Client {
         socket.is_wanted = false;
         socket.state = State::Idle;
         socket.reset();
-        let message = "refused by the server";
         self.outputs.push(Output::ConnectError {
             socket: key,
-            message,
+            failure: Failure::REFUSED_BY_SERVER,
             refusal: Some(refusal),
             details: None,
         });

@@ -2,9 +2,9 @@
 //!
 //! It never decides whether there is a next attempt.
 
-use crate::{Context, Details};
+use crate::{Context, Details, DisconnectReason, Failure};
 use alloc::string::String;
-use moorline_protocol::{Reason, json};
+use moorline_protocol::json;
 
 /// Close codes by which a server announces that its node is going away: service restart, going away.
 const GOING_AWAY_CODES: [u16; 2] = [1012, 1001];
@@ -17,7 +17,7 @@ const NO_CODE: u16 = 1006;
 /// Why a session ended, or never began.
 #[derive(Debug)]
 pub(crate) struct End {
-    pub(crate) reason: Reason,
+    pub(crate) reason: DisconnectReason,
     pub(crate) details: Details,
     pub(crate) retry_after_ms: Option<u64>,
     /// Whether the next attempt must not ask for this node.
@@ -25,23 +25,26 @@ pub(crate) struct End {
 }
 
 impl End {
-    pub(crate) fn new(reason: Reason, description: &'static str) -> End {
-        let details = Details { description, context: Context::default() };
+    pub(crate) fn new(reason: DisconnectReason, failure: Failure) -> End {
+        let details = Details { failure, context: Context::default() };
         End { reason, details, retry_after_ms: None, is_node_unusable: false }
     }
 
-    pub(crate) fn parse_error(description: &'static str) -> End {
-        End::new(Reason::ParseError, description)
+    pub(crate) fn parse_error(failure: Failure) -> End {
+        End::new(DisconnectReason::ParseError, failure)
     }
 
     /// The server sent a close packet.
     pub(crate) fn of_close_packet() -> End {
-        End { is_node_unusable: true, ..End::new(Reason::TransportClose, "closed by the server") }
+        End {
+            is_node_unusable: true,
+            ..End::new(DisconnectReason::TransportClose, Failure::CLOSED_BY_SERVER)
+        }
     }
 
     /// A request was refused.
     pub(crate) fn of_status(status: u16, retry_after_ms: Option<u64>, body: &str) -> End {
-        let mut end = End::new(Reason::TransportError, "polling error");
+        let mut end = End::new(DisconnectReason::TransportError, Failure::POLLING_ERROR);
         end.details.context.status = Some(status);
         end.retry_after_ms = retry_after_ms;
         // The node takes nobody, or another one answers in its place. Any other refusal is about the request: a browser
@@ -54,9 +57,9 @@ impl End {
     /// A WebSocket was closed, with or without a session on it.
     pub(crate) fn of_websocket(has_session: bool, code: u16, reason: String) -> End {
         let mut end = if has_session {
-            End::new(Reason::TransportClose, "websocket connection closed")
+            End::new(DisconnectReason::TransportClose, Failure::WEBSOCKET_CLOSED)
         } else {
-            End::new(Reason::TransportError, "websocket error")
+            End::new(DisconnectReason::TransportError, Failure::WEBSOCKET_ERROR)
         };
         // Some platforms report a missing code as 0.
         let known = if code == 0 { NO_CODE } else { code };

@@ -22,13 +22,13 @@ use self::{
     session::Session,
 };
 use crate::{
-    Channel, Input, Options, Output, Time,
+    Channel, DisconnectReason, Failure, Input, Options, Output, Time,
     output_queue::OutputQueue,
     url::{self, Target},
 };
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::{
-    Frame, Reason, TransportKind,
+    Frame, TransportKind,
     engine::{self, Packet, Part, Payload, handshake},
 };
 
@@ -168,10 +168,14 @@ impl Engine {
         }
         let Some(session) = &mut self.session else {
             let is_over = self.give_up_at <= env.now;
-            return if is_over { Err(End::new(Reason::TransportError, "timeout")) } else { Ok(()) };
+            return if is_over {
+                Err(End::new(DisconnectReason::TransportError, Failure::TIMEOUT))
+            } else {
+                Ok(())
+            };
         };
         if session.has_timed_out(env.now) {
-            return Err(End::new(Reason::PingTimeout, "no heartbeat from the server"));
+            return Err(End::new(DisconnectReason::PingTimeout, Failure::NO_HEARTBEAT));
         }
         Ok(())
     }
@@ -206,10 +210,10 @@ impl Engine {
                 self.responded(channel, body, env)?;
             }
             Input::Failed(channel) if self.is_request(channel) => {
-                return Err(End::new(Reason::TransportError, "polling error"));
+                return Err(End::new(DisconnectReason::TransportError, Failure::POLLING_ERROR));
             }
             Input::TooBig(channel) if self.is_websocket(channel) || self.is_request(channel) => {
-                return Err(End::parse_error("a message is too big"));
+                return Err(End::parse_error(Failure::MESSAGE_TOO_BIG));
             }
             // Other inputs are of a transport that was given up, or of none.
             _ => {}
@@ -263,13 +267,13 @@ impl Engine {
             }
             (Ok(Packet::Close), _) => Err(End::of_close_packet()),
             (Ok(Packet::Noop | Packet::Pong(_)), true) => Ok(()),
-            _ => Err(End::parse_error("not a packet of the protocol")),
+            _ => Err(End::parse_error(Failure::NO_PACKET)),
         }
     }
 
     fn binary(&mut self, bytes: Vec<u8>, env: &mut Env<'_>) -> Result<(), End> {
         if self.session.is_none() {
-            return Err(End::parse_error("binary data before the handshake"));
+            return Err(End::parse_error(Failure::EARLY_BINARY));
         }
         env.events.push(EngineEvent::Binary(bytes));
         Ok(())
@@ -277,7 +281,7 @@ impl Engine {
 
     fn opened(&mut self, data: &str, env: &mut Env<'_>) -> Result<(), End> {
         let Ok(opened) = handshake::decode(data) else {
-            return Err(End::parse_error("a malformed handshake"));
+            return Err(End::parse_error(Failure::BAD_HANDSHAKE));
         };
         let session = Session::new(opened, env.now);
         let sid = session.opened.sid.as_str();
@@ -316,7 +320,7 @@ impl Engine {
             match part {
                 Ok(Part::Text(text)) => self.packet(text, env)?,
                 Ok(Part::Binary(bytes)) => self.binary(bytes, env)?,
-                Err(_) => return Err(End::parse_error("a packet is not base64")),
+                Err(_) => return Err(End::parse_error(Failure::NOT_BASE64)),
             }
         }
         Ok(())

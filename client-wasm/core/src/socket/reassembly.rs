@@ -3,7 +3,7 @@
 //! Owns every bound on what a server may send: size, depth, number of attachments. It never reads the JSON itself.
 
 use super::acks::AckId;
-use crate::Options;
+use crate::{Failure, Options};
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::{
     json,
@@ -60,21 +60,18 @@ struct Pending {
     bytes: usize,
 }
 
-/// In a few words, what a packet does wrong.
-type Fault = &'static str;
-
 impl Reassembly {
     /// Takes a text packet; returns it once it is whole.
-    pub(crate) fn text(&mut self, text: &str, options: &Options) -> Result<Option<Incoming>, Fault> {
+    pub(crate) fn text(&mut self, text: &str, options: &Options) -> Result<Option<Incoming>, Failure> {
         if self.pending.is_some() {
-            return Err("a packet where an attachment was due");
+            return Err(Failure::MISSING_ATTACHMENT);
         }
         if text.len() > options.message_bytes_max {
-            return Err("a message is too big");
+            return Err(Failure::MESSAGE_TOO_BIG);
         }
-        let packet = socket::decode(text).map_err(|_| "not a packet of the protocol")?;
+        let packet = socket::decode(text).map_err(|_| Failure::NO_PACKET)?;
         if !json::nests_within(packet.data, options.depth_max) {
-            return Err("a message nests too deep");
+            return Err(Failure::MESSAGE_TOO_DEEP);
         }
         let (kind, missing) = match (packet.kind, packet.ack) {
             (Kind::Connect, _) => (IncomingKind::Connected, 0),
@@ -90,12 +87,12 @@ impl Reassembly {
             (Kind::BinaryAck { attachments }, Some(id)) => {
                 (IncomingKind::Ack { id: AckId::from_wire(id), attachments: Vec::new() }, attachments)
             }
-            (Kind::Ack | Kind::BinaryAck { .. }, None) => return Err("an answer to nothing"),
+            (Kind::Ack | Kind::BinaryAck { .. }, None) => return Err(Failure::STRAY_ACK),
         };
         let incoming = Incoming { namespace: packet.namespace.into(), kind, json: packet.data.into() };
         let missing = usize::try_from(missing).unwrap_or(usize::MAX);
         if missing > options.attachments_max {
-            return Err("a message has too many attachments");
+            return Err(Failure::TOO_MANY_ATTACHMENTS);
         }
         if missing == 0 {
             return Ok(Some(incoming));
@@ -105,11 +102,11 @@ impl Reassembly {
     }
 
     /// Takes an attachment; returns the packet once it is whole.
-    pub(crate) fn binary(&mut self, bytes: Vec<u8>, options: &Options) -> Result<Option<Incoming>, Fault> {
-        let Some(pending) = &mut self.pending else { return Err("an attachment to nothing") };
+    pub(crate) fn binary(&mut self, bytes: Vec<u8>, options: &Options) -> Result<Option<Incoming>, Failure> {
+        let Some(pending) = &mut self.pending else { return Err(Failure::STRAY_ATTACHMENT) };
         pending.bytes = pending.bytes.saturating_add(bytes.len());
         if pending.bytes > options.message_bytes_max {
-            return Err("a message is too big");
+            return Err(Failure::MESSAGE_TOO_BIG);
         }
         if let IncomingKind::Event { attachments, .. } | IncomingKind::Ack { attachments, .. } =
             &mut pending.incoming.kind
