@@ -46,10 +46,9 @@ const CLOSING_MAX: usize = 4;
 /// `TooBig` for a request, unless the client gives it up first by `Close` or `Abort`. A message of a WebSocket that is
 /// larger than `message_bytes_max` is reported by `TooBig` in its place. An `Event` or `Acked` that the shell cannot
 /// read is reported by `Unreadable`. `Send` needs no report: a failure shows as `Closed`. `Close` lets earlier packets
-/// go out, `Abort` does
-/// not wait. Inputs of a channel that has ended or was given up are ignored. `WantAuth` obliges it to call
-/// [`authorize`](Client::authorize) or [`auth_failed`](Client::auth_failed) with that ticket, now or later. The
-/// others are news for the owner of the sockets.
+/// go out, `Abort` does not wait. Inputs of a channel that has ended or was given up are ignored. `WantAuth` obliges it
+/// to call [`authorize`](Client::authorize) or [`auth_failed`](Client::auth_failed) with that ticket, now or later. The
+/// others are events for the owner of the sockets.
 ///
 /// **Re-entrancy.** Commands may be called between two outputs, as by a handler of one of them: their outputs come
 /// after those that wait already. No output is about a command that has not returned.
@@ -108,7 +107,7 @@ const CLOSING_MAX: usize = 4;
 ///                 client.disconnect(now, socket);
 ///             }
 ///             Output::Get(..) | Output::Post(..) | Output::Abort(_) => unreachable!("the WebSocket works"),
-///             news => println!("{news:?}"),
+///             event => println!("{event:?}"),
 ///         }
 ///     }
 ///     match (arriving.pop_front(), client.poll_timeout()) {
