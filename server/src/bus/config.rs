@@ -35,15 +35,15 @@ pub struct RedisConfig {
 
 impl RedisConfig {
     fn from_info(info: &ConnectionInfo) -> Result<RedisConfig, RedisUrlError> {
-        let ConnectionAddr::Tcp(host, port) = info.addr() else { return Err(FORM) };
+        let ConnectionAddr::Tcp(host, port) = info.addr() else { return Err(RedisUrlError::Form) };
         let login = info.redis_settings();
         if login.username().is_some() && login.password().is_none() {
-            return Err(RedisUrlError("the Redis URL has a user without a password"));
+            return Err(RedisUrlError::UserWithoutPassword);
         }
         Ok(RedisConfig {
             host: host.clone(),
             port: *port,
-            db: u32::try_from(login.db()).map_err(|_| DATABASE)?,
+            db: u32::try_from(login.db()).map_err(|_| RedisUrlError::Database)?,
             user: login.username().map(str::to_owned),
             password: login.password().map(str::to_owned),
             client_name: "moorline".to_owned(),
@@ -61,26 +61,22 @@ impl FromStr for RedisConfig {
     fn from_str(url: &str) -> Result<RedisConfig, RedisUrlError> {
         match url.split_once("://").map(|(scheme, _)| scheme) {
             Some("redis") => {}
-            Some("rediss") => return Err(RedisUrlError("Redis over TLS (rediss://) is not supported yet")),
+            Some("rediss") => return Err(RedisUrlError::Tls),
             Some("unix" | "redis+unix") => {
-                return Err(RedisUrlError(
-                    "Redis over a Unix socket is not supported; use redis://host:port/db",
-                ));
+                return Err(RedisUrlError::UnixSocket);
             }
-            _ => return Err(FORM),
+            _ => return Err(RedisUrlError::Form),
         }
         // A password with a raw `#` or `?` would end as a wrong host, and then in a log.
         if url.contains(['#', '?']) {
-            return Err(RedisUrlError(
-                "the Redis URL takes no query or fragment; write # as %23 and ? as %3F in a password",
-            ));
+            return Err(RedisUrlError::QueryOrFragment);
         }
-        let parsed = redis::parse_redis_url(url).ok_or(FORM)?;
+        let parsed = redis::parse_redis_url(url).ok_or(RedisUrlError::Form)?;
         let db = parsed.path().trim_start_matches('/');
         if !db.bytes().all(|digit| digit.is_ascii_digit()) {
-            return Err(DATABASE);
+            return Err(RedisUrlError::Database);
         }
-        RedisConfig::from_info(&parsed.into_connection_info().map_err(|_| FORM)?)
+        RedisConfig::from_info(&parsed.into_connection_info().map_err(|_| RedisUrlError::Form)?)
     }
 }
 
@@ -110,16 +106,38 @@ impl fmt::Debug for RedisConfig {
 
 /// Why a Redis URL was refused: one sentence that quotes nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RedisUrlError(&'static str);
-
-const FORM: RedisUrlError =
-    RedisUrlError("the Redis URL must look like redis://[user:password@]host:port/db");
-const DATABASE: RedisUrlError =
-    RedisUrlError("the database in the Redis URL must be a number, as in redis://host:port/0");
+#[non_exhaustive]
+pub enum RedisUrlError {
+    /// It does not have the form of one.
+    Form,
+    /// Its database is not a number.
+    Database,
+    /// It has a user without a password.
+    UserWithoutPassword,
+    /// It has a query or a fragment.
+    QueryOrFragment,
+    /// It asks for TLS.
+    Tls,
+    /// It names a Unix socket.
+    UnixSocket,
+}
 
 impl fmt::Display for RedisUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(match self {
+            RedisUrlError::Form => "the Redis URL must look like redis://[user:password@]host:port/db",
+            RedisUrlError::Database => {
+                "the database in the Redis URL must be a number, as in redis://host:port/0"
+            }
+            RedisUrlError::UserWithoutPassword => "the Redis URL has a user without a password",
+            RedisUrlError::QueryOrFragment => {
+                "the Redis URL takes no query or fragment; write # as %23 and ? as %3F in a password"
+            }
+            RedisUrlError::Tls => "Redis over TLS (rediss://) is not supported yet",
+            RedisUrlError::UnixSocket => {
+                "Redis over a Unix socket is not supported; use redis://host:port/db"
+            }
+        })
     }
 }
 
