@@ -9,7 +9,7 @@ use crate::bus::lock::lock;
 use moorline_core::{Destination, Publication, Ticket};
 use std::{collections::VecDeque, sync::Mutex};
 
-/// Shared by the loop, which offers, and the publisher, which takes.
+/// Shared by the loop, which pushes, and the publisher, which takes.
 pub(super) struct Outgoing {
     state: Mutex<State>,
     bytes_max: usize,
@@ -27,8 +27,8 @@ struct State {
     must_check_link: bool,
 }
 
-/// The outcome of offering a batch.
-pub(super) struct Offered {
+/// The outcome of pushing a batch.
+pub(super) struct Pushed {
     /// The publisher sleeps and must be woken.
     pub(super) must_wake: bool,
     /// The tickets of the refused publications.
@@ -54,7 +54,7 @@ impl Outgoing {
     }
 
     /// Empties `batch` into the queue, as far as it fits.
-    pub(super) fn offer(&self, batch: &mut Vec<Publication>) -> Offered {
+    pub(super) fn push(&self, batch: &mut Vec<Publication>) -> Pushed {
         let mut state = lock(&self.state);
         let is_open = state.is_live && !state.is_closing;
         let mut refused = Vec::new();
@@ -68,7 +68,7 @@ impl Outgoing {
             }
         }
         let must_wake = !state.queue.is_empty() && std::mem::take(&mut state.is_idle);
-        Offered { must_wake, refused }
+        Pushed { must_wake, refused }
     }
 
     /// Moves publications to `chunk` until it holds `chunk_bytes` or the queue is empty.
@@ -171,41 +171,41 @@ mod tests {
     fn what_does_not_fit_is_refused_until_redis_answers() {
         let one = cost(&batch(1)[0]);
         let outgoing = live(2 * one);
-        assert_eq!(outgoing.offer(&mut batch(3)).refused, [Some(Ticket::new(2))]);
+        assert_eq!(outgoing.push(&mut batch(3)).refused, [Some(Ticket::new(2))]);
 
         let mut chunk = VecDeque::new();
         assert_eq!(outgoing.take(&mut chunk, usize::MAX), Work::Send(2 * one));
-        assert_eq!(outgoing.offer(&mut batch(1)).refused.len(), 1, "what is in flight counts");
+        assert_eq!(outgoing.push(&mut batch(1)).refused.len(), 1, "what is in flight counts");
         outgoing.answered(2 * one);
-        assert!(outgoing.offer(&mut batch(2)).refused.is_empty());
+        assert!(outgoing.push(&mut batch(2)).refused.is_empty());
     }
 
     #[test]
     fn nothing_is_accepted_without_a_link_or_while_closing() {
         let outgoing = Outgoing::new(usize::MAX);
-        let offered = outgoing.offer(&mut batch(2));
-        assert_eq!((offered.must_wake, offered.refused.len()), (false, 2));
+        let pushed = outgoing.push(&mut batch(2));
+        assert_eq!((pushed.must_wake, pushed.refused.len()), (false, 2));
         outgoing.link_up();
         assert!(outgoing.close());
-        assert_eq!(outgoing.offer(&mut batch(2)).refused.len(), 2);
+        assert_eq!(outgoing.push(&mut batch(2)).refused.len(), 2);
     }
 
     #[test]
     fn the_publisher_is_woken_only_when_idle() {
         let outgoing = live(usize::MAX);
-        assert!(!outgoing.offer(&mut batch(1)).must_wake);
+        assert!(!outgoing.push(&mut batch(1)).must_wake);
         let mut chunk = VecDeque::new();
         outgoing.take(&mut chunk, usize::MAX);
         assert_eq!(outgoing.take(&mut chunk, usize::MAX), Work::Nothing);
-        assert!(!outgoing.offer(&mut Vec::new()).must_wake);
-        assert!(outgoing.offer(&mut batch(1)).must_wake);
-        assert!(!outgoing.offer(&mut batch(1)).must_wake);
+        assert!(!outgoing.push(&mut Vec::new()).must_wake);
+        assert!(outgoing.push(&mut batch(1)).must_wake);
+        assert!(!outgoing.push(&mut batch(1)).must_wake);
     }
 
     #[test]
     fn a_chunk_ends_at_its_size_and_keeps_the_order() {
         let outgoing = live(usize::MAX);
-        outgoing.offer(&mut batch(3));
+        outgoing.push(&mut batch(3));
         let mut chunk = VecDeque::new();
         outgoing.take(&mut chunk, cost(&batch(1)[0]) + 1);
         assert_eq!(
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn closing_lets_the_rest_go_first() {
         let outgoing = live(usize::MAX);
-        outgoing.offer(&mut batch(1));
+        outgoing.push(&mut batch(1));
         outgoing.close();
         let mut chunk = VecDeque::new();
         assert!(matches!(outgoing.take(&mut chunk, usize::MAX), Work::Send(_)));
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn a_lost_link_gives_back_what_was_queued_and_clears_the_account() {
         let outgoing = live(usize::MAX);
-        outgoing.offer(&mut batch(2));
+        outgoing.push(&mut batch(2));
         assert_eq!(outgoing.link_down().len(), 2);
         assert_eq!(outgoing.bytes(), 0);
     }

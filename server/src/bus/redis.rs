@@ -77,11 +77,11 @@ impl RedisBus {
 
     /// Hands over all of `batch`. Refused publications come back as [`BusEvent::Lost`].
     pub fn publish(&self, batch: &mut Vec<Publication>) {
-        let offered = self.shared.outgoing.offer(batch);
-        if offered.must_wake {
+        let pushed = self.shared.outgoing.push(batch);
+        if pushed.must_wake {
             self.shared.wake(Role::Publisher);
         }
-        for ticket in offered.refused {
+        for ticket in pushed.refused {
             self.shared.lost(ticket);
         }
     }

@@ -93,8 +93,8 @@ impl Clients {
     }
 
     fn who(&mut self, line: usize) -> Result<Value, String> {
-        let question = self.lines[line].emit(&array(&["@whoami"]));
-        self.wait(|lines| match lines[line].take_ack(question) {
+        let request = self.lines[line].emit(&array(&["@whoami"]));
+        self.wait(|lines| match lines[line].take_ack(request) {
             Some(answer) => Ok(Some(answer)),
             None => lines[line].check().map(|()| None),
         })
@@ -105,11 +105,11 @@ impl Clients {
     pub(super) fn send_private(&mut self, from: &Member, to: &Member) -> Result<Duration, String> {
         let text = format!("from {} to {}", from.name, to.name);
         let sent_at = clock::now();
-        let question = self.lines[from.line].emit(&array(&["@to", &to.id, EVENT, &text]));
+        let request = self.lines[from.line].emit(&array(&["@to", &to.id, EVENT, &text]));
         let mut is_accepted = false;
         let mut arrived_at = None;
         let outcome = self.wait(|lines| {
-            if let Some(answer) = lines[from.line].take_ack(question) {
+            if let Some(answer) = lines[from.line].take_ack(request) {
                 delivered(&answer, &from.node, &to.node)?;
                 is_accepted = true;
             }
@@ -128,11 +128,11 @@ impl Clients {
         Ok(arrived_at.saturating_duration_since(sent_at))
     }
 
-    /// Takes leave of everybody and lets them answer, so that the nodes have no broken connection to count.
+    /// Closes every connection and waits for the answers, so that the nodes have no broken connection to count.
     pub(super) fn close(mut self) {
         self.lines.iter_mut().for_each(Line::close);
         let is_over = |lines: &mut [Line]| Ok(lines.iter().all(|line| line.check().is_err()).then_some(()));
-        // The probe is over: whether they do answer changes nothing.
+        // The probe is over: a missing answer changes nothing.
         let _ = self.wait_until(clock::now() + CLOSE_TIMEOUT, is_over);
     }
 

@@ -24,7 +24,7 @@ pub enum Trust {
     System,
     /// The certificates of a PEM file: as roots, and as they stand if the server presents one of them itself.
     File(PathBuf),
-    /// Anybody's. For tests: whoever sits in between can read and change everything.
+    /// Every certificate. For tests: a machine between the two ends can read and change everything.
     Anything,
 }
 

@@ -140,8 +140,7 @@ fn default_port(scheme: &str) -> Option<u16> {
 
 /// Host in lower case and port, unless it is the default one. Square brackets hold the colons of an IPv6 address. The
 /// `url` crate is no help here: it accepts and repairs much that no browser sends as an origin (a login, an empty port,
-/// a path,
-/// `https:///host`), and each repair would let another spelling pass the rule.
+/// a path, `https:///host`), and each repair would let another spelling pass the rule.
 fn parse_authority(authority: &str, default_port: Option<u16>) -> Option<(String, Option<u16>)> {
     let host_bytes = authority.find(']').map_or_else(|| authority.find(':'), |end| Some(end + 1));
     let (host, port) = authority.split_at(host_bytes.unwrap_or(authority.len()));

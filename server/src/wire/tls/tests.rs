@@ -196,8 +196,8 @@ fn a_blocked_socket_bounds_what_rustls_takes_and_loses_nothing() {
 }
 
 #[test]
-fn a_goodbye_and_a_cut_are_both_the_end() {
-    let mut world = World::new("goodbye", usize::MAX);
+fn a_close_alert_and_a_cut_are_both_the_end() {
+    let mut world = World::new("close-alert", usize::MAX);
     world.shake_hands();
     world.client.writer().write_all(b"last").unwrap();
     world.client.send_close_notify();
@@ -213,7 +213,7 @@ fn a_goodbye_and_a_cut_are_both_the_end() {
 }
 
 #[test]
-fn our_goodbye_reaches_the_client() {
+fn our_close_alert_reaches_the_client() {
     let mut world = World::new("close-notify", usize::MAX);
     world.shake_hands();
     world.server.write_all(b"bye").unwrap();
