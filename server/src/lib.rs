@@ -15,6 +15,7 @@ pub mod wire;
 
 mod admin;
 mod assets;
+mod authority;
 mod connection;
 mod connections;
 mod cors;

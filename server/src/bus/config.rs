@@ -4,6 +4,7 @@
 //!
 //! Invariant: the password appears in no `Debug`, no `Display` and no error.
 
+use crate::authority::authority;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use std::{fmt, str::FromStr};
 
@@ -83,9 +84,7 @@ impl FromStr for RedisConfig {
 /// The server's address and database, the part that may be shown.
 impl fmt::Display for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bracket = self.host.contains(':');
-        let (open, close) = if bracket { ("[", "]") } else { ("", "") };
-        write!(f, "{open}{}{close}:{}/{}", self.host, self.port, self.db)
+        write!(f, "{}/{}", authority(&self.host, self.port), self.db)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns which `http`, `https`, `ws` and `wss` URLs a probe takes. It resolves no name.
 
+use crate::authority::authority;
 use std::{fmt, str::FromStr};
 use url::{Host, ParseError, Url};
 
@@ -74,11 +75,7 @@ fn engine_path(path: &str) -> String {
 impl Endpoint {
     /// `host:port`, with the brackets an IPv6 address needs.
     pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        authority(&self.host, self.port)
     }
 }
 
