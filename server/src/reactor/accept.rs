@@ -77,7 +77,7 @@ impl Acceptor {
     /// Accepts the connections that wait, up to the budget of each listener, unless there is a pause.
     #[inline]
     pub(super) fn accept(&mut self, registry: &Registry, http: &mut HttpExchange) {
-        if self.paused_until.is_some_and(|at| at > http.io.now) {
+        if self.paused_until.is_some_and(|at| at > http.io.now()) {
             return;
         }
         self.paused_until = None;
@@ -106,7 +106,7 @@ impl Acceptor {
     /// Pauses accepting. No event will announce the connections that wait already, so a timer has to look again.
     fn pause(&mut self, error: &io::Error, http: &mut HttpExchange) {
         http.stats.exhausted += 1;
-        self.paused_until = Some(http.io.now + ACCEPT_PAUSE);
+        self.paused_until = Some(http.io.now() + ACCEPT_PAUSE);
         tracing::warn!(target: REACTOR, %error, "cannot accept connections for now");
     }
 

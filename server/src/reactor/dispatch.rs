@@ -182,7 +182,7 @@ impl<A: App> Dispatcher<A> {
             assets: site.assets.as_ref(),
             node: self.facts(),
             is_draining: self.node.is_draining(),
-            transport_of: &|sid| self.node.transport(sid, io.now),
+            transport_of: &|sid| self.node.transport(sid, io.now()),
         };
         route::route(head, &site, client)
     }
@@ -205,7 +205,7 @@ impl<A: App> Dispatcher<A> {
                 polling.start_post(node, http, id, head, &sid, rest);
             }
             EngineKind::Post { sid, is_binary: true } => {
-                node.handle(http.io.now, Input::Post { conn: id, sid: &sid });
+                node.handle(http.io.now(), Input::Post { conn: id, sid: &sid });
                 let response = Response::text(400, "The body must be text.");
                 polling::refuse_body(node, http, id, Violation::BinaryBody, response);
             }
@@ -236,9 +236,9 @@ impl<A: App> Dispatcher<A> {
         let Some(mut events) = self.bus.take_events() else { return };
         for event in events.drain(..) {
             if let BusEvent::Message { payload, .. } = &event {
-                self.http.io.unflushed_bytes += payload.len();
+                self.http.io.unflushed.note_received(payload.len());
             }
-            self.node.handle(self.http.io.now, Input::Bus(&event));
+            self.node.handle(self.http.io.now(), Input::Bus(&event));
             self.finish_input();
         }
         self.bus.give_back(events);
@@ -247,7 +247,7 @@ impl<A: App> Dispatcher<A> {
     /// Ends connections whose time is up: an unfinished head or body is answered, anything else just ends.
     pub(super) fn expire(&mut self) {
         let Dispatcher { node, http, .. } = self;
-        while let Some(id) = http.io.connections.pop_due(http.io.now) {
+        while let Some(id) = http.io.connections.pop_due(http.io.now()) {
             match http.io.get_mut(id).map(|connection| &connection.phase) {
                 Some(Phase::Head(head)) if !head.bytes.is_empty() => {
                     let response = Response::text(408, "The request head took too long.");
@@ -293,7 +293,7 @@ impl<A: App> Dispatcher<A> {
             Some(Phase::Poll) => polling::end_poll(node, http, id),
             Some(_) | None => {}
         }
-        node.handle(http.io.now, Input::Closed { conn: id, reason });
+        node.handle(http.io.now(), Input::Closed { conn: id, reason });
     }
 
     /// Carries out the outputs, and writes once enough came in. Writing only at the end of a turn would let many

@@ -25,19 +25,29 @@ const WRITES_PER_ROUND: usize = 4;
 
 pub(crate) struct ConnectionIo {
     /// The time of this turn.
-    pub(super) now: Time,
+    now: Time,
     pub(super) limits: Limits,
     pub(super) connections: Connections,
     /// Connections to read from again: a budget cut their reading short, or pipelined bytes wait.
     readable: Vec<ConnId>,
     /// Connections to flush this turn.
     dirty: Vec<ConnId>,
-    /// Bytes that came in since the last flush.
-    pub(super) unflushed_bytes: usize,
+    pub(super) unflushed: Unflushed,
     /// Room for one read, shared by all connections.
     buffer: Box<[u8]>,
     /// Room for the frames of one pull, shared by all connections.
     pub(super) frames: Vec<Frame>,
+}
+
+/// Bytes that came in since the last flush.
+#[derive(Default)]
+pub(super) struct Unflushed(usize);
+
+impl Unflushed {
+    /// Counts bytes that came in.
+    pub(super) fn note_received(&mut self, bytes: usize) {
+        self.0 += bytes;
+    }
 }
 
 /// The outcome of one read.
@@ -64,10 +74,20 @@ impl ConnectionIo {
             connections: Connections::default(),
             readable: Vec::new(),
             dirty: Vec::new(),
-            unflushed_bytes: 0,
+            unflushed: Unflushed::default(),
             buffer: vec![0; CHUNK_BYTES].into_boxed_slice(),
             frames: Vec::new(),
         }
+    }
+
+    /// The time of this turn.
+    pub(super) fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Begins a turn at this time.
+    pub(super) fn set_time(&mut self, now: Time) {
+        self.now = now;
     }
 
     pub(super) fn get_mut(&mut self, id: ConnId) -> Option<&mut Connection> {
@@ -112,7 +132,7 @@ impl ConnectionIo {
             Ok(0) => Chunk::Ended,
             Ok(len) => {
                 let is_short = connection.stream.is_drained_by(len, buffer);
-                self.unflushed_bytes += len;
+                self.unflushed.note_received(len);
                 Chunk::Bytes { len, is_last: is_short && !connection.has_peer_ended }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Chunk::Blocked,
@@ -152,12 +172,12 @@ impl ConnectionIo {
 
     /// Whether enough came in since the last flush that the next one should not wait for the end of the turn.
     pub(super) fn is_flush_due(&self) -> bool {
-        self.unflushed_bytes >= CHUNK_BYTES
+        self.unflushed.0 >= CHUNK_BYTES
     }
 
     /// The connections to flush; the count of bytes that came in starts over.
     pub(super) fn take_dirty(&mut self) -> Vec<ConnId> {
-        self.unflushed_bytes = 0;
+        self.unflushed.0 = 0;
         mem::take(&mut self.dirty)
     }
 

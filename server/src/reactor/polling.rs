@@ -54,7 +54,7 @@ impl Polling {
         rest: &[u8],
     ) {
         let io = &mut http.io;
-        node.handle(io.now, Input::Post { conn: id, sid });
+        node.handle(io.now(), Input::Post { conn: id, sid });
         let body = match Body::new(head.body, io.limits.payload_bytes_max) {
             Ok(body) => body,
             Err(refusal) => return refuse_body(node, http, id, refusal.violation, refusal.response()),
@@ -112,7 +112,8 @@ impl Polling {
         http: &mut HttpExchange,
         id: ConnId,
     ) {
-        let ConnectionIo { connections, now, unflushed_bytes, .. } = &mut http.io;
+        let now = http.io.now();
+        let ConnectionIo { connections, unflushed, .. } = &mut http.io;
         let Some(connection) = connections.get_mut(id) else { return };
         let Phase::Packets(payload) = &mut connection.phase else { return };
         for _ in 0..PACKETS_PER_TURN {
@@ -121,14 +122,14 @@ impl Polling {
                 return;
             }
             match payload.next_part() {
-                None => return node.handle(*now, Input::Posted { conn: id }),
+                None => return node.handle(now, Input::Posted { conn: id }),
                 Some(Ok(Part::Text(text))) => {
-                    *unflushed_bytes += text.len();
-                    node.handle(*now, Input::Text { conn: id, text });
+                    unflushed.note_received(text.len());
+                    node.handle(now, Input::Text { conn: id, text });
                 }
                 Some(Ok(Part::Binary(bytes))) => {
-                    *unflushed_bytes += bytes.len();
-                    node.handle(*now, Input::Binary { conn: id, bytes: &bytes });
+                    unflushed.note_received(bytes.len());
+                    node.handle(now, Input::Binary { conn: id, bytes: &bytes });
                 }
                 // Bad base64 is the only error here; the core judges the packets themselves.
                 Some(Err(_)) => {
@@ -150,7 +151,7 @@ pub(super) fn open_by_poll<A: App>(
 ) {
     hold(http, id);
     let transport = TransportKind::Polling;
-    node.handle(http.io.now, Input::Open { conn: id, transport, dialect });
+    node.handle(http.io.now(), Input::Open { conn: id, transport, dialect });
 }
 
 /// A GET that waits for the next messages of a session.
@@ -162,7 +163,7 @@ pub(super) fn poll_session<A: App>(
     packets_max: usize,
 ) {
     hold(http, id);
-    node.handle(http.io.now, Input::Poll { conn: id, sid, packets_max });
+    node.handle(http.io.now(), Input::Poll { conn: id, sid, packets_max });
 }
 
 fn hold(http: &mut HttpExchange, id: ConnId) {
@@ -180,7 +181,7 @@ pub(super) fn refuse_body<A: App>(
     violation: Violation,
     response: Response,
 ) {
-    node.handle(http.io.now, Input::Closed { conn: id, reason: Reason::ParseError });
+    node.handle(http.io.now(), Input::Closed { conn: id, reason: Reason::ParseError });
     let response = cors::grant(response, http.take_origin(id).as_deref());
     http.refuse_with(id, violation, &response);
 }

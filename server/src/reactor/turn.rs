@@ -73,7 +73,7 @@ impl<A: App> Reactor<A> {
         loop {
             match self.poll.poll(&mut events, self.poll_timeout()) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => self.dispatcher.http.io.now = self.clock.time(),
+                _ => self.dispatcher.http.io.set_time(self.clock.time()),
             }
             for event in &events {
                 if let Some(code) = self.event(event) {
@@ -102,7 +102,7 @@ impl<A: App> Reactor<A> {
         let node = node.poll_timeout().map(|(at, _)| at);
         let connections = http.io.connections.next_deadline();
         let due = [node, connections, self.acceptor.paused_until()].into_iter().flatten().min()?;
-        Some(due - http.io.now)
+        Some(due - http.io.now())
     }
 
     /// One event; the exit code if it ends the process.
@@ -132,7 +132,7 @@ impl<A: App> Reactor<A> {
         dispatcher.continue_bodies();
         self.acceptor.accept(self.poll.registry(), &mut dispatcher.http);
         dispatcher.take_bus_events();
-        self.has_timeouts = dispatcher.node.handle_timeout(dispatcher.http.io.now, TIMEOUTS_PER_TURN);
+        self.has_timeouts = dispatcher.node.handle_timeout(dispatcher.http.io.now(), TIMEOUTS_PER_TURN);
         dispatcher.expire();
         dispatcher.apply_outputs();
         dispatcher.flush_dirty();
@@ -150,7 +150,7 @@ impl<A: App> Reactor<A> {
                 let Dispatcher { node, http, .. } = &mut self.dispatcher;
                 let sessions = node.gauges().sessions;
                 tracing::info!(target: REACTOR, sessions, over = %humantime::format_duration(over), "draining");
-                node.handle(http.io.now, Input::Drain { over });
+                node.handle(http.io.now(), Input::Drain { over });
                 None
             }
         }

@@ -32,14 +32,14 @@ pub(super) fn upgrade<A: App>(
     connection.exchange = None;
     connection.phase = Phase::WebSocket(websocket);
     connection.out.push_bytes(switching_protocols(accept));
-    node.handle(io.now, input);
+    node.handle(io.now(), input);
     io.mark_dirty(id);
 }
 
 /// Takes bytes of frames.
 pub(super) fn receive<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId, bytes: &[u8]) {
-    let ConnectionIo { connections, now, .. } = &mut http.io;
-    let Some(connection) = connections.get_mut(id) else { return };
+    let now = http.io.now();
+    let Some(connection) = http.io.get_mut(id) else { return };
     let Phase::WebSocket(websocket) = &mut connection.phase else { return };
     let mut reply = Vec::new();
     let outcome = websocket.feed(bytes, &mut reply, &mut |message| {
@@ -47,7 +47,7 @@ pub(super) fn receive<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: C
             Message::Text(text) => Input::Text { conn: id, text },
             Message::Binary(bytes) => Input::Binary { conn: id, bytes },
         };
-        node.handle(*now, input);
+        node.handle(now, input);
         if node.carries(id) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     if !reply.is_empty() {
@@ -57,12 +57,12 @@ pub(super) fn receive<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: C
     match outcome {
         Ok(Status::Open | Status::Stopped) => http.io.check_send_queue(node, id),
         Ok(Status::Closed) => {
-            node.handle(http.io.now, Input::Closed { conn: id, reason: Reason::TransportClose });
+            node.handle(http.io.now(), Input::Closed { conn: id, reason: Reason::TransportClose });
             http.io.close(id);
         }
         Err(error) => {
             http.stats.violations.add(error.violation);
-            node.handle(http.io.now, Input::Closed { conn: id, reason: Reason::TransportError });
+            node.handle(http.io.now(), Input::Closed { conn: id, reason: Reason::TransportError });
             http.io.close_with_code(id, error.code, error.violation.as_str());
         }
     }
