@@ -1,7 +1,7 @@
-//! Causes: the rules of HTTP, WebSocket and Engine.IO that a peer can break, and the table of all causes a node counts.
+//! Causes: the rules of HTTP, WebSocket and Engine.IO that a peer can break, and the tables of all causes a node counts.
 //!
-//! Owns the labels of `violations_total` with their explanations, and the list that operators read. It counts nothing
-//! itself.
+//! Owns the labels of `violations_total` with their explanations, and the two lists that operators read: causes that
+//! share a metric, and causes with a metric of their own. It counts nothing itself.
 //!
 //! Invariant: a label is a fixed word, never text that came from a peer.
 
@@ -160,6 +160,50 @@ fn push_rows<C: Cause>(rows: &mut Vec<CauseRow>, (metric, label_name): CauseMetr
     }));
 }
 
+/// One refusal or loss with a metric of its own, as the operators' table shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CounterRow {
+    /// The metric that counts it, without the prefix `moorline_`.
+    pub metric: &'static str,
+    /// One line that explains it.
+    pub meaning: &'static str,
+    /// One line that says what an operator can do about it.
+    pub remedy: &'static str,
+}
+
+/// Every refusal and loss that has a metric of its own, in the order of `/metrics`. A node without Redis does not list
+/// those of Redis.
+pub fn counters() -> Vec<CounterRow> {
+    vec![
+        CounterRow {
+            metric: "connections_overloaded_total",
+            meaning: "The node holds as many clients as it may, and answered 503 to one more.",
+            remedy: "Start more nodes, or raise --limit connections_max and the limit on open files.",
+        },
+        CounterRow {
+            metric: "accept_exhausted_total",
+            meaning: "The system had no file descriptor or memory for a connection, so accepting paused.",
+            remedy: "Raise the limit on open files, or lower --limit connections_max.",
+        },
+        CounterRow {
+            metric: "redis_lost_total",
+            meaning: "A message to Redis was lost with its link, or refused by a full queue or without a link.",
+            remedy: "Look at Redis and the network to it; if redis_publish_queue_bytes is high, Redis is too slow.",
+        },
+        CounterRow {
+            metric: "redis_missed_total",
+            meaning: "A message of another node never arrived.",
+            remedy: "Look at the network to Redis, and at the output buffer that Redis allows its subscribers.",
+        },
+        CounterRow {
+            metric: "redis_resets_total",
+            meaning: "A link to Redis was open and carried nothing any more, so both links were replaced.",
+            remedy: "Look for a firewall between this node and Redis that forgets connections.",
+        },
+    ]
+}
+
 /// A metric of causes and the name of its label.
 pub(crate) type CauseMetric = (&'static str, &'static str);
 
@@ -178,10 +222,9 @@ mod tests {
         let rows = table();
         let labels: BTreeSet<_> = rows.iter().map(|row| (row.metric, row.label)).collect();
         assert_eq!(labels.len(), rows.len(), "two causes of one metric share a label");
-        for row in rows {
-            for sentence in [row.meaning, row.remedy] {
-                assert!(sentence.ends_with('.') && sentence.len() > 10, "{row:?}");
-            }
+        let sentences = rows.iter().flat_map(|row| [row.meaning, row.remedy]);
+        for sentence in sentences.chain(counters().iter().flat_map(|row| [row.meaning, row.remedy])) {
+            assert!(sentence.ends_with('.') && sentence.len() > 10, "{sentence}");
         }
     }
 }

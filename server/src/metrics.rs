@@ -196,12 +196,16 @@ mod tests {
             gauges: Gauges { sessions: 0, sockets: 0, rooms: 0, timers: 0 },
             stats: Stats::default(),
             shell: ShellStats::default(),
-            bus: None,
+            bus: Some(BusStatus::default()),
         };
         let text = snapshot.render();
         let lines: Vec<&str> = text.lines().collect();
         for causes::CauseRow { metric, label_name, label, .. } in causes::table() {
             let line = format!("moorline_{metric}{{{label_name}=\"{label}\"}} 0");
+            assert!(lines.contains(&line.as_str()), "{line} is missing");
+        }
+        for causes::CounterRow { metric, .. } in causes::counters() {
+            let line = format!("moorline_{metric} 0");
             assert!(lines.contains(&line.as_str()), "{line} is missing");
         }
     }
