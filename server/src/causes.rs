@@ -1,4 +1,4 @@
-//! Causes: the rules of HTTP, WebSocket and Engine.IO that a peer can break, and the tables of all causes a node counts.
+//! Causes: the rules of HTTP, WebSocket and Engine.IO that a peer can break, and the tables of all that a node counts.
 //!
 //! Owns the labels of `violations_total` with their explanations, and the two lists that operators read: causes that
 //! share a metric, and causes with a metric of their own. It counts nothing itself.

@@ -1,7 +1,7 @@
 //! A server of one's own: the types of an application, and a `main` around one.
 //!
-//! Owns [`run`] alone. The types live in `moorline_core` and `moorline_protocol` and are shown here together, so that an
-//! application needs no crate besides this one and `serde_json`. The command line is [`crate::cli`]'s.
+//! Owns [`run`] alone. The types live in `moorline_core` and `moorline_protocol` and are shown here together, so that
+//! an application needs no crate besides this one and `serde_json`. The command line is [`crate::cli`]'s.
 //!
 //! An application that lets clients send each other events, under the rules of the built-in one:
 //!

@@ -296,7 +296,7 @@ struct AnswerDeadline {
 }
 
 impl AnswerDeadline {
-    /// The time left. Starts anew whenever `bytes_moved` has changed since the last question.
+    /// The time left. Starts anew whenever `bytes_moved` has changed since the last call.
     ///
     /// # Errors
     /// `NoAnswer` when nothing is left.

@@ -92,7 +92,7 @@ impl HttpExchange {
         }
     }
 
-    /// Takes the bytes of the next request that came early, once the last request is answered.
+    /// Takes the bytes of the next request that were pipelined, once the last request is answered.
     pub(super) fn take_pipelined(&mut self, id: ConnId) -> Option<Vec<u8>> {
         let connection = self.io.get_mut(id)?;
         let is_due = matches!(connection.phase, Phase::Head(_)) && connection.has_pipelined();

@@ -376,8 +376,8 @@ fn parse_length(length: &str) -> Result<u64, Refusal> {
     length.parse().map_err(|_| BAD_LENGTH)
 }
 
-/// Whether a Host header may hold this byte. Bytes are judged and nothing is parsed: the `url` crate would repair what it
-/// parses, and the Origin rule compares the host as it was sent.
+/// Whether a Host header may hold this byte. Bytes are judged and nothing is parsed: the `url` crate would repair what
+/// it parses, and the Origin rule compares the host as it was sent.
 fn is_authority_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
