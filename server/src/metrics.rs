@@ -7,7 +7,8 @@ use crate::{
     bus::BusStatus,
     causes::{self, CauseMetric, Violation},
 };
-use moorline_core::{Cause, Gauges, Stats, Tally};
+use moorline_core::{Gauges, Stats};
+use moorline_protocol::{Cause, Tally};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// The shell's own counts.

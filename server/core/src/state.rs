@@ -38,7 +38,7 @@ use crate::{
 use alloc::{boxed::Box, collections::VecDeque, string::String, vec::Vec};
 use moorline_protocol::{
     Reason,
-    socket::packet::{self, Envelope},
+    socket::{self, Envelope},
 };
 
 pub(crate) struct State {
@@ -163,7 +163,7 @@ impl State {
         let (session, namespace) = (socket.session, &*self.namespaces[socket.namespace]);
         let attachments = args.attachments();
         let envelope = Envelope { namespace, ack: Some(ack.id.number()), attachments: attachments.len() };
-        let frame = packet::ack(envelope, args.as_json());
+        let frame = socket::ack(envelope, args.as_json());
         if self.enqueue(session, &Message::new(frame, attachments.to_vec())) {
             self.stats.events_out += 1;
         }

@@ -16,7 +16,7 @@ use crate::{
 use moorline_core::{App, ConnId, Dialect, Input, Node, RequestAnswer, RequestError};
 use moorline_protocol::{
     Frame, Reason, TransportKind,
-    engine::{self, Part, Payload, payload},
+    engine::{self, Part, Payload},
 };
 use std::mem;
 
@@ -235,6 +235,6 @@ pub(super) fn end_poll<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: 
 }
 
 fn answer_with<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId, frames: &[Frame]) {
-    let response = Response::new(200).body("text/plain; charset=UTF-8", payload::encode(frames));
+    let response = Response::new(200).body("text/plain; charset=UTF-8", engine::encode_payload(frames));
     http.answer_granted(node, id, response);
 }

@@ -25,7 +25,7 @@ use crate::{
 use alloc::vec::Vec;
 use moorline_protocol::{
     Frame, engine,
-    socket::{self, packet::Envelope},
+    socket::{self, Envelope},
 };
 
 /// The commands an application may give while one of its hooks runs.
@@ -100,7 +100,7 @@ impl<'a> Context<'a> {
         let attachments = emit.args.attachments();
         let envelope = Envelope { namespace: emit.namespace, ack: None, attachments: attachments.len() };
         let args = Some(emit.args.as_json()).filter(|json| !json.is_empty());
-        let frame = socket::packet::event(envelope, &name, args.into_iter());
+        let frame = socket::event(envelope, &name, args.into_iter());
         let message = Message::new(frame, attachments.to_vec());
         let outgoing =
             Outgoing { sender: emit.except, targets: emit.targets, message, source: None, receipt };

@@ -14,7 +14,7 @@ use crate::{
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use moorline_protocol::{
     json,
-    socket::{self, packet::Envelope},
+    socket::{self, Envelope},
 };
 
 const OK: &str = "{\"ok\":true}";
@@ -126,7 +126,7 @@ fn encode(event: &Event<'_>, source: &Source<'_>) -> Message {
     let args = core::iter::once(source.from).chain(source.args.iter().map(|arg| arg.get()));
     let attachments = event.attachments.len();
     let envelope = Envelope { namespace: event.namespace, ack: None, attachments };
-    Message::new(socket::packet::event(envelope, source.name, args), event.attachments.to_vec())
+    Message::new(socket::event(envelope, source.name, args), event.attachments.to_vec())
 }
 
 fn join(context: &mut Context<'_>, event: &Event<'_>) -> Answer {

@@ -24,7 +24,7 @@ use crate::{
     },
 };
 use alloc::vec::Vec;
-use moorline_protocol::socket::{self, packet::Envelope};
+use moorline_protocol::socket::{self, Envelope};
 
 /// A backend published a message for clients.
 pub(crate) fn backend_message(state: &mut State, payload: &[u8]) {
@@ -81,7 +81,7 @@ fn groups(
 fn encode_event(state: &State, message: &BackendMessage<'_>, name: &str, namespace: NamespaceKey) -> Message {
     let attachments = message.attachments.len();
     let envelope = Envelope { namespace: &state.namespaces[namespace], ack: None, attachments };
-    let frame = socket::packet::event(envelope, name, message.args.iter().map(|arg| &**arg));
+    let frame = socket::event(envelope, name, message.args.iter().map(|arg| &**arg));
     Message::new(frame, message.attachments.clone())
 }
 

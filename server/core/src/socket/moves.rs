@@ -36,7 +36,7 @@ use crate::{
 };
 use alloc::{boxed::Box, collections::BTreeSet, vec, vec::Vec};
 use core::mem;
-use moorline_protocol::{Reason, socket::packet};
+use moorline_protocol::{Reason, socket};
 
 // Rooms.
 
@@ -386,7 +386,7 @@ pub(crate) fn deliver_asking(
 /// An event as it asks for an acknowledgement under this id.
 fn with_ack_id(event: &Message, id: RequestId) -> Message {
     let bare = event.frame().as_packet().get(1..).unwrap_or_default();
-    let frame = packet::with_ack(core::str::from_utf8(bare).unwrap_or_default(), u64::from(id.number()));
+    let frame = socket::with_ack(core::str::from_utf8(bare).unwrap_or_default(), u64::from(id.number()));
     Message::new(frame, event.attachments().to_vec())
 }
 
@@ -408,7 +408,7 @@ pub(crate) fn close_disconnecting(state: &mut State) {
     for id in mem::take(&mut state.disconnecting) {
         let Some(key) = state.sockets.find(id) else { continue };
         let socket = &state.sockets[key];
-        let frame = packet::disconnect(&state.namespaces[socket.namespace]);
+        let frame = socket::disconnect(&state.namespaces[socket.namespace]);
         state.enqueue(socket.session, &frame.into());
         end_socket(state, key, Reason::ServerNamespaceDisconnect);
     }

@@ -152,7 +152,7 @@ fn connect<A: App>(app: &mut A, state: &mut State, session: SessionKey, packet: 
         return refuse_packet(state, session, DropCause::LongNamespace);
     }
     let Some(namespace) = state.namespaces.find(name) else {
-        let frame = socket::packet::connect_error(name, "Invalid namespace", "");
+        let frame = socket::connect_error(name, "Invalid namespace", "");
         state.enqueue(session, &frame.into());
         return;
     };
@@ -166,10 +166,10 @@ fn connect<A: App>(app: &mut A, state: &mut State, session: SessionKey, packet: 
     let connect = Connect { socket: id, namespace: name, auth };
     let verdict = app.connect(&mut Context::new(state), &connect);
     let frame = match verdict {
-        Ok(()) => socket::packet::connected(name, id.text().as_str()),
+        Ok(()) => socket::connected(name, id.text().as_str()),
         Err(refusal) => {
             withdraw(state, socket);
-            socket::packet::connect_error(name, &refusal.message, &refusal.data)
+            socket::connect_error(name, &refusal.message, &refusal.data)
         }
     };
     let is_told = state.enqueue(session, &frame.into());

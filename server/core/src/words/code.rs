@@ -2,10 +2,10 @@
 //!
 //! Owns their wording on the wire and their explanation for operators. It never decides when one is given.
 
-use crate::words::cause::Cause;
 use alloc::{format, string::String};
+use moorline_protocol::Cause;
 
-crate::causes! {
+moorline_protocol::causes! {
     /// Why a request of a client was not, or not wholly, done.
     #[non_exhaustive]
     pub enum Code {

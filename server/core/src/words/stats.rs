@@ -2,9 +2,9 @@
 //!
 //! Owns plain numbers. It never names a client; the shell turns the numbers into metrics.
 
-use crate::words::{cause::DropCause, cause::Tally, code::Code};
+use crate::words::{cause::DropCause, code::Code};
 use core::time::Duration;
-use moorline_protocol::Reason;
+use moorline_protocol::{Reason, Tally};
 
 /// Counters since the start, and the last measured lag.
 #[derive(Debug, Clone, Default)]
