@@ -227,7 +227,10 @@ fn a_question_too_many_is_acknowledged_so_for_everyone_it_would_have_reached() {
         publish(&mut world, &format!(r#"{{"socketId":[{}],"event":"q","ack":5}}"#, ids.join(",")));
         let refused = |(_, id): &(_, String)| entry("ack", id, "null", r#"[{"error":"too_many"}]"#, "5");
         assert_eq!(stream(&mut world), clients.iter().map(refused).collect::<Vec<_>>());
-        assert_eq!((world.received(clients[0].0), world.drops(0, DropCause::TooManyAsks)), (Vec::new(), 1));
+        assert_eq!(
+            (world.received(clients[0].0), world.drops(0, DropCause::TooManyRequests)),
+            (Vec::new(), 1)
+        );
         publish(&mut world, &format!(r#"{{"socketId":{},"event":"q","ack":6}}"#, ids[0]));
         assert_eq!(world.received(clients[0].0).len(), 1, "a question to one still has its place");
     }

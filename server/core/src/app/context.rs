@@ -4,7 +4,7 @@
 //! application could get wrong before any client is reached.
 
 use crate::{
-    acks::moves::ask_backend,
+    acks::moves::forward_to_backend,
     backend::stream::{Entry, joined},
     socket::moves::{join, leave, send},
     state::State,
@@ -84,7 +84,7 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// As for [`Context::emit`], and [`Code::NotMember`] when the socket that waits is gone.
-    pub fn ask(&mut self, emit: &Emit<'_>, ack: PendingAck) -> Result<Sent, Code> {
+    pub fn emit_with_ack(&mut self, emit: &Emit<'_>, ack: PendingAck) -> Result<Sent, Code> {
         self.send_event(emit, Some(Receipt { ack, wants: Wants::Responses }))
     }
 
@@ -123,7 +123,7 @@ impl<'a> Context<'a> {
         if args.is_sound() {
             return self.state.acknowledge(ack, args);
         }
-        self.state.stats.drop(DropCause::UnsoundAnswer);
+        self.state.stats.drop(DropCause::UnsoundAck);
         self.state.acknowledge(ack, &Args::from_parts("null".into(), Vec::new()));
     }
 
@@ -145,17 +145,17 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Puts an event onto the stream that backends read. If the client wants an answer, it comes from a backend, or
+    /// Puts an event onto the stream that backends read. If the client waits for an ack, it comes from a backend, or
     /// as a completion that says why none came.
     ///
     /// # Errors
     /// [`Code::NoHandler`] without a backend, [`Code::BusDown`] without a way to it, [`Code::TooMany`] at a limit.
-    pub fn ask_backend(&mut self, event: &Event<'_>) -> Result<(), Code> {
+    pub fn forward_to_backend(&mut self, event: &Event<'_>) -> Result<(), Code> {
         let Some(key) = self.state.sockets.find(event.socket) else { return Ok(()) };
         let (namespace, args) = (self.state.sockets[key].namespace, joined(event.args, event.attachments));
         let (socket, ack) = (event.socket, event.ack.map(|ack| ack.id.number()));
         let entry = Entry { kind: "event", socket, namespace, event: Some(&event.name), args: &args, ack };
-        ask_backend(self.state, &entry, event.ack)
+        forward_to_backend(self.state, &entry, event.ack)
     }
 
     /// Tells backends, if there are any, that a socket came.

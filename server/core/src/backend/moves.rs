@@ -5,11 +5,11 @@
 
 use crate::{
     acks::{
-        clients::Asker,
+        clients::Requester,
         moves::{append_no_ack, take_backend_ack},
     },
     backend::channel::{self, BackendMessage, BackendMessageKind},
-    socket::moves::{deliver, deliver_asking, resolve},
+    socket::moves::{deliver, deliver_request, resolve},
     state::State,
     words::{
         args::Args,
@@ -53,10 +53,10 @@ fn deliver_event(state: &mut State, message: &BackendMessage<'_>, name: &str, ac
         state.stats.deliveries_remote += count;
         return;
     };
-    match deliver_asking(state, Asker::Backend(number), groups) {
+    match deliver_request(state, Requester::Backend(number), groups) {
         Some((count, _)) => state.stats.deliveries_remote += count,
         None => {
-            state.stats.drop(DropCause::TooManyAsks);
+            state.stats.drop(DropCause::TooManyRequests);
             recipients.into_iter().for_each(|key| append_no_ack(state, key, number, Code::TooMany));
         }
     }

@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn an_entry_is_json_with_every_member() {
         let socket = SocketId::parse("abcdefghijABCDEF-_09").unwrap();
-        let namespace = Table::<NamespaceKey, ()>::default().next_key();
+        let namespace = Table::<NamespaceKey, ()>::default().insert(());
         let entry =
             Entry { kind: "event", socket, namespace, event: Some("a\"b"), args: "1,[2]", ack: Some(3) };
         let text = r#"{"type":"event","socketId":"abcdefghijABCDEF-_09","node":"s1","namespace":"/","event":"a\"b","args":[1,[2]],"ack":3}"#;

@@ -74,8 +74,8 @@ moorline_protocol::causes! {
         MalformedNodeMessage = "malformed_parcel" => "Something else publishes on the channels between nodes, or nodes of far apart versions share Redis: change --redis-prefix.",
         /// A message named a namespace that this node does not have.
         UnknownNamespace = "unknown_namespace" => "Give every node the same --namespace flags.",
-        /// More acknowledgements of clients were awaited than allowed: a question went to nobody on this node.
-        TooManyAsks = "too_many_asks" => "Ask smaller rooms, or raise --limit awaited_answers_max.",
+        /// More acknowledgements of clients were awaited than allowed: a request went to nobody on this node.
+        TooManyRequests = "too_many_asks" => "Ask smaller rooms, or raise --limit awaited_answers_max.",
         /// An entry for the stream was lost because the link to Redis is down.
         BackendLost = "backend_lost" => "Bring Redis back; the log says why the link is down.",
         /// A backend published something that is not a message.
@@ -84,10 +84,10 @@ moorline_protocol::causes! {
         OversizedBackendMessage = "oversized_backend_message" => "Send less at once, or raise --max-payload.",
         /// A backend published an event under a name that clients may not receive.
         BadBackendEvent = "bad_backend_event" => "Rename the event in the backend.",
-        /// A backend answered a question that nobody asks, or no longer.
+        /// A backend acknowledged an event that no client waits for, or no longer.
         UnknownBackendAck = "unknown_backend_ack" => "The backend answers late or twice: raise --ack-timeout if late answers matter.",
         /// An application answered with placeholders that point nowhere; its client got `null`.
-        UnsoundAnswer = "unsound_answer" => "Do not mix data from clients with binary data of your own in one answer.",
+        UnsoundAck = "unsound_answer" => "Do not mix data from clients with binary data of your own in one answer.",
         /// Too many messages waited to learn whether a server of the old design has their target.
         LegacyBusy = "legacy_busy" => "Finish the migration, or send less to ids of old servers.",
         /// A message with binary data was for a server of the old design, whose form has no place for it.

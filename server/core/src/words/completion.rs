@@ -15,11 +15,11 @@ pub enum Completion {
         /// How far it reaches.
         outcome: JoinOutcome,
     },
-    /// A question to a backend got no answer.
-    Unanswered {
+    /// A backend did not acknowledge an event.
+    NotAcknowledged {
         /// The acknowledgement that waits for it.
         ack: PendingAck,
-        /// Why.
+        /// The cause.
         code: Code,
     },
     /// A message's recipients are counted.

@@ -1,4 +1,4 @@
-//! News for an application: clients that come and go, and the events they send.
+//! Events for an application: clients that come and go, and the events they send.
 //!
 //! Owns the plain types. The dispatch of packets and the end of an input decide when each is told.
 

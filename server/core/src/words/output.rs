@@ -24,7 +24,7 @@ pub enum Output {
     Close {
         /// The connection.
         conn: ConnId,
-        /// Why.
+        /// The cause.
         reason: Reason,
     },
     /// Subscribe to a channel, and say when it is confirmed.
