@@ -8,9 +8,10 @@ use crate::{
         clients::{Request, Requester},
         counts::Count,
     },
-    backend::stream::{Entry, joined},
+    backend::stream::{Entry, EntryKind, joined},
     cluster::node_message::{write_ack, write_left},
     deadlines::timers::TimerKind,
+    socket::sockets::Socket,
     state::State,
     words::{
         cause::DropCause,
@@ -252,9 +253,8 @@ pub(crate) fn append_no_ack(state: &mut State, socket: SocketKey, number: Backen
 
 /// Tells a backend what a client acknowledged. Without a backend nobody reads it; one lost with the bus is counted.
 fn append_ack(state: &mut State, socket: SocketKey, number: BackendAckId, args: &str) {
-    let socket = &state.sockets[socket];
-    let (ack, namespace) = (Some(number.number()), socket.namespace);
-    let entry = Entry { kind: "ack", socket: socket.id, namespace, event: None, args, ack };
+    let Socket { id: socket, namespace, .. } = state.sockets[socket];
+    let entry = Entry { kind: EntryKind::Ack(number), socket, namespace, args };
     let _ = state.append(&entry, None);
 }
 

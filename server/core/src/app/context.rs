@@ -5,7 +5,7 @@
 
 use crate::{
     acks::moves::forward_to_backend,
-    backend::stream::{Entry, joined},
+    backend::stream::{Entry, EntryKind, joined},
     socket::moves::{join, leave, send},
     state::State,
     words::{
@@ -153,8 +153,8 @@ impl<'a> Context<'a> {
     pub fn forward_to_backend(&mut self, event: &Event<'_>) -> Result<(), Code> {
         let Some(key) = self.state.sockets.find(event.socket) else { return Ok(()) };
         let (namespace, args) = (self.state.sockets[key].namespace, joined(event.args, event.attachments));
-        let (socket, ack) = (event.socket, event.ack.map(|ack| ack.id.number()));
-        let entry = Entry { kind: "event", socket, namespace, event: Some(&event.name), args: &args, ack };
+        let kind = EntryKind::Event { name: &event.name, ack: event.ack.map(|ack| ack.id) };
+        let entry = Entry { kind, socket: event.socket, namespace, args: &args };
         forward_to_backend(self.state, &entry, event.ack)
     }
 
@@ -163,27 +163,14 @@ impl<'a> Context<'a> {
         let Some(key) = self.state.sockets.find(connect.socket) else { return };
         let (socket, namespace) = (connect.socket, self.state.sockets[key].namespace);
         let args = connect.auth.map_or("null", |auth| auth.get());
-        self.tell_backend(&Entry {
-            kind: "connect",
-            socket,
-            namespace,
-            event: Some("connect"),
-            args,
-            ack: None,
-        });
+        self.tell_backend(&Entry { kind: EntryKind::Connect, socket, namespace, args });
     }
 
     /// Tells backends, if there are any, that a socket went.
     pub fn tell_backend_disconnect(&mut self, disconnect: &Disconnect) {
+        let (socket, namespace) = (disconnect.socket, disconnect.namespace_key);
         let args = quoted(disconnect.reason.as_str());
-        self.tell_backend(&Entry {
-            kind: "disconnect",
-            socket: disconnect.socket,
-            namespace: disconnect.namespace_key,
-            event: Some("disconnect"),
-            args: &args,
-            ack: None,
-        });
+        self.tell_backend(&Entry { kind: EntryKind::Disconnect, socket, namespace, args: &args });
     }
 
     fn tell_backend(&mut self, entry: &Entry<'_>) {

@@ -37,7 +37,7 @@ pub enum Output {
     ResetBus,
 }
 
-/// An answer that comes from no outbox.
+/// An answer that comes from no outbox. Exhaustive on purpose: a request that gets none hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestAnswer {
     /// To a POST: it was taken.

@@ -8,6 +8,7 @@ use moorline_protocol::{Reason, Tally};
 
 /// Counters since the start, and the last measured lag.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Stats {
     /// Events that clients sent.
     pub events_in: u64,
@@ -53,6 +54,7 @@ impl Stats {
 
 /// The sizes of a node's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Gauges {
     /// Engine.IO sessions.
     pub sessions: usize,

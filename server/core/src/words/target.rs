@@ -58,6 +58,7 @@ pub struct Receipt {
 
 /// The answer that the sender of a message wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wants {
     /// How many recipients there are.
     Count,
@@ -89,6 +90,7 @@ impl<'a> Emit<'a> {
 
 /// The fate of an [`Outgoing`] message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Sent {
     /// All recipients are known.
     Now {
