@@ -194,7 +194,7 @@ mod tests {
         let snapshot = Snapshot {
             node: String::from("s1"),
             connections: 0,
-            gauges: Gauges { sessions: 0, sockets: 0, rooms: 0, timers: 0 },
+            gauges: Gauges::default(),
             stats: Stats::default(),
             shell: ShellStats::default(),
             bus: None,

@@ -140,7 +140,8 @@ impl World {
     /// Asserts that nothing is left of clients and rooms on a node.
     pub fn assert_empty(&self, node: usize) {
         let timers = usize::from(self.node(node).bus_is_up() == Some(true));
-        let empty = Gauges { sessions: 0, sockets: 0, rooms: 0, timers };
+        let mut empty = Gauges::default();
+        empty.timers = timers;
         assert_eq!(self.node(node).gauges(), empty, "something is left on node {node}");
     }
 

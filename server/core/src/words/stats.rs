@@ -53,7 +53,7 @@ impl Stats {
 }
 
 /// The sizes of a node's tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gauges {
     /// Engine.IO sessions.
