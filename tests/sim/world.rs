@@ -1,12 +1,12 @@
 //! The world itself: who there is, what time it is, and what happens next.
 
 use super::{
-    client::{Client, Record, Travel},
+    client::{Action, Record, Travel},
     conn::{Connection, Outcome},
-    driver::Action,
     entropy::Seeded,
     node_slot::{MICROSECOND, NodeSlot},
     redis::Redis,
+    words::Client,
 };
 use moorline_core::{BusEvent, Channels, Config, DropCause, Gauges, Input, Node, Relay, Stats, Time};
 use std::{collections::VecDeque, time::Duration};
