@@ -25,7 +25,7 @@ mod world;
 
 pub use client::{Ending, Part, Travel};
 pub use conn::Outcome;
-pub use entropy::Seeded;
+pub use entropy::{Seed, Seeded};
 pub use redis::{Published, Redis};
 pub use seeds::Seeds;
 pub use text::{ask, event_from, to, to_binary};
