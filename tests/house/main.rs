@@ -7,6 +7,7 @@ mod causes;
 mod cycles;
 mod edges;
 mod imports;
+mod keys;
 mod layers;
 mod lengths;
 mod map;
