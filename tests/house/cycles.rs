@@ -103,9 +103,10 @@ mod tests {
     fn declarations_re_exports_and_tests_make_no_circle() {
         assert_none(&planted(&[
             ("lib.rs", "mod a; pub use a::{deep::A, b::B};"),
-            ("a/mod.rs", "pub mod deep; pub mod b; pub use deep::*; pub(crate) fn f() {}"),
+            ("a/mod.rs", "pub mod deep; pub mod b; pub mod f; pub use deep::*; pub(crate) use f::f;"),
             ("a/deep.rs", "pub struct A; use super::f; #[cfg(test)] mod tests { use crate::B; }"),
             ("a/b.rs", "pub struct B; use crate::A;"),
+            ("a/f.rs", "pub(crate) fn f() {}"),
         ]));
     }
 }

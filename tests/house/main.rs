@@ -6,6 +6,7 @@
 mod causes;
 mod cycles;
 mod edges;
+mod hidden;
 mod imports;
 mod keys;
 mod layers;
