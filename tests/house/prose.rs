@@ -4,7 +4,7 @@
 use crate::tree::Source;
 
 /// The folders whose comments are read for their openings.
-const READ: [&str; 8] = [
+const READ: [&str; 15] = [
     "server/protocol/src",
     "server/core/src",
     "server/src",
@@ -12,11 +12,18 @@ const READ: [&str; 8] = [
     "client-wasm/src",
     "client-wasm/js",
     "client-wasm/build/src",
-    "tests/load/src",
+    "client-wasm/core/tests",
+    "server/examples",
+    "tests/load",
+    "tests/sim",
+    "tests/scenarios",
+    "tests/bus",
+    "tests/house",
+    "tests/e2e",
 ];
 
 /// A comment that opens with one of these and asks nothing has no main clause.
-const RELATIVES: [&str; 6] = ["What", "Who", "Whoever", "Whose", "Where", "Which"];
+const RELATIVES: [&str; 8] = ["What", "Who", "Whoever", "Whom", "Whose", "Why", "Where", "Which"];
 
 /// Rust files that do not open by saying what they own.
 fn silent_files(sources: &[Source]) -> Vec<String> {
@@ -29,7 +36,7 @@ fn silent_files(sources: &[Source]) -> Vec<String> {
 /// Comments that open with a bare relative clause.
 fn bare_clauses(sources: &[Source], folders: &[&str]) -> Vec<String> {
     let read = sources.iter().filter(|source| folders.iter().any(|folder| source.is_under(folder)));
-    read.filter(|source| source.has_kind(&["rs", "js"])).flat_map(bare_clauses_of).collect()
+    read.filter(|source| source.has_kind(&["rs", "js", "mjs"])).flat_map(bare_clauses_of).collect()
 }
 
 fn bare_clauses_of(source: &Source) -> Vec<String> {
@@ -94,6 +101,8 @@ mod tests {
     fn a_bare_clause_is_found_at_the_opening_of_a_comment() {
         assert_one(&bare("//! Rooms.\n\n/// What a room\n/// is."), &["a.rs:3", "What a room"]);
         assert_one(&bare("    // Whoever asks."), &["a.rs:1"]);
+        assert_one(&bare("    /// Whom it is for."), &["a.rs:1"]);
+        assert_one(&bare("    /// Why it ended."), &["a.rs:1"]);
         assert_one(&bare("/** Where it is. */"), &["a.rs:1"]);
         assert_one(&bare("let a = 1;\n/// Which one: is it clear?"), &["a.rs:2"]);
     }
