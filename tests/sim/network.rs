@@ -4,8 +4,9 @@
 //! connection is gone.
 
 use super::{
-    client::{Ending, Received, unframe, unpack},
-    conn::{Conn, Connection, Outcome, Role, session_id, split},
+    client::{Ending, unframe, unpack},
+    conn::{Connection, Outcome, Role, session_id, split},
+    words::{Conn, Received},
     world::World,
 };
 use moorline_core::{ConnId, Input, Node, Output, RequestAnswer};
