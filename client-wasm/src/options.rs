@@ -4,7 +4,8 @@
 use crate::number::{count, ms, permille};
 use alloc::{string::String, vec::Vec};
 use js_sys::Function;
-use moorline_client_core::{Options, TransportKind};
+use moorline_client_core::Options;
+use moorline_protocol::TransportKind;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]

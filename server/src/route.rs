@@ -109,11 +109,22 @@ impl EngineRefusal {
 
     /// The answer. A WebSocket client shows its user the status and nothing else, so it gets a plain sentence.
     pub(crate) fn response(self, is_upgrade: bool, origin: Option<&str>) -> Response {
-        let (code, message) = self.code_and_message();
+        let (_, message) = self.code_and_message();
         if is_upgrade {
             return Response::text(400, message);
         }
-        cors::grant(json_refusal(400, code, message), origin)
+        cors::grant(self.json_response(400, message), origin)
+    }
+
+    /// The answer in the form of the reference.
+    fn json_response(self, status: u16, message: &str) -> Response {
+        let (code, _) = self.code_and_message();
+        let mut body = b"{\"code\":".to_vec();
+        body.extend_from_slice(itoa::Buffer::new().format(code).as_bytes());
+        body.extend_from_slice(b",\"message\":");
+        json::push_string(&mut body, message);
+        body.push(b'}');
+        Response::new(status).body("application/json", body)
     }
 }
 
@@ -262,18 +273,7 @@ fn forbidden(sentence: &str, is_upgrade: bool) -> Response {
     if is_upgrade {
         return Response::text(403, sentence);
     }
-    let (code, _) = EngineRefusal::Forbidden.code_and_message();
-    json_refusal(403, code, sentence)
-}
-
-/// A refusal in the form of the reference.
-fn json_refusal(status: u16, code: u8, message: &str) -> Response {
-    let mut body = b"{\"code\":".to_vec();
-    body.extend_from_slice(itoa::Buffer::new().format(code).as_bytes());
-    body.extend_from_slice(b",\"message\":");
-    json::push_string(&mut body, message);
-    body.push(b'}');
-    Response::new(status).body("application/json", body)
+    EngineRefusal::Forbidden.json_response(403, sentence)
 }
 
 /// The answer to a newcomer while the node drains: a balancer takes it to another node, a client tries again.

@@ -3,9 +3,10 @@
 //! Nothing here is measured in time: a test waits for an event, and gives up only when none has come for long.
 
 use moorline::{
-    bus::{BusEvent, BusStatus, Destination, Publication, RedisBus, RedisConfig, Ticket},
+    bus::{BusStatus, RedisBus, RedisConfig},
     clock,
 };
+use moorline_core::{BusEvent, Destination, Publication, Ticket};
 use moorline_tests::kit::RedisServer;
 use std::{
     collections::BTreeSet,
@@ -16,8 +17,8 @@ use std::{
     time::Duration,
 };
 
-/// How long nothing at all may happen before a test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time without any event after which a test fails.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A bus and its loop: takes events when woken.
 struct Bus {
@@ -89,7 +90,9 @@ impl Bus {
                 return seen;
             }
             if !has_more {
-                self.wakes.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("nothing more after {seen:?}"));
+                self.wakes
+                    .recv_timeout(EVENT_TIMEOUT)
+                    .unwrap_or_else(|_| panic!("nothing more after {seen:?}"));
             }
         }
     }
@@ -191,7 +194,7 @@ fn a_subscription_confirmed_misses_nothing_published_after_it() {
         let payload = round.to_string();
         assert_eq!(server.command(&["PUBLISH", "a", &payload]), ":1\r\n");
         bus.wait_for(&message("a", &payload));
-        // Both wishes may reach the thread apart or together: either way the next confirmation must be true.
+        // Both intents may reach the thread apart or together: either way the next confirmation must be true.
         bus.unsubscribe("a");
     }
 }
@@ -259,7 +262,7 @@ fn redis_back_on_its_port_has_every_subscription_again_before_the_bus_is_up() {
 }
 
 #[test]
-fn wishes_made_while_redis_is_away_hold_when_it_is_back() {
+fn intents_made_while_redis_is_away_hold_when_it_is_back() {
     let mut server = RedisServer::start();
     let bus = Bus::up(&server);
     bus.subscribe(&["old", "kept"]);
@@ -470,7 +473,7 @@ fn shutting_down_sends_what_is_queued_first() {
         ticket: None,
     };
     sender.bus.publish(&mut (0..20_000).map(publication).collect());
-    sender.bus.shutdown(clock::now() + PATIENCE);
+    sender.bus.shutdown(clock::now() + EVENT_TIMEOUT);
     receiver.wait_for(&message("a", "19999"));
     // The counter follows the event by a moment.
     receiver.wait_for_status(|status| status.messages_in == 20_000);

@@ -9,7 +9,7 @@
 use moorline::wire::{
     http::{HeadLimits, HeadScanner, Parsed, RequestHead, Response, switching_protocols},
     send_queue::SendQueue,
-    websocket::{Message, Status, WebSocket, close_frame},
+    websocket::{Message, MessageLimits, Status, WebSocket, close_frame},
 };
 use moorline_core::Limits;
 use moorline_protocol::Frame;
@@ -24,10 +24,8 @@ use std::{
 
 /// The address at which the suite's own examples look for a server.
 const LISTEN: &str = "127.0.0.1:9001";
-/// The suite sends up to 16 MiB in one message, 16 times what the product takes.
-const MESSAGE_BYTES_MAX: usize = 64 << 20;
-/// It sends up to 65,536 fragments, 64 times what the product takes.
-const FRAGMENTS_MAX: usize = 1_000_000;
+/// The suite sends up to 16 MiB in one message and up to 65,536 fragments: 16 and 64 times what the product takes.
+const LIMITS: MessageLimits = MessageLimits { message_bytes_max: 64 << 20, fragments_max: 1_000_000 };
 /// The most that one read takes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -90,7 +88,7 @@ impl Connection {
 
     /// Sends every message back as it came, until either side ends the conversation.
     fn echo(&mut self) -> io::Result<()> {
-        let mut websocket = WebSocket::new(MESSAGE_BYTES_MAX, FRAGMENTS_MAX);
+        let mut websocket = WebSocket::new(LIMITS);
         let mut is_open = true;
         while is_open {
             let read_bytes = self.stream.read(&mut self.chunk)?;

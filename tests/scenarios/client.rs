@@ -1,7 +1,7 @@
 //! moorline's own client against moorline's own node: both cores as they are, and a network between them.
 
 use crate::client_tab::Tab;
-use moorline_client_core::TransportKind::{self, Polling, WebSocket};
+use moorline_protocol::TransportKind::{self, Polling, WebSocket};
 use moorline_tests::sim::{Seeded, Seeds, World};
 use std::time::Duration;
 

@@ -3,9 +3,10 @@
 //! It plays the browser's shell. Invariant: one channel keeps its order; of two channels either may be first.
 
 use moorline_client_core::{
-    Channel, Client, Emission, Input, Options, Output, SocketKey, SocketOptions, Time, TransportKind,
+    Channel, Client, Emission, Input, Options, Output, SocketKey, SocketOptions, Time,
 };
 use moorline_core::RequestError;
+use moorline_protocol::TransportKind;
 use moorline_tests::sim::{Conn, Outcome, Seeded, World};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

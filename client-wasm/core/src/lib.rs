@@ -30,7 +30,6 @@ mod url;
 pub use channel::Channel;
 pub use client::Client;
 pub use input::{Emission, Input, NetworkChange};
-pub use moorline_protocol::{Frame, TransportKind};
 pub use options::{Options, SocketOptions};
 pub use output::{AckError, Context, Details, Output, SendError};
 pub use socket::{AwaitedAck, OwedAck, OwedAckNumbers, Ticket};

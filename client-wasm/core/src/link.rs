@@ -9,8 +9,9 @@
 //!   └─nobody wants─── Waiting ◄─────────────┘
 //! ```
 
-use crate::{Time, TransportKind, engine::Engine};
+use crate::{Time, engine::Engine};
 use alloc::vec::Vec;
+use moorline_protocol::TransportKind;
 
 #[derive(Debug)]
 pub(crate) enum Link {

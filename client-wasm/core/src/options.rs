@@ -1,7 +1,7 @@
 //! Every setting and every limit of a client, each with its default and the reason for it. It never enforces one.
 
-use crate::TransportKind;
 use alloc::{string::String, vec, vec::Vec};
+use moorline_protocol::TransportKind;
 
 /// The settings of a [`Client`](crate::Client). Names follow the stock client's.
 #[derive(Debug, Clone)]

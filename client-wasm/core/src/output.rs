@@ -2,9 +2,9 @@
 //!
 //! Owns the types only; it never says when.
 
-use crate::{AwaitedAck, Channel, OwedAck, SocketKey, Ticket, TransportKind};
+use crate::{AwaitedAck, Channel, OwedAck, SocketKey, Ticket};
 use alloc::{string::String, vec::Vec};
-use moorline_protocol::Frame;
+use moorline_protocol::{Frame, TransportKind};
 
 /// One thing to do, in the order in which `poll_output` returns them.
 ///

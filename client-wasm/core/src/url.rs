@@ -1,7 +1,8 @@
 //! The addresses of requests, and the node that a session id names. It never parses a user's URL: the shell does.
 
-use crate::{Options, TransportKind};
+use crate::Options;
 use alloc::string::String;
+use moorline_protocol::TransportKind;
 
 /// The session that a request belongs to.
 #[derive(Debug, Clone, Copy)]

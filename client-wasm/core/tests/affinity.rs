@@ -1,7 +1,7 @@
 //! The node of a tab: read from the session's id, asked for at the next connection, forgotten once it is unusable.
 
 use crate::harness::{Harness, handshake};
-use moorline_client_core::TransportKind;
+use moorline_protocol::TransportKind;
 
 /// The attempt after the end of a connection to `s1`.
 fn attempt_after(end: impl FnOnce(&mut Harness)) -> String {

@@ -10,8 +10,8 @@ use crate::{
 };
 use moorline_client_core::{
     AwaitedAck, Channel, Emission, Input, NetworkChange, Options, Output, SocketKey, SocketOptions,
-    TransportKind,
 };
+use moorline_protocol::TransportKind;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const SEEDS: u64 = 3_000;

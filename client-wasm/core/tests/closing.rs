@@ -1,7 +1,8 @@
 //! Disconnecting: sent packets still go out, the server gets a DISCONNECT, and nothing is left behind.
 
 use crate::harness::{CarrierKind, Harness, UPGRADE};
-use moorline_client_core::{Input, SocketOptions, TransportKind};
+use moorline_client_core::{Input, SocketOptions};
+use moorline_protocol::TransportKind;
 
 #[test]
 fn a_websocket_is_closed_after_what_it_was_given() {

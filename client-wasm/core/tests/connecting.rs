@@ -1,7 +1,8 @@
 //! From nothing to a connected socket: the handshake, auth, CONNECT and the replies to it.
 
 use crate::harness::{Harness, UPGRADE, handshake};
-use moorline_client_core::{SocketOptions, TransportKind};
+use moorline_client_core::SocketOptions;
+use moorline_protocol::TransportKind;
 
 #[test]
 fn a_socket_connects_by_websocket() {

@@ -7,8 +7,9 @@
 use crate::text;
 use moorline_client_core::{
     AwaitedAck, Channel, Client, Emission, Input, NetworkChange, Options, Output, SendError, SocketKey,
-    SocketOptions, Ticket, Time, TransportKind,
+    SocketOptions, Ticket, Time,
 };
+use moorline_protocol::TransportKind;
 use std::collections::BTreeMap;
 
 pub(crate) const SERVER: &str = "https://example.org/socket.io/";

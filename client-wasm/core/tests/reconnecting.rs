@@ -1,7 +1,8 @@
 //! After the end of a connection or an attempt: when the next one is made, and when none is.
 
 use crate::harness::{Harness, handshake};
-use moorline_client_core::{NetworkChange, Options, TransportKind};
+use moorline_client_core::{NetworkChange, Options};
+use moorline_protocol::TransportKind;
 
 fn websocket_only(adapt: impl FnOnce(&mut Options)) -> Harness {
     Harness::with(|options| {

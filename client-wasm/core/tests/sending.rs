@@ -2,6 +2,7 @@
 
 use crate::harness::Harness;
 use moorline_client_core::{Emission, Options, SendError, SocketOptions};
+use moorline_protocol::TransportKind;
 
 fn event(json: &str) -> Emission {
     Emission { json: json.into(), ..Emission::default() }
@@ -81,7 +82,7 @@ fn the_backlog_of_a_slow_websocket_counts_as_well() {
 #[test]
 fn the_backlog_of_a_post_counts_as_well() {
     let mut harness = Harness::with(|options| {
-        options.transports = vec![moorline_client_core::TransportKind::Polling];
+        options.transports = vec![TransportKind::Polling];
         options.send_bytes_max = 16;
     })
     .on_polling("");

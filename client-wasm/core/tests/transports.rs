@@ -1,7 +1,7 @@
 //! The choice of a transport: order, time for each, and the memory of the last one that connected.
 
 use crate::harness::{Harness, handshake};
-use moorline_client_core::TransportKind::{Polling, WebSocket};
+use moorline_protocol::TransportKind::{Polling, WebSocket};
 
 #[test]
 fn polling_is_tried_when_a_websocket_cannot_be_opened() {

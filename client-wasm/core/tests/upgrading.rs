@@ -1,7 +1,8 @@
 //! From polling to a WebSocket: the probe, each of its steps, each way it fails, and what travels meanwhile.
 
 use crate::harness::{CarrierKind, Harness, UPGRADE};
-use moorline_client_core::{Input, TransportKind};
+use moorline_client_core::Input;
+use moorline_protocol::TransportKind;
 
 /// On polling, with a probe that is not open yet. GET #5 is under way, the probe is #3.
 fn polling() -> Harness {

@@ -1,8 +1,8 @@
 //! The bus: carries messages between nodes.
 //!
-//! Owns the words the loop and the bus exchange (`Publication`, `BusEvent`, `BusStatus`) and, in `redis`,
-//! two threads that speak to Redis. It never reads a payload and never decides who a message is for: that
-//! is the core's business.
+//! Owns two threads that speak to Redis and the queues between them and the loop. The loop gives them `Publication`s and
+//! takes `BusEvent`s, both types of the core. It never reads a payload and never decides who a message is for: that is
+//! the core's business.
 //!
 //! Invariant: nothing the loop calls here blocks. Every queue is bounded, and its policy is stated where it lives:
 //!
@@ -29,5 +29,4 @@ mod subscriber;
 
 pub use self::redis::RedisBus;
 pub use config::{RedisConfig, RedisUrlError};
-pub use moorline_core::{BusEvent, Destination, Publication, Ticket};
 pub use status::BusStatus;

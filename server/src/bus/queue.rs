@@ -21,12 +21,19 @@ use std::{
 /// Called by the bus when there are events for the loop to take.
 pub(super) type Wake = Arc<dyn Fn() + Send + Sync>;
 
+/// The most events that may wait for the loop.
+#[derive(Clone, Copy)]
+pub(super) struct QueueBounds {
+    pub(super) events_max: usize,
+    /// A larger single event passes when it is alone.
+    pub(super) bytes_max: usize,
+}
+
 /// Shared by the loop, which takes, and the bus's threads, which push.
 pub(super) struct EventQueue {
     state: Mutex<State>,
     has_room: Condvar,
-    events_max: usize,
-    bytes_max: usize,
+    bounds: QueueBounds,
     wake: Wake,
 }
 
@@ -47,8 +54,8 @@ struct Entry {
 }
 
 impl EventQueue {
-    pub(super) fn new(events_max: usize, bytes_max: usize, wake: Wake) -> EventQueue {
-        EventQueue { state: Mutex::default(), has_room: Condvar::new(), events_max, bytes_max, wake }
+    pub(super) fn new(bounds: QueueBounds, wake: Wake) -> EventQueue {
+        EventQueue { state: Mutex::default(), has_room: Condvar::new(), bounds, wake }
     }
 
     /// Queues a message, waiting for room.
@@ -163,8 +170,9 @@ impl EventQueue {
     }
 
     fn fits(&self, state: &State, entry: &Entry) -> bool {
+        let QueueBounds { events_max, bytes_max } = self.bounds;
         state.entries.is_empty()
-            || (state.entries.len() < self.events_max && state.bytes + entry.bytes() <= self.bytes_max)
+            || (state.entries.len() < events_max && state.bytes + entry.bytes() <= bytes_max)
     }
 
     /// Wakes the loop unless it was woken already and has not come yet. The lock is released first, so that the
@@ -233,7 +241,7 @@ mod tests {
         let wake: Wake = Arc::new(move || {
             counter.fetch_add(1, Ordering::SeqCst);
         });
-        (EventQueue::new(events_max, bytes_max, wake), wakes)
+        (EventQueue::new(QueueBounds { events_max, bytes_max }, wake), wakes)
     }
 
     fn take(queue: &EventQueue, max: usize) -> (Vec<BusEvent>, bool) {

@@ -12,7 +12,7 @@ use crate::{
         link::{Orders, Role},
         lock::lock,
         outgoing::Outgoing,
-        queue::{EventQueue, Wake},
+        queue::{EventQueue, QueueBounds, Wake},
     },
     clock,
 };
@@ -53,8 +53,10 @@ pub(super) struct Counters {
 
 impl Shared {
     pub(super) fn new(config: RedisConfig, wake: Wake, orders: Arc<Orders>, wakers: [Waker; 2]) -> Shared {
+        let bounds =
+            QueueBounds { events_max: config.event_queue_max, bytes_max: config.event_queue_bytes_max };
         Shared {
-            events: EventQueue::new(config.event_queue_max, config.event_queue_bytes_max, wake),
+            events: EventQueue::new(bounds, wake),
             interest: Interest::default(),
             outgoing: Outgoing::new(config.publish_queue_bytes_max),
             counters: Counters::default(),

@@ -5,9 +5,10 @@
 //! Invariant: publications leave in the order they came, together once per turn or once they hold [`PUBLISH_BYTES`].
 
 use crate::{
-    bus::{BusEvent, BusStatus, Publication, RedisBus},
+    bus::{BusStatus, RedisBus},
     log::REACTOR,
 };
+use moorline_core::{BusEvent, Publication};
 use std::{mem, time::Instant};
 
 /// Bus events taken per turn.

@@ -111,7 +111,7 @@ impl ConnectionIo {
         match connection.stream.read(buffer) {
             Ok(0) => Chunk::Ended,
             Ok(len) => {
-                let is_short = connection.stream.is_drained_by(len, buffer.len());
+                let is_short = connection.stream.is_drained_by(len, buffer);
                 self.unflushed_bytes += len;
                 Chunk::Bytes { len, is_last: is_short && !connection.has_peer_ended }
             }

@@ -7,7 +7,7 @@ use crate::{
     reactor::{exchange::HttpExchange, io::ConnectionIo},
     wire::{
         http::switching_protocols,
-        websocket::{Message, Status, WebSocket},
+        websocket::{Message, MessageLimits, Status, WebSocket},
     },
 };
 use moorline_core::{App, ConnId, Input, Node};
@@ -24,7 +24,10 @@ pub(super) fn upgrade<A: App>(
 ) {
     let io = &mut http.io;
     io.clear_deadline(id);
-    let websocket = WebSocket::new(io.limits.payload_bytes_max, io.limits.fragments_max);
+    let websocket = WebSocket::new(MessageLimits {
+        message_bytes_max: io.limits.payload_bytes_max,
+        fragments_max: io.limits.fragments_max,
+    });
     let Some(connection) = io.get_mut(id) else { return };
     connection.exchange = None;
     connection.phase = Phase::WebSocket(websocket);

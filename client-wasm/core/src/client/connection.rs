@@ -5,13 +5,13 @@
 
 use super::Client;
 use crate::{
-    NetworkChange, Output, Time, TransportKind,
+    NetworkChange, Output, Time,
     engine::{End, Engine},
     link::{Attempt, Link},
     socket::State,
 };
 use alloc::{string::ToString, vec::Vec};
-use moorline_protocol::Reason;
+use moorline_protocol::{Reason, TransportKind};
 
 /// A connection is stable when a packet comes this long after it opened: a heartbeat does.
 const STABLE_MS: u64 = 10_000;

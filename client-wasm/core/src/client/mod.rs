@@ -8,7 +8,7 @@ mod receiving;
 mod sending;
 
 use crate::{
-    AckError, Details, Input, Options, Output, SocketKey, SocketOptions, Ticket, Time, TransportKind,
+    AckError, Details, Input, Options, Output, SocketKey, SocketOptions, Ticket, Time,
     backoff::{Backoff, Entropy},
     engine::{Closing, End, Engine, EngineEvent, Env},
     link::Link,
@@ -17,7 +17,7 @@ use crate::{
     sockets::Sockets,
 };
 use alloc::{string::String, vec, vec::Vec};
-use moorline_protocol::{Reason, socket};
+use moorline_protocol::{Reason, TransportKind, socket};
 
 /// The most sessions that are being closed at a time; one more aborts the oldest.
 const CLOSING_MAX: usize = 4;
@@ -66,7 +66,8 @@ const CLOSING_MAX: usize = 4;
 /// A whole run loop, with a server in memory in place of a WebSocket:
 ///
 /// ```
-/// use moorline_client_core::{Channel, Client, Emission, Frame, Input, Options, Output, SocketOptions, Time};
+/// use moorline_client_core::{Channel, Client, Emission, Input, Options, Output, SocketOptions, Time};
+/// use moorline_protocol::Frame;
 /// use std::collections::VecDeque;
 ///
 /// /// A server that accepts every WebSocket and acknowledges the first event.

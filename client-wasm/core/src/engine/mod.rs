@@ -22,13 +22,13 @@ use self::{
     session::Session,
 };
 use crate::{
-    Channel, Input, Options, Output, Time, TransportKind,
+    Channel, Input, Options, Output, Time,
     output_queue::OutputQueue,
     url::{self, Target},
 };
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::{
-    Frame, Reason,
+    Frame, Reason, TransportKind,
     engine::{self, Packet, Part, Payload},
 };
 

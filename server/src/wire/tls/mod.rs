@@ -52,10 +52,10 @@ impl<S: Read + Write> Stream<S> {
         }
     }
 
-    /// Whether a read that brought `read` of at most `room` bytes left nothing behind. Of a plain socket a short read
-    /// says so, and the next bytes make a new edge; rustls may hold more.
-    pub fn is_drained_by(&self, read: usize, room: usize) -> bool {
-        matches!(self, Stream::Plain(_)) && read < room
+    /// Whether a read that brought `read_bytes` into `buffer` left nothing behind. Of a plain socket a short read says
+    /// so, and the next bytes make a new edge; rustls may hold more.
+    pub fn is_drained_by(&self, read_bytes: usize, buffer: &[u8]) -> bool {
+        matches!(self, Stream::Plain(_)) && read_bytes < buffer.len()
     }
 
     /// Whether rustls holds records that the socket did not take.

@@ -29,6 +29,15 @@ const CLOSE_REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 /// tungstenite zero-fills its read buffer before every read: past this size the filling costs more than the reads.
 const READ_BUFFER_BYTES_MAX: usize = 4096;
 
+/// The limits of one message.
+#[derive(Debug, Clone, Copy)]
+pub struct MessageLimits {
+    /// Bytes of its payload, over all its frames.
+    pub message_bytes_max: usize,
+    /// Frames that it may come in.
+    pub fragments_max: usize,
+}
+
 /// One WebSocket connection after its handshake, on the server's side.
 #[derive(Debug)]
 pub struct WebSocket {
@@ -83,10 +92,10 @@ impl ProtocolError {
 }
 
 impl WebSocket {
-    /// A connection whose messages may hold `message_bytes_max` bytes in at most `fragments_max` frames.
-    pub fn new(message_bytes_max: usize, fragments_max: usize) -> Self {
+    /// A connection whose messages keep these limits.
+    pub fn new(limits: MessageLimits) -> Self {
         WebSocket {
-            admission: Admission { message_bytes_max, fragments_max, unfinished: None },
+            admission: Admission { limits, unfinished: None },
             partial: Vec::new(),
             partial_frame_bytes: None,
             context: None,
@@ -183,7 +192,7 @@ impl WebSocket {
         if frames.is_empty() {
             return Ok(Status::Open);
         }
-        let message_bytes_max = self.admission.message_bytes_max;
+        let message_bytes_max = self.admission.limits.message_bytes_max;
         let context = self.context.get_or_insert_with(|| new_context(frames.len(), message_bytes_max));
         let mut frame_io = FrameIo { input: frames, reply };
         loop {
@@ -239,8 +248,7 @@ fn status_of(error: &tungstenite::Error) -> Result<Status, ProtocolError> {
 /// Judges frames by their headers, in order, each once.
 #[derive(Debug)]
 struct Admission {
-    message_bytes_max: usize,
-    fragments_max: usize,
+    limits: MessageLimits,
     unfinished: Option<Fragments>,
 }
 
@@ -275,10 +283,10 @@ impl Admission {
             (_, Some(_)) => return Err(ProtocolError::protocol(Violation::UnfinishedMessage)),
             (_, None) => Fragments::default(),
         };
-        if payload_bytes > self.message_bytes_max - before.bytes {
+        if payload_bytes > self.limits.message_bytes_max - before.bytes {
             return Err(ProtocolError::TOO_BIG);
         }
-        if before.count >= self.fragments_max {
+        if before.count >= self.limits.fragments_max {
             return Err(ProtocolError::TOO_MANY_FRAGMENTS);
         }
         let admitted = Fragments { count: before.count + 1, bytes: before.bytes + payload_bytes };

@@ -9,6 +9,7 @@ const PING: u8 = 9;
 const FINAL: u8 = 0x80;
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 const MAX: usize = 1_000_000;
+const LIMITS: MessageLimits = MessageLimits { message_bytes_max: MAX, fragments_max: 1024 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Got {
@@ -72,7 +73,7 @@ fn receive<'a>(socket: &mut WebSocket, pieces: impl IntoIterator<Item = &'a [u8]
 }
 
 fn receive_once(wire: &[u8]) -> Received {
-    receive(&mut WebSocket::new(MAX, 1024), [wire])
+    receive(&mut WebSocket::new(LIMITS), [wire])
 }
 
 fn assert_holds_nothing(socket: &WebSocket) {
@@ -130,7 +131,7 @@ fn a_conversation_cut_at_every_byte_is_the_same() {
     let (wire, messages, reply) = conversation();
     for cut in 0..=wire.len() {
         let (head, tail) = wire.split_at(cut);
-        let mut socket = WebSocket::new(MAX, 1024);
+        let mut socket = WebSocket::new(LIMITS);
         let received = receive(&mut socket, [head, tail]);
         assert_eq!(
             (received.messages, received.reply, received.outcome),
@@ -143,7 +144,7 @@ fn a_conversation_cut_at_every_byte_is_the_same() {
 #[test]
 fn a_conversation_byte_by_byte_is_the_same() {
     let (wire, messages, reply) = conversation();
-    let received = receive(&mut WebSocket::new(MAX, 1024), wire.chunks(1));
+    let received = receive(&mut WebSocket::new(LIMITS), wire.chunks(1));
     assert_eq!((received.messages, received.reply, received.outcome), (messages, reply, Ok(Status::Closed)));
 }
 
@@ -152,7 +153,7 @@ fn any_fragmentation_and_any_cut_give_exactly_the_messages() {
     for seed in 1..=300 {
         let mut random = Random::new(seed);
         let (wire, sent, pings) = random_conversation(&mut random);
-        let mut socket = WebSocket::new(MAX, 1024);
+        let mut socket = WebSocket::new(LIMITS);
         let mut pieces = Vec::new();
         let mut rest = &wire[..];
         while !rest.is_empty() {
@@ -206,7 +207,7 @@ fn put_fragmented(random: &mut Random, wire: &mut Vec<u8>, pongs: &mut Vec<u8>, 
 
 #[test]
 fn an_idle_connection_keeps_no_buffer() {
-    let mut socket = WebSocket::new(MAX, 1024);
+    let mut socket = WebSocket::new(LIMITS);
     assert_holds_nothing(&socket);
     receive(&mut socket, [&text("hello")[..]]);
     assert_holds_nothing(&socket);
@@ -218,7 +219,7 @@ fn an_idle_connection_keeps_no_buffer() {
 
 #[test]
 fn an_unfinished_message_keeps_what_it_needs_until_it_is_finished() {
-    let mut socket = WebSocket::new(MAX, 1024);
+    let mut socket = WebSocket::new(LIMITS);
     receive(&mut socket, [&frame(TEXT, b"a")[..]]);
     assert!(socket.context.is_some());
     receive(&mut socket, [&frame(FINAL | PING, b"")[..]]);
@@ -233,7 +234,7 @@ fn a_megabyte_in_tiny_pieces_arrives_whole() {
     let content = "0123456789abcdef".repeat(62_500);
     let wire = text(&content);
     for piece_bytes in [1, 1024, wire.len()] {
-        let received = receive(&mut WebSocket::new(MAX, 1024), wire.chunks(piece_bytes));
+        let received = receive(&mut WebSocket::new(LIMITS), wire.chunks(piece_bytes));
         assert!(received.messages == [Got::Text(content.clone())], "pieces of {piece_bytes}");
     }
 }
@@ -283,7 +284,7 @@ fn every_violation_has_its_code_and_kind() {
     ] {
         let good_before = [text("good"), wire].concat();
         for piece_bytes in [1, good_before.len()] {
-            let mut socket = WebSocket::new(MAX, 1024);
+            let mut socket = WebSocket::new(LIMITS);
             let received = receive(&mut socket, good_before.chunks(piece_bytes));
             assert_eq!(
                 received.outcome.map_err(|error| (error.code, error.violation.as_str())),
@@ -298,7 +299,7 @@ fn every_violation_has_its_code_and_kind() {
 #[test]
 fn a_message_too_big_is_refused_by_its_header_alone() {
     let exact = frame(FINAL | BINARY, &[7; 1000]);
-    let mut socket = WebSocket::new(1000, 1024);
+    let mut socket = WebSocket::new(MessageLimits { message_bytes_max: 1000, ..LIMITS });
     assert_eq!(receive(&mut socket, [&exact[..]]).messages.len(), 1);
     let over = frame(FINAL | BINARY, &[7; 1001]);
     assert_eq!(receive(&mut socket, [&over[..8]]).outcome, Err(ProtocolError::TOO_BIG));
@@ -307,10 +308,19 @@ fn a_message_too_big_is_refused_by_its_header_alone() {
 #[test]
 fn fragments_share_one_limit_of_bytes() {
     let wire = [frame(BINARY, &[1; 600]), frame(0, &[2; 400]), frame(FINAL, b"")].concat();
-    assert_eq!(receive(&mut WebSocket::new(1000, 1024), [&wire[..]]).messages.len(), 1);
+    assert_eq!(
+        receive(&mut WebSocket::new(MessageLimits { message_bytes_max: 1000, ..LIMITS }), [&wire[..]])
+            .messages
+            .len(),
+        1
+    );
     let over = [frame(BINARY, &[1; 600]), frame(0, &[2; 400]), frame(FINAL, b"x")].concat();
     let header_only = &over[..over.len() - 1];
-    assert_eq!(receive(&mut WebSocket::new(1000, 1024), [header_only]).outcome, Err(ProtocolError::TOO_BIG));
+    assert_eq!(
+        receive(&mut WebSocket::new(MessageLimits { message_bytes_max: 1000, ..LIMITS }), [header_only])
+            .outcome,
+        Err(ProtocolError::TOO_BIG)
+    );
 }
 
 #[test]
@@ -329,14 +339,17 @@ fn a_message_may_have_as_many_fragments_as_the_limit_and_no_more() {
 #[test]
 fn limits_count_each_message_anew() {
     let one = [frame(TEXT, &[b'x'; 60]), frame(FINAL, &[b'x'; 40])].concat();
-    let received = receive(&mut WebSocket::new(100, 2), [&one.repeat(50)[..]]);
+    let received = receive(
+        &mut WebSocket::new(MessageLimits { message_bytes_max: 100, fragments_max: 2 }),
+        [&one.repeat(50)[..]],
+    );
     assert_eq!((received.messages.len(), received.outcome), (50, Ok(Status::Open)));
 }
 
 #[test]
 fn a_close_is_echoed_and_nothing_after_it_counts() {
     let wire = [frame(FINAL | CLOSE, &[3, 233]), text("late"), vec![0xff; 20]].concat();
-    let mut socket = WebSocket::new(MAX, 1024);
+    let mut socket = WebSocket::new(LIMITS);
     let received = receive(&mut socket, [&wire[..]]);
     assert_eq!((received.outcome, received.messages.len()), (Ok(Status::Closed), 0));
     assert_eq!(received.reply, [0x88, 2, 3, 233]);
@@ -354,7 +367,7 @@ fn a_close_without_a_code_is_echoed_without_one_and_a_forbidden_code_is_answered
 #[test]
 fn the_sink_can_stop_it() {
     let wire = [text("a"), text("b"), text("c")].concat();
-    let mut socket = WebSocket::new(MAX, 1024);
+    let mut socket = WebSocket::new(LIMITS);
     let mut messages = Vec::new();
     let outcome = socket.feed(&wire, &mut Vec::new(), &mut |message| {
         messages.push(got(message));
@@ -374,7 +387,10 @@ fn random_bytes_never_panic() {
             wire[start] = FINAL | [0, 1, 2, 8, 9, 10][random.below(6)];
             wire[start + 1] |= 0x80;
         }
-        let received = receive(&mut WebSocket::new(100, 4), wire.chunks(1 + random.below(50)));
+        let received = receive(
+            &mut WebSocket::new(MessageLimits { message_bytes_max: 100, fragments_max: 4 }),
+            wire.chunks(1 + random.below(50)),
+        );
         assert!(received.reply.len() <= wire.len() + CONTROL_BYTES_MAX);
     }
 }
