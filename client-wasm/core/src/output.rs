@@ -82,7 +82,7 @@ pub enum Output {
     ReconnectFailed,
 }
 
-/// Why an acknowledgement will not come.
+/// The reason why an acknowledgement will not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AckError {
@@ -105,7 +105,7 @@ impl AckError {
     }
 }
 
-/// Why an event is not taken.
+/// The reason why an event is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {

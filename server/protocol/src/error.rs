@@ -1,4 +1,5 @@
-//! Why bytes from a peer are not a packet. Always the peer's fault: its connection is closed and counted.
+//! Errors of the grammar: bytes from a peer that are no packet. They are the peer's fault: its connection is closed and
+//! counted.
 //!
 //! Owns the kinds of errors. It never closes anything.
 
@@ -6,7 +7,7 @@ use crate::Cause;
 use core::fmt;
 
 crate::causes! {
-    /// A packet that breaks the grammar. Exhaustive on purpose: each user of the codec says what follows from each error.
+    /// A packet that breaks the grammar. Exhaustive on purpose: each user of the codec says what follows.
     pub enum DecodeError {
         /// The packet is empty.
         Empty = "empty" => "Check which library the client uses.",

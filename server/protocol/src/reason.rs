@@ -1,4 +1,4 @@
-//! Why a socket ended, in the words Socket.IO users know.
+//! Reasons for which a socket ended, in the words Socket.IO users know.
 //!
 //! Owns the reasons, their labels and their explanations. It never ends anything.
 

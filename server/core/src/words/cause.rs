@@ -5,7 +5,7 @@
 use moorline_protocol::DecodeError;
 
 moorline_protocol::causes! {
-    /// Why a message was not delivered, or a packet not understood.
+    /// The cause of a message not delivered, or of a packet not understood.
     #[non_exhaustive]
     pub enum DropCause {
         /// A client's packet was empty.

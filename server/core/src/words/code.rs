@@ -6,7 +6,7 @@ use alloc::{format, string::String};
 use moorline_protocol::Cause;
 
 moorline_protocol::causes! {
-    /// Why a request of a client was not, or not wholly, done.
+    /// The reason why a request of a client was not, or not wholly, done.
     #[non_exhaustive]
     pub enum Code {
         /// A target that is neither a socket id nor a room name, or no target at all.

@@ -65,7 +65,7 @@ pub struct Disconnect {
     pub socket: SocketId,
     /// The namespace it was in.
     pub namespace: Rc<str>,
-    /// Why it ended.
+    /// The reason of its end.
     pub reason: Reason,
     pub(crate) namespace_key: NamespaceKey,
 }

@@ -50,7 +50,7 @@ pub enum RequestAnswer {
     Refused(RequestError),
 }
 
-/// Why a request is refused.
+/// The reason for which a request is refused. Exhaustive on purpose: each has an answer of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestError {
     /// No live session of this node has that id.
