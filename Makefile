@@ -27,7 +27,7 @@ CLIENT_TOOLS = client-wasm/node_modules/.package-lock.json
 $(CLIENT_TOOLS): client-wasm/package-lock.json
 	cd client-wasm && npm ci --no-audit --no-fund
 
-check: $(CLIENT_TOOLS) ## formatting, lints, documentation, dependencies, types, and that what is meant to builds without std
+check: $(CLIENT_TOOLS) ## formatting, lints, documentation, dependencies, types, and the builds without std
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p moorline-client --target wasm32-unknown-unknown --features npm -- -D warnings

@@ -5,10 +5,10 @@
 //!
 //! Invariant: a label is a fixed word, never text that came from a peer.
 
-use moorline_core::{Cause, Code, DropCause};
-use moorline_protocol::Reason;
+use moorline_core::{Code, DropCause};
+use moorline_protocol::{Cause, Reason};
 
-moorline_core::causes! {
+moorline_protocol::causes! {
     /// A rule of HTTP, WebSocket or Engine.IO that a peer broke.
     #[non_exhaustive]
     pub enum Violation {

@@ -24,8 +24,8 @@
 //!             context.count_refusal(code);
 //!         }
 //!         let answer = match answer {
-//!             Ok(Sent::Waiting) => return, // `completed` brings it.
 //!             Ok(Sent::Now { expected } | Sent::BusDown { expected }) => count(expected),
+//!             Ok(_) => return, // Others are counting: `completed` brings the answer.
 //!             Err(code) => Args::new().text(code.as_str()),
 //!         };
 //!         if let Some(ack) = event.ack {
@@ -51,8 +51,8 @@
 //!     let source = Source { name, from: &from, args: &event.args[2..] };
 //!     let args = std::iter::once(source.from).chain(source.args.iter().map(|arg| arg.get()));
 //!     let attachments = event.attachments.len();
-//!     let envelope = socket::packet::Envelope { namespace: event.namespace, ack: None, attachments };
-//!     let message = Message::new(socket::packet::event(envelope, name, args), event.attachments.to_vec());
+//!     let envelope = socket::Envelope { namespace: event.namespace, ack: None, attachments };
+//!     let message = Message::new(socket::event(envelope, name, args), event.attachments.to_vec());
 //!     let receipt = event.ack.map(|ack| Receipt { ack, wants: Wants::Count });
 //!     let (sender, source) = (Some(event.socket), Some(source));
 //!     context.send(event.namespace, &Outgoing { sender, targets: &targets, message, source, receipt })

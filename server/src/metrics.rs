@@ -7,7 +7,8 @@ use crate::{
     bus::BusStatus,
     causes::{self, CauseMetric, Violation},
 };
-use moorline_core::{Cause, Gauges, Stats, Tally};
+use moorline_core::{Gauges, Stats};
+use moorline_protocol::{Cause, Tally};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// The shell's own counts.
@@ -193,7 +194,7 @@ mod tests {
         let snapshot = Snapshot {
             node: String::from("s1"),
             connections: 0,
-            gauges: Gauges { sessions: 0, sockets: 0, rooms: 0, timers: 0 },
+            gauges: Gauges::default(),
             stats: Stats::default(),
             shell: ShellStats::default(),
             bus: Some(BusStatus::default()),

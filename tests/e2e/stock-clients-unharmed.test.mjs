@@ -94,7 +94,7 @@ function mutated(dice, text) {
 
 const list = (dice, most) => Array.from({ length: dice.below(most + 1) }, () => value(dice)).join(",");
 
-/** Whom a message is for, as JSON; mostly somebody. */
+/** The target of a message as JSON; mostly somebody. */
 function targets(dice, victims) {
   const somebody = JSON.stringify(dice.of([ROOM, ...victims.map(({ id }) => id)]));
   if (dice.chance(70)) return somebody;

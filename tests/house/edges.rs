@@ -1,18 +1,19 @@
-//! Which file of a crate names an item of which other file, judged by where the item is defined.
+//! The edges between the files of a crate: one names an item, another defines it.
 //!
 //! Paths are read from imports, expressions, types and the arguments of macros. Method calls and fields have no path
 //! and are not seen: a type is judged by its own file, not by those of its `impl` blocks. The name of a module is no
-//! edge; the items reached through it are. A glob is an edge to every item that it brings. Re-exports in `mod.rs` and
-//! `lib.rs` are no edges of theirs: they hide nothing, since each path through them is followed to its end.
+//! edge; the items reached through it are. A glob is an edge to every item that it brings. Re-exports of `lib.rs`, and
+//! of files that hold nothing but `mod` and `use`, are no edges of theirs: they hide nothing, since each path through
+//! them is followed to its end.
 
 use crate::{
     modules::{ModuleId, Modules, Path, Place, flatten, segments},
     tree::Source,
 };
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Group, TokenStream, TokenTree};
 use std::collections::BTreeSet;
 use syn::{
-    ItemMod, ItemUse, Visibility,
+    Item, ItemMod, ItemUse, UseTree, Visibility,
     spanned::Spanned,
     visit::{Visit, visit_item, visit_path},
 };
@@ -32,7 +33,9 @@ pub(crate) fn edges(sources: &[Source], folder: &str) -> Vec<Edge> {
     let modules = Modules::read(sources, folder);
     let mut found = BTreeSet::new();
     for (id, module) in modules.all.iter().enumerate() {
-        let mut reader = Reader { modules: &modules, id, found: &mut found };
+        let only_gathers = module.items.iter().all(|item| matches!(item, Item::Mod(_) | Item::Use(_)));
+        let is_gathering = only_gathers || module.file.ends_with("/lib.rs");
+        let mut reader = Reader { modules: &modules, id, is_gathering, found: &mut found };
         for item in &module.items {
             visit_item(&mut reader, item);
         }
@@ -45,6 +48,7 @@ pub(crate) fn edges(sources: &[Source], folder: &str) -> Vec<Edge> {
 struct Reader<'a> {
     modules: &'a Modules,
     id: ModuleId,
+    is_gathering: bool,
     found: &'a mut BTreeSet<Edge>,
 }
 
@@ -66,7 +70,27 @@ impl Reader<'_> {
         }
     }
 
-    /// Finds `name::name` in the unparsed tokens of a macro.
+    fn add_tree(&mut self, line: usize, prefix: &[String], tree: &UseTree) {
+        for (path, name) in flatten(tree) {
+            let path = [prefix, &path].concat();
+            let places = match name {
+                Some(_) => self.modules.resolve(self.id, &path),
+                None => self.modules.resolve_glob(self.id, &path),
+            };
+            self.add(line, places);
+        }
+    }
+
+    /// The `{…}` of an import; tokens that are none, as after a type's path in a macro's pattern, are read one by one.
+    fn read_group(&mut self, line: usize, prefix: &[String], group: Group) {
+        let tokens = group.stream();
+        match syn::parse2::<UseTree>(TokenStream::from(TokenTree::Group(group))) {
+            Ok(tree) => self.add_tree(line, prefix, &tree),
+            Err(_) => self.read_tokens(tokens),
+        }
+    }
+
+    /// Finds `name::name`, `name::{…}` and `name::*` in the unparsed tokens of a macro.
     fn read_tokens(&mut self, tokens: TokenStream) {
         let (mut path, mut line, mut colons) = (Path::new(), 0, 0);
         for token in tokens {
@@ -74,6 +98,14 @@ impl Reader<'_> {
                 TokenTree::Punct(punct) if punct.as_char() == ':' => colons += 1,
                 TokenTree::Ident(name) if colons == 2 => {
                     path.push(name.to_string());
+                    colons = 0;
+                }
+                TokenTree::Group(group) if colons == 2 && !path.is_empty() => {
+                    self.read_group(line, &std::mem::take(&mut path), group);
+                    colons = 0;
+                }
+                TokenTree::Punct(punct) if punct.as_char() == '*' && colons == 2 => {
+                    self.add(line, self.modules.resolve_glob(self.id, &std::mem::take(&mut path)));
                     colons = 0;
                 }
                 other => {
@@ -93,17 +125,8 @@ impl Reader<'_> {
 
 impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_item_use(&mut self, import: &'ast ItemUse) {
-        let file = &self.modules.all[self.id].file;
-        let gathers = file.ends_with("/mod.rs") || file.ends_with("/lib.rs");
-        if gathers && !matches!(import.vis, Visibility::Inherited) {
-            return;
-        }
-        for (path, name) in flatten(&import.tree) {
-            let places = match name {
-                Some(_) => self.modules.resolve(self.id, &path),
-                None => self.modules.resolve_glob(self.id, &path),
-            };
-            self.add(import.span().start().line, places);
+        if !self.is_gathering || matches!(import.vis, Visibility::Inherited) {
+            self.add_tree(import.span().start().line, &[], &import.tree);
         }
     }
 
@@ -147,7 +170,6 @@ mod tests {
             ("b.rs", text),
         ])
         .into_iter()
-        .filter(|edge| !edge.starts_with("prelude.rs"))
         .collect()
     }
 
@@ -182,11 +204,40 @@ mod tests {
             "use crate::a as other;\nfn f() { g(|x| other::Thing); }",
             "fn f() { assert!(\nmatches!(x, [crate::a::Thing, 1])); }",
             "macro_rules! m { () => {\n$crate::prelude::Renamed } }",
+            "macro_rules! m { () => { use\ncrate::{a::{deep::Thing}}; } }",
             "impl\ncrate::a::Thing {}",
             "struct S<T: Into<\ncrate::Renamed>>(T);",
         ] {
             assert_eq!(of_b(text), thing, "{text}");
         }
+    }
+
+    #[test]
+    fn a_macro_hides_no_glob() {
+        let both = ["b.rs:1 Thing a/deep.rs", "b.rs:1 make a/deep.rs"];
+        assert_eq!(of_b("macro_rules! m { () => { use crate::a::deep::*; } }"), both);
+    }
+
+    #[test]
+    fn a_re_export_beside_code_is_an_edge() {
+        let text = "pub(crate) use crate::a::Thing as Whole; fn f(_: &mut Whole) {}";
+        assert_eq!(of_b(text), ["b.rs:1 Thing a/deep.rs"]);
+        let of_mod = [
+            ("lib.rs", "mod a; mod b; pub use b::B; pub fn f() {}"),
+            ("a/mod.rs", "pub(crate) use crate::b::B as Whole; fn f(_: &mut Whole) {}"),
+            ("b.rs", "pub struct B;"),
+        ];
+        assert_eq!(found(&of_mod), ["a/mod.rs:1 B b.rs"]);
+    }
+
+    #[test]
+    fn a_type_that_a_macro_defines_has_a_file() {
+        let files = [
+            ("lib.rs", "mod a; mod b;"),
+            ("a.rs", "keys! { pub(crate) RoomKey; }"),
+            ("b.rs", "use crate::a::RoomKey; impl RoomKey {}"),
+        ];
+        assert_eq!(found(&files), ["b.rs:1 RoomKey a.rs"]);
     }
 
     #[test]

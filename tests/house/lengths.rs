@@ -5,10 +5,13 @@ use crate::tree::Source;
 const MOST_LINES: usize = 500;
 const MOST_COLUMNS: usize = 120;
 
-/// Rust files of more lines than one reader holds in mind.
+/// The languages in which `//` and `/*` begin a comment.
+const SLASHES: [&str; 5] = ["rs", "js", "mjs", "ts", "html"];
+
+/// Files of code with more lines than one reader holds in mind.
 fn long_files(sources: &[Source]) -> Vec<String> {
-    let rust = sources.iter().filter(|source| source.has_kind(&["rs"]));
-    let counted = rust.map(|source| (source, source.text.lines().count()));
+    let code = sources.iter().filter(|source| source.has_kind(&["rs", "js", "mjs", "ts"]));
+    let counted = code.map(|source| (source, source.text.lines().count()));
     counted
         .filter(|(_, lines)| *lines > MOST_LINES)
         .map(|(source, lines)| format!("{} has {lines} lines, more than {MOST_LINES}", source.path))
@@ -29,18 +32,40 @@ fn wide_comments(sources: &[Source]) -> Vec<String> {
     problems
 }
 
-/// What follows the mark of a comment. Without a lexer: a mark in a string counts if spaces surround it.
+/// The text after the mark of a comment. A line is read by itself: a mark counts outside of the quotes that the line
+/// opens, and `#` only after a space.
 fn comment_of<'a>(source: &Source, line: &'a str) -> Option<&'a str> {
-    let (starts, inside): (&[&str], &str) = match () {
-        () if source.has_kind(&["rs", "js", "mjs", "ts"]) => (&["//", "/*", "* "], " // "),
-        () if source.has_kind(&["sh"]) => (&["#"], " # "),
+    let (marks, quotes): (&[&str], &[char]) = match () {
+        () if source.has_kind(&["rs"]) => (&["//", "/*"], &['"']),
+        () if source.has_kind(&SLASHES) => (&["//", "/*", "<!--"], &['"', '\'', '`']),
+        () if source.has_kind(&["sh", "cfg", "toml", "py"]) => (&["#"], &['"', '\'']),
+        () if source.path.rsplit('/').next() == Some("Makefile") => (&["#"], &[]),
         () => return None,
     };
     let line = line.trim_start();
-    match starts.iter().find_map(|start| line.strip_prefix(start)) {
-        Some(comment) => Some(comment),
-        None => line.split_once(inside).map(|(_, comment)| comment),
+    match line.strip_prefix("* ").filter(|_| source.has_kind(&SLASHES)) {
+        Some(inside_a_block) => Some(inside_a_block),
+        None => after_mark(line, marks, quotes),
     }
+}
+
+fn after_mark<'a>(line: &'a str, marks: &[&str], quotes: &[char]) -> Option<&'a str> {
+    let (mut open, mut last) = (None, ' ');
+    for (at, character) in line.char_indices() {
+        let mark = marks.iter().find(|mark| line[at..].starts_with(**mark) && (**mark != "#" || last == ' '));
+        if let (None, Some(mark)) = (open, mark) {
+            return Some(&line[at + mark.len()..]);
+        }
+        if quotes.contains(&character) && last != '\\' {
+            match open {
+                None => open = Some(character),
+                Some(quote) if quote == character => open = None,
+                Some(_) => {}
+            }
+        }
+        last = character;
+    }
+    None
 }
 
 fn is_url(comment: &str) -> bool {
@@ -71,9 +96,11 @@ mod tests {
     fn a_long_file_is_found() {
         assert_none(&long_files(&[
             Source::new("a.rs", &"\n".repeat(500)),
-            Source::new("a.js", &"\n".repeat(900)),
+            Source::new("a.md", &"\n".repeat(900)),
         ]));
-        assert_one(&long_files(&[Source::new("a.rs", &"\n".repeat(501))]), &["a.rs", "501"]);
+        for path in ["a.rs", "a.js", "a.mjs", "a.ts"] {
+            assert_one(&long_files(&[Source::new(path, &"\n".repeat(501))]), &[path, "501"]);
+        }
     }
 
     #[test]
@@ -84,7 +111,15 @@ mod tests {
             ("a.rs", "let a = 1; // "),
             ("a.js", "  * "),
             ("a.mjs", "// "),
+            ("a.mjs", "let a = '\"'; //"),
+            ("a.ts", "let a = 1; /* "),
+            ("a.html", "<!-- "),
+            ("a.html", "  //"),
             ("a.sh", "# "),
+            ("a.py", "a = 1  # "),
+            ("a.toml", "a = 1 #"),
+            ("haproxy.cfg", "    timeout 1s # "),
+            ("some/Makefile", "check: ## "),
         ] {
             assert_one(&wide(path, &format!("\n{start}{wider}")), &[&format!("{path}:2")]);
         }
@@ -99,5 +134,8 @@ mod tests {
         assert_none(&wide("a.rs", &format!("/// https://example.org/{long}")));
         assert_none(&wide("a.rs", &format!("/// <https://example.org/{long}>")));
         assert_none(&wide("a.md", &format!("// {long}")));
+        assert_none(&wide("a.toml", &format!("a = \"# {long}\"")));
+        assert_none(&wide("a.js", &format!("fetch('https://example.org/{long}', \"// \")")));
+        assert_none(&wide("Makefile", &format!("\techo $#{long}")));
     }
 }

@@ -6,7 +6,9 @@
 mod causes;
 mod cycles;
 mod edges;
+mod hidden;
 mod imports;
+mod keys;
 mod layers;
 mod lengths;
 mod map;

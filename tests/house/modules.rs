@@ -2,9 +2,11 @@
 //!
 //! Names follow the rules of the language as far as our code needs them: `crate`, `self` and `super`, imports,
 //! renames, globs and re-exports through any number of modules. A path that leads out of the crate leads nowhere; one
-//! that goes on behind a type ends at the type. Modules under `#[cfg(test)]` are left out, and macros are not expanded.
+//! that goes on behind a type ends at the type. Modules under `#[cfg(test)]` are left out, and macros are not expanded:
+//! each capitalised name among the arguments of a call is taken for an item that the call defines.
 
 use crate::tree::Source;
+use proc_macro2::{TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 use syn::{Item, ItemMod, UseTree, ext::IdentExt};
 
@@ -82,6 +84,11 @@ impl Modules {
                             Some(name) => self.define(id, name, Meaning::Import(path)),
                             None => self.all[id].globs.push(path),
                         }
+                    }
+                }
+                Item::Macro(call) if call.ident.is_none() => {
+                    for name in capitalised(call.mac.tokens.clone()) {
+                        self.define(id, name.clone(), Meaning::Own(Place::Item(id, name)));
                     }
                 }
                 other => {
@@ -184,6 +191,19 @@ impl Modules {
         }
         id
     }
+}
+
+fn capitalised(tokens: TokenStream) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for token in tokens {
+        match token {
+            TokenTree::Ident(name) => _ = names.insert(name.to_string()),
+            TokenTree::Group(group) => names.extend(capitalised(group.stream())),
+            _ => {}
+        }
+    }
+    names.retain(|name| name.starts_with(char::is_uppercase));
+    names
 }
 
 /// Whether an item is there for tests only.

@@ -13,6 +13,10 @@ pub(crate) const CRATES: [&str; 7] = [
     "tests/load/src",
 ];
 
+/// The crates of our tests, by the folder of their root.
+pub(crate) const TEST_CRATES: [&str; 5] =
+    ["tests", "tests/bus", "tests/house", "tests/scenarios", "client-wasm/core/tests"];
+
 /// The crate that has layers.
 pub(crate) const CORE: &str = "server/core/src";
 

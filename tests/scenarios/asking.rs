@@ -2,7 +2,7 @@
 
 use crate::asking_world::{ACK_TIMEOUT, acknowledge, asked, members};
 use moorline_core::{Code, Config, DropCause};
-use moorline_tests::sim::{Received, World, ask};
+use moorline_tests::sim::{Received, Seed, World, ask};
 use std::time::Duration;
 
 #[test]
@@ -256,7 +256,7 @@ fn questions_of_many_leave_nothing_behind() {
 #[test]
 fn numbers_of_two_nodes_and_two_namespaces_do_not_collide() {
     for mut world in World::each_way(|| {
-        World::cluster_with(1, 3, |config: &mut Config| {
+        World::cluster_with(Seed(1), 3, |config: &mut Config| {
             config.namespaces = vec!["/".into(), "/admin".into()];
         })
     }) {

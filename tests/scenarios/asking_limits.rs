@@ -2,7 +2,7 @@
 
 use crate::asking_world::{ACK_TIMEOUT, acknowledge, asked, members};
 use moorline_core::{Config, DropCause};
-use moorline_tests::sim::{Client, Received, World, ask};
+use moorline_tests::sim::{Client, Received, Seed, World, ask};
 
 /// Two acks are put together: that of somebody who lies about attachments, which is only counted, and an honest one,
 /// whose attachment is its own. A mark that only clients in some languages take for true is a lie as well.
@@ -164,7 +164,7 @@ fn only_who_was_asked_may_acknowledge_and_only_once() {
 #[test]
 fn questions_are_bounded_by_socket_and_by_node() {
     for mut world in World::each_way(|| {
-        World::cluster_with(1, 2, |config: &mut Config| {
+        World::cluster_with(Seed(1), 2, |config: &mut Config| {
             config.limits.pending_acks_max = 3;
             config.limits.awaited_answers_max = 6;
         })

@@ -1,7 +1,7 @@
 //! The public channel: what any backend publishes reaches the clients it names, validated whole.
 
 use moorline_core::{Config, DropCause};
-use moorline_tests::sim::World;
+use moorline_tests::sim::{Seed, World};
 
 fn with_admin(config: &mut Config) {
     config.namespaces = vec!["/".into(), "/admin".into()];
@@ -71,7 +71,7 @@ fn targets_are_rooms_ids_or_an_array_of_them_and_each_socket_is_served_once() {
 
 #[test]
 fn a_namespace_narrows_and_without_one_rooms_are_those_of_the_first() {
-    for mut world in World::each_way(|| World::cluster_with(1, 2, with_admin)) {
+    for mut world in World::each_way(|| World::cluster_with(Seed(1), 2, with_admin)) {
         let client = world.open(1);
         let root = world.connect(client, "/");
         let admin = world.connect(client, "/admin");
@@ -103,7 +103,7 @@ fn a_namespace_narrows_and_without_one_rooms_are_those_of_the_first() {
 #[test]
 fn what_could_break_a_client_is_counted_and_reaches_nobody() {
     for mut world in
-        World::each_way(|| World::cluster_with(1, 2, |config| config.limits.payload_bytes_max = 10_000))
+        World::each_way(|| World::cluster_with(Seed(1), 2, |config| config.limits.payload_bytes_max = 10_000))
     {
         let (client, id) = world.client_with_id(1);
         let deep = format!("{}{}", "[".repeat(64), "]".repeat(64));

@@ -2,7 +2,7 @@
 
 use crate::backend_world::{client, cluster, entry, publish, stream, with_backend};
 use moorline_core::{Code, DropCause};
-use moorline_tests::sim::{Client, Received, World};
+use moorline_tests::sim::{Client, Received, Seed, World};
 use std::time::Duration;
 
 /// The id under which a client is asked to acknowledge an event `q`.
@@ -217,7 +217,7 @@ fn without_a_stream_nothing_is_written_and_nobody_handles_events() {
 #[test]
 fn a_question_too_many_is_acknowledged_so_for_everyone_it_would_have_reached() {
     for mut world in World::each_way(|| {
-        World::cluster_with(1, 1, |config| {
+        World::cluster_with(Seed(1), 1, |config| {
             with_backend(config);
             config.limits.awaited_answers_max = 4;
         })
@@ -227,7 +227,10 @@ fn a_question_too_many_is_acknowledged_so_for_everyone_it_would_have_reached() {
         publish(&mut world, &format!(r#"{{"socketId":[{}],"event":"q","ack":5}}"#, ids.join(",")));
         let refused = |(_, id): &(_, String)| entry("ack", id, "null", r#"[{"error":"too_many"}]"#, "5");
         assert_eq!(stream(&mut world), clients.iter().map(refused).collect::<Vec<_>>());
-        assert_eq!((world.received(clients[0].0), world.drops(0, DropCause::TooManyAsks)), (Vec::new(), 1));
+        assert_eq!(
+            (world.received(clients[0].0), world.drops(0, DropCause::TooManyRequests)),
+            (Vec::new(), 1)
+        );
         publish(&mut world, &format!(r#"{{"socketId":{},"event":"q","ack":6}}"#, ids[0]));
         assert_eq!(world.received(clients[0].0).len(), 1, "a question to one still has its place");
     }

@@ -2,7 +2,7 @@
 
 use crate::backend_world::{client, cluster, entry, publish, stream, with_backend};
 use moorline_core::{Code, DropCause};
-use moorline_tests::sim::{Client, Received, World};
+use moorline_tests::sim::{Client, Received, Seed, World};
 use std::time::Duration;
 
 const BUS_DOWN: &str = r#"{"error":"bus_down"}"#;
@@ -160,7 +160,7 @@ fn binary_arguments_are_written_in_place() {
 #[test]
 fn every_entry_is_json_whatever_the_client_writes() {
     for mut world in World::each_way(|| {
-        World::cluster_with(1, 1, |config| {
+        World::cluster_with(Seed(1), 1, |config| {
             with_backend(config);
             config.name = "a \"b\"\n".into();
         })
@@ -373,7 +373,7 @@ fn connects_and_disconnects_without_a_link_are_counted() {
 #[test]
 fn a_socket_waits_for_so_many_acks_and_no_more() {
     for mut world in World::each_way(|| {
-        World::cluster_with(1, 1, |config| {
+        World::cluster_with(Seed(1), 1, |config| {
             with_backend(config);
             config.limits.pending_acks_max = 2;
         })
@@ -421,7 +421,7 @@ fn a_number_used_twice_at_a_time_is_acknowledged_once() {
 #[test]
 fn a_number_used_twice_costs_one_of_the_acks_waited_for() {
     for mut world in World::each_way(|| {
-        World::cluster_with(1, 1, |config| {
+        World::cluster_with(Seed(1), 1, |config| {
             with_backend(config);
             config.limits.pending_acks_max = 2;
         })

@@ -1,7 +1,7 @@
 //! Shared by the stories about backends: a cluster whose nodes write a stream, and the form of its entries.
 
 use moorline_core::Config;
-use moorline_tests::sim::{Client, World};
+use moorline_tests::sim::{Client, Seed, World};
 
 pub(crate) fn with_backend(config: &mut Config) {
     config.has_backend = true;
@@ -9,7 +9,7 @@ pub(crate) fn with_backend(config: &mut Config) {
 }
 
 pub(crate) fn cluster(nodes: usize) -> World {
-    World::cluster_with(1, nodes, with_backend)
+    World::cluster_with(Seed(1), nodes, with_backend)
 }
 
 /// A client whose connect entry was read already.

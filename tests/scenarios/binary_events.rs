@@ -2,7 +2,7 @@
 
 use moorline_core::{Config, DropCause};
 use moorline_protocol::Reason;
-use moorline_tests::sim::{Client, Received, Seeded, World, event_from, to, to_binary};
+use moorline_tests::sim::{Client, Received, Seed, Seeded, World, event_from, to, to_binary};
 use std::time::Duration;
 
 /// Contents that tempt a codec: nothing, line ends, what looks like a packet, every byte, each length class.
@@ -92,7 +92,7 @@ fn a_room_on_two_nodes_receives_it_once_each_and_the_sender_learns_how_many() {
 #[test]
 fn a_namespace_keeps_its_binary_events() {
     for mut world in
-        World::each_way(|| World::cluster_with(1, 2, |config| config.namespaces.push("/admin".into())))
+        World::each_way(|| World::cluster_with(Seed(1), 2, |config| config.namespaces.push("/admin".into())))
     {
         let (alice, bob) = (world.open(0), world.open(1));
         let (alice_id, bob_id) = (world.connect(alice, "/admin"), world.connect(bob, "/admin"));
@@ -113,7 +113,7 @@ fn a_namespace_keeps_its_binary_events() {
 fn nothing_comes_between_a_packet_and_its_attachments() {
     for seed in 1..6 {
         let mut random = Seeded::new(seed);
-        let mut world = World::cluster_with(seed, 2, |_| {});
+        let mut world = World::cluster_with(Seed(seed), 2, |_| {});
         let (bob, bob_id) = world.client_with_id(1);
         let senders: Vec<(Client, String)> = (0..4).map(|at| world.client_with_id(at % 2)).collect();
         let mut sent = vec![0usize; senders.len()];
@@ -314,7 +314,7 @@ fn a_placeholder_is_no_target_room_or_event_name() {
 #[test]
 fn a_packet_and_its_attachments_together_stay_below_the_limit() {
     let small = |config: &mut Config| config.limits.payload_bytes_max = 1_000;
-    let mut world = World::cluster_with(1, 2, small);
+    let mut world = World::cluster_with(Seed(1), 2, small);
     let (alice, alice_id) = world.client_with_id(0);
     let (bob, bob_id) = world.client_with_id(1);
     let bystander = world.client(0);
@@ -406,7 +406,7 @@ fn a_binary_packet_to_a_namespace_that_was_not_joined_closes_at_once() {
 
 #[test]
 fn a_session_that_ends_in_the_middle_leaves_nothing() {
-    for mut world in World::each_way(|| World::cluster_with(1, 2, patient)) {
+    for mut world in World::each_way(|| World::cluster_with(Seed(1), 2, patient)) {
         let (bob, bob_id) = world.client_with_id(1);
         let packet = to_binary(2, &bob_id, &format!("\"e\",{}", placeholders(2)));
         let gone = world.client(0);

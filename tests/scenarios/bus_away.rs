@@ -1,14 +1,14 @@
 //! Redis goes and comes back: local traffic goes on, what cannot be done is said at once, everything heals.
 
 use moorline_core::{Code, DropCause};
-use moorline_tests::sim::{Seeds, World, event_from, to};
+use moorline_tests::sim::{Seed, Seeds, World, event_from, to};
 use std::time::Duration;
 
 const LOCAL: &str = r#"{"ok":true,"local":true}"#;
 
 #[test]
 fn before_redis_was_ever_reached_a_node_serves_its_own() {
-    for mut world in World::each_way(|| World::cluster_without_links(1, 2, |_| {})) {
+    for mut world in World::each_way(|| World::cluster_without_links(Seed(1), 2, |_| {})) {
         assert!(!world.node(0).is_ready());
         let (alice, bob) = (world.client(0), world.client(0));
         for client in [alice, bob] {
@@ -219,7 +219,7 @@ fn a_room_left_before_its_confirmation_goes_when_the_link_does() {
 #[test]
 fn a_link_that_flaps_never_confuses_rooms() {
     for seed in Seeds::of("bus_away::a_link_that_flaps", 20) {
-        let mut world = World::cluster_with(seed, 2, |_| {});
+        let mut world = World::cluster_with(Seed(seed), 2, |_| {});
         let (alice, bob) = (world.client(0), world.client(1));
         for turn in 0..12 {
             let room = format!("r{}", turn % 3);

@@ -8,6 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const NODES: usize = 3;
 
+/// A room, by its number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room(pub(crate) usize);
+
 /// A client, what it asked for and what it received.
 pub(crate) struct Person {
     pub(crate) client: Client,
@@ -56,7 +60,7 @@ impl Person {
         assert!(self.asked.insert(ack), "a number for each ack");
     }
 
-    pub(crate) fn joins(&mut self, room: usize, ack: u64) {
+    pub(crate) fn joins(&mut self, Room(room): Room, ack: u64) {
         self.asks(ack);
         if self.rooms.get(&room) != Some(&Membership::Whole) {
             self.rooms.insert(room, Membership::Near(ack));
@@ -64,7 +68,7 @@ impl Person {
     }
 
     /// It leaves a room, after the message with this number was sent.
-    pub(crate) fn leaves(&mut self, room: usize, number: u64) {
+    fn leaves(&mut self, Room(room): Room, number: u64) {
         self.rooms.remove(&room);
         self.left.insert(room, number);
     }
@@ -153,7 +157,7 @@ impl Ledger {
     }
 
     /// Somebody leaves a room.
-    pub(crate) fn leaves(&mut self, who: usize, room: usize) {
+    pub(crate) fn leaves(&mut self, who: usize, room: Room) {
         self.people[who].leaves(room, self.numbers);
     }
 

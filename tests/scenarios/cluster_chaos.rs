@@ -3,9 +3,9 @@
 //! Every message that no cut could take arrives once and in order, every request and every ack ends once, and in the
 //! end nothing is left on any node.
 
-use crate::chaos_ledger::{Ledger, NODES, Person};
+use crate::chaos_ledger::{Ledger, NODES, Person, Room};
 use moorline_core::{Config, DropCause};
-use moorline_tests::sim::{Part, Seeded, Seeds, Travel, World, ask, to};
+use moorline_tests::sim::{Part, Seed, Seeded, Seeds, Travel, World, ask, to};
 use std::time::Duration;
 
 const ROOMS: usize = 3;
@@ -52,7 +52,7 @@ fn adapt(config: &mut Config) {
 
 impl Chaos {
     fn new(seed: u64) -> Chaos {
-        let (world, random) = (World::cluster_with(seed, NODES, adapt), Seeded::new(!seed));
+        let (world, random) = (World::cluster_with(Seed(seed), NODES, adapt), Seeded::new(!seed));
         let (is_running, is_linked) = ([true; NODES], [true; NODES]);
         Chaos { world, random, ledger: Ledger::default(), is_running, is_linked, tally: Tally::default() }
     }
@@ -153,10 +153,10 @@ impl Chaos {
         if self.one_in(4) {
             let ack = self.world.request(client, &format!(r#"["@leave","r{room}"]"#));
             self.ledger.people[who].asks(ack);
-            self.ledger.leaves(who, room);
+            self.ledger.leaves(who, Room(room));
         } else {
             let ack = self.world.request(client, &format!(r#"["@join","r{room}"]"#));
-            self.ledger.people[who].joins(room, ack);
+            self.ledger.people[who].joins(Room(room), ack);
         }
     }
 

@@ -3,7 +3,7 @@
 use moorline_core::{NodeTag, SocketId};
 use moorline_protocol::{
     Frame, engine, json,
-    socket::{self, Kind, Packet, packet},
+    socket::{self, Envelope, Kind, Packet},
 };
 use moorline_tests::sim::Seeded;
 use proptest::prelude::*;
@@ -66,8 +66,8 @@ fn inner(frame: &Frame) -> &str {
 }
 
 /// The envelope of a packet without attachments.
-fn plain(namespace: &str, ack: Option<u64>) -> packet::Envelope<'_> {
-    packet::Envelope { namespace, ack, attachments: 0 }
+fn plain(namespace: &str, ack: Option<u64>) -> Envelope<'_> {
+    Envelope { namespace, ack, attachments: 0 }
 }
 
 proptest! {
@@ -76,7 +76,7 @@ proptest! {
     #[test]
     fn an_event_reads_back(namespace in namespaces(), name in any::<String>(), args in prop::collection::vec(values(), 0..5)) {
         let (name, texts) = (written(&name), args.iter().map(Value::to_string).collect::<Vec<_>>());
-        let frame = packet::event(plain(&namespace, None), &name, texts.iter().map(String::as_str));
+        let frame = socket::event(plain(&namespace, None), &name, texts.iter().map(String::as_str));
         let decoded = socket::decode(inner(&frame)).unwrap();
         prop_assert_eq!((decoded.kind, decoded.namespace, decoded.ack), (Kind::Event, namespace.as_str(), None));
         let items: Vec<Value> = serde_json::from_str(decoded.data).unwrap();
@@ -85,9 +85,9 @@ proptest! {
     }
 
     #[test]
-    fn an_ack_reads_back(namespace in namespaces(), id in 0..=packet::ACK_ID_MAX, value in values()) {
+    fn an_ack_reads_back(namespace in namespaces(), id in 0..=socket::ACK_ID_MAX, value in values()) {
         let text = value.to_string();
-        let frame = packet::ack(plain(&namespace, Some(id)), &text);
+        let frame = socket::ack(plain(&namespace, Some(id)), &text);
         let data = format!("[{text}]");
         let expected = Packet { kind: Kind::Ack, namespace: &namespace, ack: Some(id), data: &data };
         prop_assert_eq!(socket::decode(inner(&frame)), Ok(expected));
@@ -95,16 +95,16 @@ proptest! {
 
     #[test]
     fn answers_to_connect_read_back(namespace in namespaces(), message in any::<String>(), value in values()) {
-        let connected = packet::connected(&namespace, &message);
+        let connected = socket::connected(&namespace, &message);
         let decoded = socket::decode(inner(&connected)).unwrap();
         prop_assert_eq!((decoded.kind, decoded.namespace), (Kind::Connect, namespace.as_str()));
         prop_assert_eq!(&serde_json::from_str::<Value>(decoded.data).unwrap()["sid"], &message);
-        let refused = packet::connect_error(&namespace, &message, &value.to_string());
+        let refused = socket::connect_error(&namespace, &message, &value.to_string());
         let decoded = socket::decode(inner(&refused)).unwrap();
         let error: Value = serde_json::from_str(decoded.data).unwrap();
         prop_assert_eq!((decoded.kind, decoded.namespace), (Kind::ConnectError, namespace.as_str()));
         prop_assert_eq!((&error["message"], &error["data"]), (&Value::from(message), &value));
-        let left = packet::disconnect(&namespace);
+        let left = socket::disconnect(&namespace);
         let expected = Packet { kind: Kind::Disconnect, namespace: &namespace, ack: None, data: "" };
         prop_assert_eq!(socket::decode(inner(&left)), Ok(expected));
     }
@@ -116,14 +116,14 @@ proptest! {
             if let Ok(decoded) = socket::decode(&text) {
                 prop_assert!(text.ends_with(decoded.data), "the payload is the end of the packet");
                 prop_assert!(decoded.namespace.starts_with('/'));
-                prop_assert!(decoded.ack.is_none_or(|id| id <= packet::ACK_ID_MAX));
+                prop_assert!(decoded.ack.is_none_or(|id| id <= socket::ACK_ID_MAX));
             }
         }
     }
 
     #[test]
     fn a_packet_cut_at_any_byte_is_refused_or_another(namespace in namespaces(), id in any::<u32>(), value in values()) {
-        let frame = packet::ack(plain(&namespace, Some(id.into())), &value.to_string());
+        let frame = socket::ack(plain(&namespace, Some(id.into())), &value.to_string());
         let text = inner(&frame);
         for cut in (0..text.len()).filter(|&cut| text.is_char_boundary(cut)) {
             if let Ok(decoded) = socket::decode(&text[..cut]) {

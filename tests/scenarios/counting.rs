@@ -1,7 +1,7 @@
 //! `{"expected":n}`: the number is right, or the ack says why it may not be.
 
 use moorline_core::Code;
-use moorline_tests::sim::{Seeds, World, to};
+use moorline_tests::sim::{Seed, Seeds, World, to};
 use std::time::Duration;
 
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -10,7 +10,7 @@ const MICROSECOND: Duration = Duration::from_micros(1);
 #[test]
 fn counts_are_right_whatever_overtakes_whatever() {
     for seed in Seeds::of("counting::counts_are_right", 40) {
-        let mut world = World::cluster_with(seed, 3, |_| {});
+        let mut world = World::cluster_with(Seed(seed), 3, |_| {});
         let alice = world.client(0);
         world.join(alice, "r");
         let near = world.client(0);

@@ -1,11 +1,11 @@
 //! Equal inputs, equal times and equal seeds give equal outputs, byte for byte.
 
-use moorline_tests::sim::{Client, Seeded, Travel, World, to};
+use moorline_tests::sim::{Client, Seed, Seeded, Travel, World, to};
 use std::time::Duration;
 
 /// A busy life of three nodes, written down: everything the nodes did.
 fn life(world_seed: u64, script_seed: u64) -> String {
-    let mut world = World::cluster_with(world_seed, 3, |_| {});
+    let mut world = World::cluster_with(Seed(world_seed), 3, |_| {});
     world.record();
     let mut random = Seeded::new(script_seed);
     let mut clients: Vec<(Client, String)> = Vec::new();

@@ -1,7 +1,7 @@
 //! Nobody receives what is sent to another's id, however they try.
 
 use moorline_core::SocketId;
-use moorline_tests::sim::{Client, Seeded, World, event_from, to};
+use moorline_tests::sim::{Client, Seed, Seeded, World, event_from, to};
 
 const HINT: &str = "room names of exactly 20 URL-safe characters are reserved for socket ids: put a prefix before yours, such as doc:";
 
@@ -76,7 +76,7 @@ fn rooms_that_start_with_an_at_sign_cannot_be_joined() {
 #[test]
 fn another_namespace_receives_nothing() {
     for mut world in
-        World::each_way(|| World::cluster_with(1, 2, |config| config.namespaces.push("/admin".into())))
+        World::each_way(|| World::cluster_with(Seed(1), 2, |config| config.namespaces.push("/admin".into())))
     {
         let (bob, bob_id) = world.client_with_id(1);
         world.join(bob, "r");
@@ -145,7 +145,7 @@ fn a_room_of_others_needs_membership_unless_the_node_is_open() {
     for (is_open, acked, received) in
         [(false, r#"{"error":"not_member"}"#, 0), (true, r#"{"expected":1}"#, 1)]
     {
-        let mut world = World::cluster_with(1, 2, |config| config.is_open = is_open);
+        let mut world = World::cluster_with(Seed(1), 2, |config| config.is_open = is_open);
         let (stranger, member) = (world.client(0), world.client(1));
         world.join(member, "r");
         assert_eq!(world.ask(stranger, &to("\"r\"", r#""e""#)), acked);

@@ -46,7 +46,7 @@ impl App for Host {
         let args = Args::of(event);
         let others = Emit { except: Some(event.socket), ..Emit::new(event.namespace, &all, "said", &args) };
         match (&*event.name, event.ack) {
-            ("ask", Some(ack)) => match context.ask(&others, ack) {
+            ("ask", Some(ack)) => match context.emit_with_ack(&others, ack) {
                 Ok(Sent::Waiting) => {}
                 other => self.note(format!("{other:?}")),
             },
@@ -95,7 +95,7 @@ impl Host {
             socket: SocketId::parse("abcdefghijABCDEF-_09").expect("an id"),
             id: moorline_core::AckId::new(1),
         };
-        assert_eq!(context.ask(&Emit::new("/", all, "e", &none), gone), Err(Code::NotMember));
+        assert_eq!(context.emit_with_ack(&Emit::new("/", all, "e", &none), gone), Err(Code::NotMember));
         context.acknowledge(gone, &none);
         assert_eq!(context.join(gone.socket, "all", None), Err(Code::NotMember));
     }

@@ -2,7 +2,7 @@
 
 use moorline_core::{Config, DropCause};
 use moorline_protocol::json;
-use moorline_tests::sim::{Client, Received, World, stock, to_binary};
+use moorline_tests::sim::{Client, Received, Seed, World, stock, to_binary};
 
 const HOLE: &str = r#"{"_placeholder":true,"num":0}"#;
 
@@ -12,7 +12,7 @@ fn with_backend(config: &mut Config) {
 
 /// A node with a backend, and a client whose connect entry was read already.
 fn node() -> (World, Client, String) {
-    let mut world = World::cluster_with(1, 1, with_backend);
+    let mut world = World::cluster_with(Seed(1), 1, with_backend);
     let (client, id) = world.client_with_id(0);
     stream(&mut world);
     (world, client, id)

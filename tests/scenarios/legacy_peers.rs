@@ -1,7 +1,7 @@
 //! Servers of the old design in the same cluster: what goes out to them on the public channel, and what never does.
 
 use moorline_core::{Config, DropCause};
-use moorline_tests::sim::{Client, World, event_from, to, to_binary};
+use moorline_tests::sim::{Client, Seed, World, event_from, to, to_binary};
 use std::time::Duration;
 
 /// Sockets of an old server; the last two share the first characters, as those of one process may.
@@ -13,7 +13,7 @@ fn with_peers(config: &mut Config) {
 
 /// Nodes beside one old server, which receives the public channel.
 fn cluster(nodes: usize) -> World {
-    let mut world = World::cluster_with(1, nodes, with_peers);
+    let mut world = World::cluster_with(Seed(1), nodes, with_peers);
     world.redis().add_onlooker("socket");
     world
 }
@@ -111,7 +111,7 @@ fn ids_of_live_nodes_never_go_out_not_even_with_the_first_message() {
 
 #[test]
 fn rooms_never_go_out() {
-    let mut world = World::cluster_with(1, 2, |config| {
+    let mut world = World::cluster_with(Seed(1), 2, |config| {
         with_peers(config);
         config.is_open = true;
     });
@@ -180,7 +180,7 @@ fn the_targets_of_one_message_count_each() {
 #[test]
 fn messages_to_one_old_socket_keep_their_order() {
     for seed in 1..8 {
-        let mut world = World::cluster_with(seed, 2, |config| {
+        let mut world = World::cluster_with(Seed(seed), 2, |config| {
             with_peers(config);
             config.limits.legacy_per_second_max = 1_000;
         });
@@ -340,7 +340,7 @@ fn one_message_stays_within_the_bound_on_what_it_may_put_on_the_bus() {
 
 #[test]
 fn what_cannot_wait_for_redis_is_counted() {
-    let mut world = World::cluster_with(1, 1, |config| {
+    let mut world = World::cluster_with(Seed(1), 1, |config| {
         with_peers(config);
         config.limits.legacy_per_second_max = 10_000;
     });

@@ -1,7 +1,7 @@
 //! Each limit: the last thing allowed, the first refused, and what the refusal costs.
 
 use moorline_core::{Code, Config, DropCause};
-use moorline_tests::sim::{World, to};
+use moorline_tests::sim::{Seed, World, to};
 use std::time::Duration;
 
 const TOO_MANY: &str = r#"{"error":"too_many"}"#;
@@ -26,7 +26,8 @@ fn namespaces_of_one_session() {
 
 #[test]
 fn rooms_of_one_socket() {
-    for mut world in World::each_way(|| World::cluster_with(1, 2, |config| config.limits.rooms_max = 3)) {
+    for mut world in World::each_way(|| World::cluster_with(Seed(1), 2, |config| config.limits.rooms_max = 3))
+    {
         let (client, other) = (world.client(0), world.client(0));
         for room in ["a", "b", "c"] {
             world.join(client, room);
@@ -43,7 +44,8 @@ fn rooms_of_one_socket() {
 
 #[test]
 fn a_refused_join_subscribes_to_nothing() {
-    for mut world in World::each_way(|| World::cluster_with(1, 1, |config| config.limits.rooms_max = 0)) {
+    for mut world in World::each_way(|| World::cluster_with(Seed(1), 1, |config| config.limits.rooms_max = 0))
+    {
         let client = world.client(0);
         assert_eq!(world.ask(client, r#"["@join","a"]"#), TOO_MANY);
         assert_eq!(world.node(0).gauges().rooms, 0);
@@ -54,7 +56,7 @@ fn a_refused_join_subscribes_to_nothing() {
 #[test]
 fn acks_one_socket_waits_for() {
     for mut world in
-        World::each_way(|| World::cluster_with(1, 2, |config| config.limits.pending_acks_max = 2))
+        World::each_way(|| World::cluster_with(Seed(1), 2, |config| config.limits.pending_acks_max = 2))
     {
         let (alice, near) = (world.client(0), world.client(0));
         let (bob, bob_id) = world.client_with_id(1);
@@ -80,7 +82,7 @@ fn acks_one_socket_waits_for() {
 #[test]
 fn joins_count_among_the_acks_waited_for() {
     for mut world in
-        World::each_way(|| World::cluster_with(1, 1, |config| config.limits.pending_acks_max = 2))
+        World::each_way(|| World::cluster_with(Seed(1), 1, |config| config.limits.pending_acks_max = 2))
     {
         let alice = world.client(0);
         world.redis().hold_subscriptions(0);

@@ -4,7 +4,7 @@
 
 use moorline_core::Config;
 use moorline_tests::sim::{
-    Client, Received, Seeded, World,
+    Client, Received, Seed, Seeded, World,
     stock::{self, Json, Understood},
 };
 use std::time::Duration;
@@ -328,7 +328,7 @@ struct Street {
 impl Street {
     /// The victim lives on the last node, the attacker on the first.
     fn new(seed: u64, nodes: usize, adapt: impl Fn(&mut Config)) -> Street {
-        let mut world = World::cluster_with(seed, nodes, adapt);
+        let mut world = World::cluster_with(Seed(seed), nodes, adapt);
         let (victim, victim_id) = world.client_with_id(nodes - 1);
         world.join(victim, "r");
         Street { world, victim, victim_id, attacker: None, understood: (0, 0) }

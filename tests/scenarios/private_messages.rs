@@ -1,7 +1,7 @@
 //! `@to` a socket id: who receives it, what they receive, and what the sender is told.
 
 use moorline_core::{Code, DropCause};
-use moorline_tests::sim::{World, event_from, to};
+use moorline_tests::sim::{Seed, World, event_from, to};
 
 fn quoted(text: &str) -> String {
     format!("\"{text}\"")
@@ -122,7 +122,7 @@ fn a_node_that_is_alone_counts_every_id_it_does_not_have() {
 
 #[test]
 fn an_empty_room_is_no_unknown_target() {
-    for mut world in World::each_way(|| World::cluster_with(1, 2, |config| config.is_open = true)) {
+    for mut world in World::each_way(|| World::cluster_with(Seed(1), 2, |config| config.is_open = true)) {
         let alice = world.client(0);
         assert_eq!(world.ask(alice, &to(&quoted("nobody here"), r#""e""#)), r#"{"expected":0}"#);
         assert_eq!(world.drops(0, DropCause::UnknownTarget), 0);
@@ -132,7 +132,7 @@ fn an_empty_room_is_no_unknown_target() {
 #[test]
 fn an_id_works_in_its_own_namespace_only() {
     for mut world in
-        World::each_way(|| World::cluster_with(1, 2, |config| config.namespaces.push("/admin".into())))
+        World::each_way(|| World::cluster_with(Seed(1), 2, |config| config.namespaces.push("/admin".into())))
     {
         for node in [0, 1] {
             let (alice, _) = world.client_with_id(0);
@@ -150,7 +150,7 @@ fn an_id_works_in_its_own_namespace_only() {
 #[test]
 fn a_message_arrives_in_the_order_sent_to_ids_and_rooms_alike() {
     for (seed, node) in [(1, 0), (2, 1), (3, 1), (4, 1)] {
-        let mut world = World::cluster_with(seed, 2, |_| {});
+        let mut world = World::cluster_with(Seed(seed), 2, |_| {});
         let alice = world.client(0);
         let (bob, bob_id) = world.client_with_id(node);
         for room in ["one", "two"] {

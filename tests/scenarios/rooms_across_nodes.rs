@@ -1,7 +1,7 @@
 //! Rooms: who receives them on which node, and how long a node listens to their channels.
 
 use moorline_core::Config;
-use moorline_tests::sim::{World, event_from, to};
+use moorline_tests::sim::{Seed, World, event_from, to};
 use std::time::Duration;
 
 const LINGER: Duration = Duration::from_secs(2);
@@ -218,9 +218,9 @@ fn leaving_before_the_confirmation_unsubscribes_after_it() {
 
 #[test]
 fn a_thousand_rooms_joined_and_left_leave_nothing_behind() {
-    for mut world in
-        World::each_way(|| World::cluster_with(1, 2, |config: &mut Config| config.limits.rooms_max = 250))
-    {
+    for mut world in World::each_way(|| {
+        World::cluster_with(Seed(1), 2, |config: &mut Config| config.limits.rooms_max = 250)
+    }) {
         let clients = [0, 0, 1, 1].map(|node| world.client(node));
         for (number, &client) in clients.iter().enumerate() {
             for room in 0..250 {
@@ -296,7 +296,7 @@ fn a_room_name_is_the_same_however_it_is_escaped() {
 #[test]
 fn without_a_linger_an_unconfirmed_empty_room_does_not_spin() {
     for mut world in World::each_way(|| {
-        World::cluster_with(1, 1, |config: &mut Config| config.limits.room_linger = Duration::ZERO)
+        World::cluster_with(Seed(1), 1, |config: &mut Config| config.limits.room_linger = Duration::ZERO)
     }) {
         let client = world.client(0);
         world.redis().hold_subscriptions(0);

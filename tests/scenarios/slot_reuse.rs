@@ -3,7 +3,7 @@
 //! A shadow model keeps who is alive under which id; every message says whom it is for.
 
 use moorline_core::SocketId;
-use moorline_tests::sim::{Client, Seeded, World, to};
+use moorline_tests::sim::{Client, Seed, Seeded, World, to};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The world beside a model of it.
@@ -126,6 +126,6 @@ fn on_one_node() {
 #[test]
 fn across_three_nodes() {
     for seed in [3, 4] {
-        Shadow::new(seed, World::cluster_with(seed, 3, |_| {}), 3).run(10_000);
+        Shadow::new(seed, World::cluster_with(Seed(seed), 3, |_| {}), 3).run(10_000);
     }
 }

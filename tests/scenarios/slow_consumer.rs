@@ -2,7 +2,7 @@
 
 use moorline_core::{Config, DropCause};
 use moorline_protocol::Reason;
-use moorline_tests::sim::{World, event_from, to};
+use moorline_tests::sim::{Seed, World, event_from, to};
 use std::time::Duration;
 
 fn small_outbox(config: &mut Config) {
@@ -15,7 +15,7 @@ fn kilobyte(number: usize) -> String {
 
 #[test]
 fn a_full_outbox_closes_its_own_session_during_a_broadcast() {
-    let mut world = World::cluster_with(1, 2, small_outbox);
+    let mut world = World::cluster_with(Seed(1), 2, small_outbox);
     let (alice, alice_id) = world.client_with_id(0);
     let (near, slow, far, slow_far) = (world.client(0), world.client(0), world.client(1), world.client(1));
     for client in [alice, near, slow, far, slow_far] {
@@ -105,7 +105,7 @@ fn a_session_that_missed_a_frame_gets_no_later_one() {
         small_outbox(config);
         config.namespaces = vec!["/a_long_name".into(), "/".into()];
     };
-    let mut world = World::cluster_with(1, 1, namespaces);
+    let mut world = World::cluster_with(Seed(1), 1, namespaces);
     let client = world.open(0);
     let (long, short) = (world.connect(client, "/a_long_name"), world.connect(client, "/"));
     world.received(client);

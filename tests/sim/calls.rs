@@ -1,9 +1,9 @@
 //! Clients as a story uses them: they connect, say things, ask and leave, whatever they travel by.
 
 use super::{
-    client::{Client, Ending, Part, Received, Record, Travel, Upgrade},
-    conn::{Conn, Outcome, Role},
-    driver::Action,
+    client::{Action, Ending, Part, Record, Travel, Upgrade},
+    conn::{Outcome, Role},
+    words::{Client, Conn, Received},
     world::World,
 };
 use moorline_core::Time;

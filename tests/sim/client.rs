@@ -3,16 +3,15 @@
 //! It takes frames as they are on the wire, header and all, with a reader of its own, so that an encoder that writes a
 //! wrong length is found out.
 
-use super::conn::{Conn, Role};
+use super::{
+    conn::Role,
+    words::{Conn, Received},
+};
 use moorline_core::Time;
 use moorline_protocol::{
     Reason,
     engine::{self, Payload},
 };
-
-/// A client in the world, by its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Client(pub(super) usize);
 
 /// How clients travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,34 +40,6 @@ pub enum Part {
     Upgrade,
     /// One that it keeps for its next request.
     Kept,
-}
-
-/// One message that a client was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Received {
-    /// A packet.
-    Text(String),
-    /// An attachment of the packet before it.
-    Binary(Vec<u8>),
-}
-
-impl Received {
-    /// The packet; an attachment is a failure.
-    pub fn into_text(self) -> String {
-        match self {
-            Received::Text(text) => text,
-            Received::Binary(bytes) => panic!("{} bytes where a packet was due", bytes.len()),
-        }
-    }
-}
-
-impl std::fmt::Display for Received {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Received::Text(text) => f.write_str(text),
-            Received::Binary(bytes) => write!(f, "b{bytes:?}"),
-        }
-    }
 }
 
 /// How a connection ended.
@@ -117,6 +88,14 @@ pub(super) enum Upgrade {
     Tested,
     /// It is on its WebSocket.
     Moved,
+}
+
+/// One thing a client is about to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Action {
+    AnswerPing,
+    /// Ask for what there is, or move if that was its last poll.
+    GoOn,
 }
 
 impl Record {

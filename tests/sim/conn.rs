@@ -5,12 +5,8 @@
 //! Invariant: a request is answered once, a WebSocket ends once, and nothing comes after either; a second time ends the
 //! test.
 
-use super::client::{Client, Received};
+use super::words::{Client, Received};
 use moorline_core::{ConnId, RequestError};
-
-/// A request or a WebSocket, by its number; never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Conn(pub(super) usize);
 
 /// How a request was answered, or how a WebSocket ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

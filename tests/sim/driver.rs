@@ -3,18 +3,11 @@
 //! Nothing is done in the midst of a node's turn: it waits in a queue until the node wants nothing else.
 
 use super::{
-    client::{Client, Received, Record, Upgrade},
-    conn::{Conn, Outcome, Role},
+    client::{Action, Record, Upgrade},
+    conn::{Outcome, Role},
+    words::{Client, Conn, Received},
     world::World,
 };
-
-/// One thing a client is about to do.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Action {
-    AnswerPing,
-    /// Ask for what there is, or move if that was its last poll.
-    GoOn,
-}
 
 impl World {
     /// A message came for a client, on whatever it travels by.

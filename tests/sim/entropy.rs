@@ -2,6 +2,10 @@
 
 use moorline_core::Entropy;
 
+/// The name of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Seed(pub u64);
+
 /// A stream of bits (SplitMix64).
 #[derive(Debug, Clone)]
 pub struct Seeded(u64);

@@ -20,12 +20,14 @@ mod requests;
 mod seeds;
 pub mod stock;
 mod text;
+mod words;
 mod world;
 
-pub use client::{Client, Ending, Part, Received, Travel};
-pub use conn::{Conn, Outcome};
-pub use entropy::Seeded;
+pub use client::{Ending, Part, Travel};
+pub use conn::Outcome;
+pub use entropy::{Seed, Seeded};
 pub use redis::{Published, Redis};
 pub use seeds::Seeds;
 pub use text::{ask, event_from, to, to_binary};
+pub use words::{Client, Conn, Received};
 pub use world::World;

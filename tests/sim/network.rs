@@ -4,15 +4,13 @@
 //! connection is gone.
 
 use super::{
-    client::{Ending, Received, unframe, unpack},
-    conn::{Conn, Connection, Outcome, Role, session_id, split},
+    client::{Ending, unframe, unpack},
+    conn::{Connection, Outcome, Role, session_id, split},
+    words::{Conn, Received},
     world::World,
 };
 use moorline_core::{ConnId, Input, Node, Output, RequestAnswer};
-use moorline_protocol::{
-    Frame, Reason,
-    engine::{self, payload},
-};
+use moorline_protocol::{Frame, Reason, engine};
 
 /// Frames are pulled in pieces of this many bytes.
 const PULL_BYTES: usize = 64 * 1024;
@@ -76,7 +74,7 @@ impl World {
             let frames = self.pull(node, id, PULL_BYTES);
             assert!(frames.len() <= role.packets_max(), "{} packets for {role:?}", frames.len());
             if !frames.is_empty() {
-                self.end_poll(conn, &payload::encode(&frames));
+                self.end_poll(conn, &engine::encode_payload(&frames));
             }
         } else if connection.owner.is_none_or(|owner| self.clients[owner.0].is_reading) {
             self.pull_websocket(node, conn);
@@ -114,7 +112,7 @@ impl World {
         if !role.is_websocket() {
             let mut frames = self.pull(node, id, usize::MAX);
             frames.push(engine::close());
-            self.end_poll(conn, &payload::encode(&frames));
+            self.end_poll(conn, &engine::encode_payload(&frames));
         } else if is_all {
             self.pull_websocket(node, conn);
             self.end(conn, &Outcome::Closed(reason.close_code()));

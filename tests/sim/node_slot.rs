@@ -5,7 +5,7 @@
 //!
 //! Invariant: the name of a connection is used again with another generation only, and never while it is open.
 
-use super::conn::{Conn, Role};
+use super::{conn::Role, words::Conn};
 use moorline_core::{Config, ConnId, Gauges, Node, Relay, Time};
 use moorline_protocol::TransportKind;
 use std::{

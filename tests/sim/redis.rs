@@ -94,9 +94,9 @@ pub struct Published {
 
 impl Redis {
     /// A Redis for this many nodes, all links down.
-    pub fn new(seed: u64, nodes: usize) -> Redis {
+    pub fn new(random: Seeded, nodes: usize) -> Redis {
         Redis {
-            random: Seeded::new(seed),
+            random,
             links: (0..nodes).map(|_| Link { is_known_down: true, ..Link::default() }).collect(),
             subscribers: BTreeMap::new(),
             events: BTreeMap::new(),

@@ -4,8 +4,8 @@
 //! connection, as a browser does.
 
 use super::{
-    client::{Client, Received},
-    conn::{Conn, Connection, Outcome, Role, session_id, socket_id},
+    conn::{Connection, Outcome, Role, session_id, socket_id},
+    words::{Client, Conn, Received},
     world::World,
 };
 use moorline_core::{ConnId, Dialect, Input};

@@ -4,7 +4,7 @@
 //! counts, lone surrogates and numbers of any size are fine. Where clients in other languages demand more, so does
 //! this.
 
-use super::client::Received;
+use super::words::Received;
 use std::collections::BTreeMap;
 
 /// The deepest a packet may nest, so that no client's parser runs out of stack.

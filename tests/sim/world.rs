@@ -1,12 +1,12 @@
 //! The world itself: who there is, what time it is, and what happens next.
 
 use super::{
-    client::{Client, Record, Travel},
+    client::{Action, Record, Travel},
     conn::{Connection, Outcome},
-    driver::Action,
-    entropy::Seeded,
+    entropy::{Seed, Seeded},
     node_slot::{MICROSECOND, NodeSlot},
     redis::Redis,
+    words::Client,
 };
 use moorline_core::{BusEvent, Channels, Config, DropCause, Gauges, Input, Node, Relay, Stats, Time};
 use std::{collections::VecDeque, time::Duration};
@@ -43,16 +43,16 @@ impl World {
 
     /// One node without a bus, with its own seed and configuration.
     pub fn alone_with(seed: u64, adapt: impl Fn(&mut Config)) -> World {
-        World::build(seed, 1, None, adapt)
+        World::build(Seed(seed), 1, None, adapt)
     }
 
     /// Nodes `s1`, `s2`, … on one Redis, every link up.
     pub fn cluster(nodes: usize) -> World {
-        World::cluster_with(1, nodes, |_| {})
+        World::cluster_with(Seed(1), nodes, |_| {})
     }
 
     /// The same with its own seed and configuration.
-    pub fn cluster_with(seed: u64, nodes: usize, adapt: impl Fn(&mut Config)) -> World {
+    pub fn cluster_with(seed: Seed, nodes: usize, adapt: impl Fn(&mut Config)) -> World {
         let mut world = World::cluster_without_links(seed, nodes, adapt);
         (0..nodes).for_each(|node| world.link_up(node));
         world.settle();
@@ -60,20 +60,20 @@ impl World {
     }
 
     /// The same before any link is up.
-    pub fn cluster_without_links(seed: u64, nodes: usize, adapt: impl Fn(&mut Config)) -> World {
+    pub fn cluster_without_links(seed: Seed, nodes: usize, adapt: impl Fn(&mut Config)) -> World {
         let channels = Channels { prefix: "moorline".into(), public: "socket".into() };
         World::build(seed, nodes, Some(&channels), adapt)
     }
 
-    fn build(seed: u64, nodes: usize, cluster: Option<&Channels>, adapt: impl Fn(&mut Config)) -> World {
+    fn build(seed: Seed, nodes: usize, cluster: Option<&Channels>, adapt: impl Fn(&mut Config)) -> World {
         let mut world = World {
             now: Time::from_micros(1_000_000),
             slots: Vec::new(),
-            redis: Redis::new(seed, nodes),
+            redis: Redis::new(Seeded::new(seed.0), nodes),
             connections: Vec::new(),
             clients: Vec::new(),
             travel: Travel::WebSocket,
-            random: Seeded::new(!seed),
+            random: Seeded::new(!seed.0),
             actions: VecDeque::new(),
             is_acting: false,
             is_dawdling: false,
@@ -140,7 +140,8 @@ impl World {
     /// Asserts that nothing is left of clients and rooms on a node.
     pub fn assert_empty(&self, node: usize) {
         let timers = usize::from(self.node(node).bus_is_up() == Some(true));
-        let empty = Gauges { sessions: 0, sockets: 0, rooms: 0, timers };
+        let mut empty = Gauges::default();
+        empty.timers = timers;
         assert_eq!(self.node(node).gauges(), empty, "something is left on node {node}");
     }
 

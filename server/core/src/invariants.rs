@@ -1,10 +1,11 @@
 //! Invariants: conditions that hold between the tables of a node after every input.
 //!
-//! Owns the check. Debug builds make it after every input, less often on a node that holds much, and the simulated
-//! world asks for it after every step. It never changes anything.
+//! Owns the check. Debug builds make it after every input and pull, less often on a node that holds much, and the
+//! simulated world asks for it after every step. It never changes anything.
 
 use crate::{
-    deadlines::timers::TimerKind,
+    acks::collectors::Collector,
+    deadlines::timers::{Timer, TimerKind},
     session::{connections::Carried, sessions::Session},
     state::State,
     words::{conn::ConnId, ids::SocketId, keys::SessionKey, time::Time},
@@ -12,28 +13,46 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use moorline_protocol::TransportKind;
 
-/// The more entries a node holds, the fewer inputs are checked: one more is left out for each of this many entries. A
-/// check of everything after every input would make a debug build of a large node stand still.
-const ENTRIES_PER_INPUT: usize = 64;
+/// A node that holds more entries than this is not checked after every input but after as many as its entries make up
+/// multiples of it: a check of everything after every input would make a debug build of a large node stand still.
+const ENTRIES_PER_INPUT: usize = 256;
 
-/// Panics when tables disagree, a session has no owner, bytes do not add up, or a deadline is lost.
-pub(crate) fn check(state: &State) {
+/// When the next check is due.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    inputs_left: usize,
+}
+
+impl Turn {
+    /// Checks a node if it is time to, after one input or pull.
+    pub(crate) fn check(&mut self, state: &State) {
+        match self.inputs_left {
+            0 => self.inputs_left = check(state) / ENTRIES_PER_INPUT,
+            _ => self.inputs_left -= 1,
+        }
+    }
+}
+
+/// Panics when tables disagree, a session has no owner, bytes do not add up, or a deadline is lost. Returns how many
+/// entries were looked at.
+pub(crate) fn check(state: &State) -> usize {
+    state.sessions.check_invariants();
     state.rooms.check_invariants();
     state.counts.check_invariants();
     state.backend_acks.check_invariants();
     state.client_acks.check_invariants();
+    state.bus.legacy.check_invariants();
     check_connections(state);
     state.sessions.iter().for_each(|(key, session)| check_session(state, key, session));
     check_sockets(state);
     check_rooms(state);
     check_timers(state);
     assert_eq!(state.sessions.closing_len(), 0, "every session that was marked is closed");
-}
-
-/// Whether a check is due after the input with this number.
-pub(crate) fn is_due(state: &State, input: usize) -> bool {
-    let entries = state.sessions.len() + state.sockets.len() + state.rooms.len() + state.timers.len();
-    input.is_multiple_of(entries / ENTRIES_PER_INPUT + 1)
+    let is_told = state.ended.is_empty() && state.completions.is_empty() && state.disconnecting.is_empty();
+    assert!(is_told, "the application was told everything");
+    let frames: usize = state.sessions.iter().map(|(_, session)| session.outbox.len()).sum();
+    let members: usize = state.rooms.iter().map(|(_, room)| room.members().len()).sum();
+    frames + members + state.sessions.len() + state.sockets.len() + state.rooms.len() + state.timers.len()
 }
 
 /// Every connection that carries a live session is known to that session.
@@ -102,9 +121,9 @@ fn waits(state: &State) -> BTreeMap<SocketId, Wait> {
         waits.entry(ack.socket).or_default().acks += 1;
     }
     for (_, count) in state.counts.iter() {
-        let wait = waits.entry(count.ack.socket).or_default();
+        let wait = waits.entry(count.ack().socket).or_default();
         wait.acks += 1;
-        wait.gathered_bytes += count.collector.as_ref().map_or(0, |collector| collector.bytes());
+        wait.gathered_bytes += count.collector().map_or(0, Collector::bytes);
     }
     waits
 }
@@ -123,17 +142,17 @@ fn check_rooms(state: &State) {
 /// The table of deadlines holds what its owners remember, and nothing else.
 fn check_timers(state: &State) {
     let mut owned: Vec<(Time, TimerKind)> = Vec::new();
-    let mut own = |timer: Option<Time>, kind| owned.extend(timer.map(|at| (at, kind)));
+    let mut own = |timer: &Timer, kind| owned.extend(timer.due().map(|at| (at, kind)));
     for (key, session) in state.sessions.iter() {
-        assert!(session.timer.is_some(), "{key:?} has a deadline");
-        own(session.timer, TimerKind::Session(key));
+        assert!(session.timer.due().is_some(), "{key:?} has a deadline");
+        own(&session.timer, TimerKind::Session(key));
     }
-    state.rooms.iter().for_each(|(key, room)| own(room.timer, TimerKind::Room(key)));
-    state.counts.iter().for_each(|(ticket, count)| own(count.timer, TimerKind::Count(ticket)));
-    state.backend_acks.iter().for_each(|(ticket, owed)| own(owed.timer, TimerKind::BackendAck(ticket)));
-    state.client_acks.iter().for_each(|(id, request)| own(request.timer, TimerKind::ClientAcks(id)));
-    own(state.drain.as_ref().and_then(|drain| drain.timer), TimerKind::Drain);
-    own(state.bus.canary.timer, TimerKind::Canary);
+    state.rooms.iter().for_each(|(key, room)| own(&room.timer, TimerKind::Room(key)));
+    state.counts.iter().for_each(|(ticket, count)| own(&count.timer, TimerKind::Count(ticket)));
+    state.backend_acks.iter().for_each(|(ticket, owed)| own(&owed.timer, TimerKind::BackendAck(ticket)));
+    state.client_acks.iter().for_each(|(id, request)| own(&request.timer, TimerKind::ClientAcks(id)));
+    state.drain.iter().for_each(|drain| own(&drain.timer, TimerKind::Drain));
+    own(&state.bus.canary.timer, TimerKind::Canary);
     owned.sort_unstable();
     assert!(state.timers.iter().eq(owned), "each deadline has an owner that remembers it");
 }

@@ -43,7 +43,7 @@ pub use rights::{
 };
 pub use words::{
     args::Args,
-    cause::{Cause, DropCause, Tally},
+    cause::DropCause,
     code::Code,
     completion::{Completion, CountOutcome, JoinOutcome, Joined},
     config::{Channels, Config, Limits, NAMESPACE_BYTES_MAX},

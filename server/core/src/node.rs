@@ -85,7 +85,7 @@ use moorline_protocol::{Frame, TransportKind};
 ///                 send(&mut frames);
 ///             }
 ///             Output::Close { conn, reason } => {
-///                 node.pull(conn, usize::MAX, &mut frames);
+///                 _ = node.pull(conn, usize::MAX, &mut frames);
 ///                 send(&mut frames);
 ///                 assert_eq!(reason.close_code(), 1008, "the close frame of a WebSocket says why");
 ///                 node.handle(now, Input::Closed { conn, reason });
@@ -121,9 +121,9 @@ use moorline_protocol::{Frame, TransportKind};
 pub struct Node<A> {
     app: A,
     state: State,
-    /// Inputs handled so far, for the invariants.
+    /// When the invariants are checked next.
     #[cfg(debug_assertions)]
-    inputs: usize,
+    turn: crate::invariants::Turn,
 }
 
 impl<A: App> Node<A> {
@@ -133,7 +133,7 @@ impl<A: App> Node<A> {
             app,
             state: State::new(config, entropy, now),
             #[cfg(debug_assertions)]
-            inputs: 0,
+            turn: crate::invariants::Turn::default(),
         }
     }
 
@@ -185,8 +185,11 @@ impl<A: App> Node<A> {
 
     /// Moves about `bytes` of frames for this connection to `frames`. Returns whether more remain. For a held GET it is
     /// as much as its client takes at once, and if there was anything, that GET is answered with it.
+    #[must_use = "true means that more frames wait, and no flush will announce them"]
     pub fn pull(&mut self, conn: ConnId, bytes: usize, frames: &mut Vec<Frame>) -> bool {
-        pull(&mut self.state, conn, bytes, frames)
+        let has_more = pull(&mut self.state, conn, bytes, frames);
+        self.check_in_turn();
+        has_more
     }
 
     /// The transport by which this node takes requests for `sid` at `now`, if it knows it.
@@ -249,10 +252,7 @@ impl<A: App> Node<A> {
 
     #[cfg(debug_assertions)]
     fn check_in_turn(&mut self) {
-        self.inputs += 1;
-        if crate::invariants::is_due(&self.state, self.inputs) {
-            self.check_invariants();
-        }
+        self.turn.check(&self.state);
     }
 
     #[cfg(not(debug_assertions))]

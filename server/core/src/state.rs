@@ -38,7 +38,7 @@ use crate::{
 use alloc::{boxed::Box, collections::VecDeque, string::String, vec::Vec};
 use moorline_protocol::{
     Reason,
-    socket::packet::{self, Envelope},
+    socket::{self, Envelope},
 };
 
 pub(crate) struct State {
@@ -82,7 +82,11 @@ impl State {
     pub(crate) fn new(config: Config, mut entropy: Box<dyn Entropy>, now: Time) -> State {
         let tag = NodeTag::random(&mut *entropy);
         let namespaces = Namespaces::new(&config.namespaces);
-        let mut state = State {
+        let own_channel = config.cluster.as_ref().map(|channels| node_channel(channels, tag));
+        let public_channel = config.cluster.as_ref().map(|channels| channels.public.clone());
+        let outputs =
+            [own_channel.clone(), public_channel].into_iter().flatten().map(Output::Subscribe).collect();
+        State {
             config,
             entropy,
             tag,
@@ -94,26 +98,17 @@ impl State {
             namespaces,
             rooms: Rooms::default(),
             timers: Timers::default(),
-            bus: Bus::default(),
+            bus: Bus::new(own_channel),
             counts: Counts::default(),
             backend_acks: BackendAcks::default(),
             client_acks: ClientAcks::default(),
-            outputs: VecDeque::new(),
+            outputs,
             stats: Stats::default(),
             drain: None,
             disconnecting: Vec::new(),
             ended: Vec::new(),
             completions: Vec::new(),
-        };
-        state.subscribe_own_channels();
-        state
-    }
-
-    fn subscribe_own_channels(&mut self) {
-        let public = self.config.cluster.as_ref().map(|channels| channels.public.clone());
-        self.bus.own_channel = self.node_channel(self.tag);
-        let own = [self.bus.own_channel.clone(), public];
-        self.outputs.extend(own.into_iter().flatten().map(Output::Subscribe));
+        }
     }
 
     pub(crate) fn insert_session(&mut self, transport: Transport, dialect: Dialect) -> SessionKey {
@@ -163,7 +158,7 @@ impl State {
         let (session, namespace) = (socket.session, &*self.namespaces[socket.namespace]);
         let attachments = args.attachments();
         let envelope = Envelope { namespace, ack: Some(ack.id.number()), attachments: attachments.len() };
-        let frame = packet::ack(envelope, args.as_json());
+        let frame = socket::ack(envelope, args.as_json());
         if self.enqueue(session, &Message::new(frame, attachments.to_vec())) {
             self.stats.events_out += 1;
         }

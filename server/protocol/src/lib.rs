@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod cause;
 mod encoded;
 pub mod engine;
 mod error;
@@ -16,6 +17,7 @@ mod reason;
 pub mod socket;
 mod transport;
 
+pub use cause::{Cause, Tally};
 pub use encoded::Frame;
 pub use error::DecodeError;
 pub use reason::Reason;

@@ -103,7 +103,7 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
-/// Why a Redis URL was refused: one sentence that quotes nothing of it.
+/// The refusal of a Redis URL: one sentence that quotes nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedisUrlError {

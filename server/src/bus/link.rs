@@ -47,7 +47,7 @@ impl Role {
     }
 }
 
-/// Why a link ended or did not come about.
+/// The reason why a link ended or did not come about.
 #[derive(Debug)]
 pub(super) enum LinkError {
     /// The bus is being stopped.

@@ -1,8 +1,8 @@
 //! The bus: carries messages between nodes.
 //!
 //! Owns two threads that speak to Redis and the queues between them and the loop. The loop gives them `Publication`s
-//! and takes `BusEvent`s, both types of the core. It never reads a payload and never decides who a message is for: that
-//! is the core's business.
+//! and takes `BusEvent`s, both types of the core. It never reads a payload and never decides who a message is for:
+//! that is the core's business.
 //!
 //! Invariant: nothing the loop calls here blocks. Every queue is bounded, and its policy is stated where it lives:
 //!

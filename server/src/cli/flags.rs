@@ -174,7 +174,7 @@ fn log_level() -> impl TypedValueParser<Value = LevelFilter> {
         .try_map(|level| level.parse::<LevelFilter>())
 }
 
-/// Why flags that parse are not settings.
+/// The reason why flags that parse are not settings.
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// A value clap must not repeat because it may hold a password.

@@ -34,7 +34,7 @@ pub enum Command {
     Probe(probe::Options),
 }
 
-/// Why there is nothing to do.
+/// The reason why there is nothing to do.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Stop {

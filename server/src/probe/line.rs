@@ -143,7 +143,7 @@ impl Line {
         Some(packet.data.get_mut(0).map_or(Value::Null, Value::take))
     }
 
-    /// Why nothing more will come.
+    /// The reason why nothing more will come.
     pub(super) fn check(&self) -> Result<(), String> {
         self.ended.clone().map_or(Ok(()), Err)
     }

@@ -16,7 +16,7 @@ use crate::{
 use moorline_core::{App, ConnId, Dialect, Input, Node, RequestAnswer, RequestError};
 use moorline_protocol::{
     Frame, Reason, TransportKind,
-    engine::{self, Part, Payload, payload},
+    engine::{self, Part, Payload},
 };
 use std::mem;
 
@@ -220,7 +220,7 @@ fn refuse_request(http: &mut HttpExchange, id: ConnId, error: RequestError) {
 
 /// Answers a held GET with the messages of its session, if there are any.
 pub(super) fn answer_poll<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId) {
-    node.pull(id, usize::MAX, &mut http.io.frames);
+    _ = node.pull(id, usize::MAX, &mut http.io.frames);
     if !http.io.frames.is_empty() {
         let frames = mem::take(&mut http.io.frames);
         answer_with(node, http, id, &frames);
@@ -229,13 +229,13 @@ pub(super) fn answer_poll<A: App>(node: &mut Node<A>, http: &mut HttpExchange, i
 
 /// Answers a held GET whose session has ended: the messages left for it, and the end.
 pub(super) fn end_poll<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId) {
-    node.pull(id, usize::MAX, &mut http.io.frames);
+    _ = node.pull(id, usize::MAX, &mut http.io.frames);
     let mut frames = mem::take(&mut http.io.frames);
     frames.push(engine::close());
     answer_with(node, http, id, &frames);
 }
 
 fn answer_with<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId, frames: &[Frame]) {
-    let response = Response::new(200).body("text/plain; charset=UTF-8", payload::encode(frames));
+    let response = Response::new(200).body("text/plain; charset=UTF-8", engine::encode_payload(frames));
     http.answer_granted(node, id, response);
 }

@@ -72,7 +72,7 @@ pub(super) fn receive<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: C
 pub(super) fn end<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId, reason: Reason) {
     let ConnectionIo { connections, frames, .. } = &mut http.io;
     let Some(connection) = connections.get_mut(id) else { return };
-    node.pull(id, usize::MAX, frames);
+    _ = node.pull(id, usize::MAX, frames);
     frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
     http.io.close_with_code(id, reason.close_code(), reason.as_str());
 }

@@ -21,7 +21,7 @@ const NODES = ["s1", "s2", "s3"];
 const FORWARD = "echo 1 > /proc/sys/net/ipv4/ip_forward";
 const STATS_PASSWORD = "stats";
 
-/** Why this machine cannot have such hosts, or false; for `skip`. */
+/** The reason why this machine cannot have such hosts, or false; for `skip`. */
 export function whyNoHosts() {
   if (process.getuid() !== 0) return "only root can make network namespaces";
   const name = namespace("try");

@@ -82,7 +82,7 @@ export function call(socket, event, ...args) {
   return within(`an acknowledgement of ${event}`, acknowledged);
 }
 
-/** Why a client was disconnected, each time. */
+/** The reason of each time a client was disconnected. */
 export function reasons(socket) {
   const received = [];
   socket.on("disconnect", (reason) => received.push(reason));

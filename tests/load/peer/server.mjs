@@ -27,7 +27,7 @@ function printVersions() {
 }
 
 async function serve(port) {
-  // Whoever asks over plain HTTP learns that the server is up; the benchmark polls for it.
+  // Plain HTTP tells that the server is up; the benchmark polls for it.
   const http = createServer((request, response) => response.end("up\n"));
   const io = new Server(http, { transports: ["websocket"], perMessageDeflate: false, serveClient: false });
   if (redisUrl) io.adapter(await redisAdapter());

@@ -107,8 +107,8 @@ fn conditions(plan: &Plan) -> String {
          1 or {} per pair on their way\n\
          a room of {} members, {} messages/s; memory and connects: the step from {} to {} connections",
         plan.rounds,
-        plan.measure_s,
-        plan.loop_s,
+        plan.measure.as_secs(),
+        plan.closed_loop.as_secs(),
         traffic::PAYLOAD_BYTES,
         plan.pairs,
         plan.rate,

@@ -1,7 +1,9 @@
 //! The command line, and how much of everything a run does.
 
 use clap::{Parser, ValueEnum};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Measures moorline beside Socket.IO from npm or another moorline: the same clients, the same messages, in turns.
 #[derive(Debug, Parser)]
@@ -67,11 +69,11 @@ pub(crate) struct Plan {
     /// Idle connections before the first look, so that memory a server allocates once is not counted.
     pub(crate) idle_before: usize,
     /// How long each measurement on schedule lasts.
-    pub(crate) measure_s: u64,
+    pub(crate) measure: Duration,
     /// How long each closed loop lasts, which sends far more in the same time.
-    pub(crate) loop_s: u64,
+    pub(crate) closed_loop: Duration,
     /// How long the same traffic runs before, unmeasured, so that a just-in-time compiler is done.
-    pub(crate) warm_up_s: u64,
+    pub(crate) warm_up: Duration,
 }
 
 impl Options {
@@ -86,12 +88,19 @@ impl Options {
             room_rate: 20,
             idle: 5_000,
             idle_before: 1_000,
-            measure_s: 4,
-            loop_s: 2,
-            warm_up_s: 2,
+            measure: Duration::from_secs(4),
+            closed_loop: Duration::from_secs(2),
+            warm_up: Duration::from_secs(2),
         };
-        let quick =
-            Plan { rounds: 2, idle: 2_000, idle_before: 500, measure_s: 1, loop_s: 1, warm_up_s: 1, ..full };
+        let quick = Plan {
+            rounds: 2,
+            idle: 2_000,
+            idle_before: 500,
+            measure: SECOND,
+            closed_loop: SECOND,
+            warm_up: SECOND,
+            ..full
+        };
         let plan = if self.quick { quick } else { full };
         Plan { rounds: self.rounds.unwrap_or(plan.rounds), ..plan }
     }

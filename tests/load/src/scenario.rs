@@ -35,10 +35,9 @@ pub(crate) fn pairs(
     };
     let lanes: Vec<Lane> = senders.zip(recipients).map(lane).collect();
     traffic::await_path(&mut fleet, &lanes[0])?;
-    traffic::closed_loop(&mut fleet, &lanes, plan.window, plan.warm_up_s)?;
+    traffic::closed_loop(&mut fleet, &lanes, plan.window, plan.warm_up)?;
 
-    let paced =
-        measure(&mut cluster, || traffic::on_schedule(&mut fleet, &lanes, plan.rate, plan.measure_s))?;
+    let paced = measure(&mut cluster, || traffic::on_schedule(&mut fleet, &lanes, plan.rate, plan.measure))?;
     figures.add(Key::PacedCpu(span), paced.nodes_us_per_delivery());
     figures.add(Key::PacedRedisCpu(span), paced.redis_us_per_delivery());
     paced.add_latencies(figures, [Key::P50(span), Key::P99(span), Key::P999(span)]);
@@ -46,7 +45,8 @@ pub(crate) fn pairs(
 
     for load in [Load::Single, Load::Window] {
         let window = if load == Load::Single { 1 } else { plan.window };
-        let closed = measure(&mut cluster, || traffic::closed_loop(&mut fleet, &lanes, window, plan.loop_s))?;
+        let closed =
+            measure(&mut cluster, || traffic::closed_loop(&mut fleet, &lanes, window, plan.closed_loop))?;
         figures.add(Key::ClosedCpu(span, load), closed.nodes_us_per_delivery());
         figures.add(Key::ClosedRedisCpu(span, load), closed.redis_us_per_delivery());
         figures.add(Key::ClosedRate(span, load), closed.deliveries() / closed.seconds);
@@ -64,10 +64,10 @@ pub(crate) fn room(subject: Subject, options: &Options, plan: &Plan, figures: &m
     join_all(&mut fleet)?;
     let lane = |sender| Lane { sender, target: ROOM.to_owned(), recipients: members.clone() };
     let lanes: Vec<Lane> = members.clone().take(plan.speakers).map(lane).collect();
-    traffic::on_schedule(&mut fleet, &lanes, plan.room_rate, plan.warm_up_s)?;
+    traffic::on_schedule(&mut fleet, &lanes, plan.room_rate, plan.warm_up)?;
 
     let paced =
-        measure(&mut cluster, || traffic::on_schedule(&mut fleet, &lanes, plan.room_rate, plan.measure_s))?;
+        measure(&mut cluster, || traffic::on_schedule(&mut fleet, &lanes, plan.room_rate, plan.measure))?;
     figures.add(Key::RoomCpu, paced.nodes_us_per_delivery());
     paced.add_latencies(figures, [Key::RoomP50, Key::RoomP99, Key::RoomP999]);
     Ok(())

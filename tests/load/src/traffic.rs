@@ -57,13 +57,13 @@ pub(crate) fn on_schedule(
     fleet: &mut Fleet,
     lanes: &[Lane],
     per_second: u64,
-    seconds: u64,
+    span: Duration,
 ) -> Result<Delivered> {
-    let messages = per_second * seconds;
+    let messages = per_second * span.as_secs();
     let mut writers = lanes.iter().map(|lane| fleet.writer(lane.sender)).collect::<Result<Vec<_>>>()?;
     let mut ledger = Ledger::new(fleet, lanes);
     let deliveries = (0..messages).map(|at| lane_of(lanes, at).1.width()).sum();
-    let deadline_ns = clock::now_ns() + seconds * SECOND_NS + DEADLINE_NS;
+    let deadline_ns = clock::now_ns() + nanoseconds(span) + DEADLINE_NS;
     let is_over = AtomicBool::new(false);
     let lateness_ns = thread::scope(|scope| {
         let sender =
@@ -81,11 +81,11 @@ pub(crate) fn closed_loop(
     fleet: &mut Fleet,
     lanes: &[Lane],
     window: usize,
-    seconds: u64,
+    span: Duration,
 ) -> Result<Delivered> {
     let mut ledger = Ledger::new(fleet, lanes);
     let mut sent = vec![0; lanes.len()];
-    let end_ns = clock::now_ns() + seconds * SECOND_NS;
+    let end_ns = clock::now_ns() + nanoseconds(span);
     let mut due: Vec<usize> = (0..lanes.len()).flat_map(|lane| std::iter::repeat_n(lane, window)).collect();
     while clock::now_ns() < end_ns {
         for lane in due.drain(..) {
@@ -114,6 +114,11 @@ pub(crate) fn await_path(fleet: &mut Fleet, lane: &Lane) -> Result<()> {
         fleet.turn(&mut |arrival| has_arrived |= arrival.packet.starts_with(PROBE))?;
     }
     Ok(())
+}
+
+/// Spans are whole seconds.
+fn nanoseconds(span: Duration) -> u64 {
+    span.as_secs() * SECOND_NS
 }
 
 impl Lane {

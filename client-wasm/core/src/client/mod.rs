@@ -18,7 +18,7 @@ use crate::{
     sockets::Sockets,
 };
 use alloc::{string::String, vec, vec::Vec};
-use moorline_protocol::{TransportKind, socket::packet};
+use moorline_protocol::{TransportKind, socket};
 
 /// The most sessions that are being closed at a time; one more aborts the oldest.
 const CLOSING_MAX: usize = 4;
@@ -259,7 +259,7 @@ impl Client {
         // The state implies an open connection.
         if socket.state == State::AwaitingAuth(ticket) {
             socket.state = State::Connecting { give_up_at: now.plus_ms(self.options.timeout_ms) };
-            let packet = packet::connect(&socket.namespace, auth);
+            let packet = socket::connect(&socket.namespace, auth);
             self.send(vec![packet]);
         }
     }
@@ -373,7 +373,7 @@ impl Client {
 
     fn send_disconnect(&mut self, key: SocketKey) {
         let Some(socket) = self.sockets.get(key) else { return };
-        self.send(vec![packet::disconnect(&socket.namespace)]);
+        self.send(vec![socket::disconnect(&socket.namespace)]);
     }
 
     /// A socket is not connected any more: tells its owner, and fails the acks of the events that were sent.

@@ -14,7 +14,7 @@ use crate::{
 use alloc::vec::Vec;
 use moorline_protocol::{
     Frame,
-    socket::packet::{self, Envelope},
+    socket::{self, Envelope},
 };
 
 /// A WebSocket with more than this unsent is too busy for volatile events.
@@ -85,7 +85,7 @@ impl Client {
         let Some(id) = id else { return Ok(()) };
         let envelope =
             Envelope { namespace: &socket.namespace, ack: Some(id), attachments: attachments.len() };
-        let frames = with_attachments(packet::ack(envelope, json), attachments);
+        let frames = with_attachments(socket::ack(envelope, json), attachments);
         self.check_size(&frames)?;
         self.check_room(socket, &frames, unsent_bytes, true)?;
         self.send(frames);
@@ -208,7 +208,7 @@ fn encode(socket: &Socket, ack: Option<AckId>, json: &str, attachments: &[Vec<u8
         ack: ack.map(AckId::to_wire),
         attachments: attachments.len(),
     };
-    with_attachments(packet::event(envelope, json, core::iter::empty()), attachments)
+    with_attachments(socket::event(envelope, json, core::iter::empty()), attachments)
 }
 
 fn with_attachments(packet: Frame, attachments: &[Vec<u8>]) -> Vec<Frame> {

@@ -14,7 +14,7 @@ const SESSION_UNKNOWN: &str = "1";
 /// The close code of a connection that ended without one.
 const NO_CODE: u16 = 1006;
 
-/// Why a session ended, or never began.
+/// The end of a session, or the reason why it never began.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) reason: DisconnectReason,

@@ -29,7 +29,7 @@ use crate::{
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::{
     Frame, TransportKind,
-    engine::{self, Packet, Part, Payload, handshake},
+    engine::{self, Packet, Part, Payload},
 };
 
 pub(crate) use closing::Closing;
@@ -280,7 +280,7 @@ impl Engine {
     }
 
     fn opened(&mut self, data: &str, env: &mut Env<'_>) -> Result<(), End> {
-        let Ok(opened) = handshake::decode(data) else {
+        let Ok(opened) = engine::decode_handshake(data) else {
             return Err(End::parse_error(Failure::BAD_HANDSHAKE));
         };
         let session = Session::new(opened, env.now);

@@ -5,7 +5,7 @@
 
 use crate::{Channel, Output, output_queue::OutputQueue};
 use alloc::{collections::VecDeque, string::String, vec::Vec};
-use moorline_protocol::{Frame, engine::payload};
+use moorline_protocol::{Frame, engine};
 
 /// The status of a request that succeeded.
 pub(crate) const OK: u16 = 200;
@@ -55,7 +55,7 @@ impl Polling {
         if self.post.is_none() && !self.outbox.is_empty() {
             let channel = outputs.new_channel();
             self.post = Some(channel);
-            let body = String::from_utf8(payload::encode(&self.take_body())).unwrap_or_default();
+            let body = String::from_utf8(engine::encode_payload(&self.take_body())).unwrap_or_default();
             outputs.push(Output::Post(channel, self.url.clone(), body));
         }
     }

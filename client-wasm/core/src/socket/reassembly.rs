@@ -7,7 +7,7 @@ use crate::{Failure, Options};
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::{
     json,
-    socket::{self, packet::Kind},
+    socket::{self, Kind},
 };
 
 /// A packet with its attachments.

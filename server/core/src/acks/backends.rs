@@ -1,36 +1,44 @@
-//! Acknowledgements that backends owe: answers to events that clients sent to them.
+//! Acknowledgements that backends owe, for events that clients sent to them.
 //!
-//! Owns who waits for one. A client's acknowledgement waits here until a backend answers on the public channel. It
-//! never answers a client; moves do.
+//! Owns who waits for one. A client waits here until a backend acknowledges on the public channel. It never
+//! acknowledges to a client; moves do.
 //!
-//! Invariant: each acknowledgement is taken once: when its answer comes, its time is up, the bus goes away, or its
+//! Invariant: each acknowledgement is taken once: when it comes, its time is up, the bus goes away, or its
 //! socket ends.
 
-use crate::words::{ids::SocketId, numbers::AckId, numbers::Ticket, pending_ack::PendingAck, time::Time};
+use crate::{
+    deadlines::timers::Timer,
+    words::{ids::SocketId, numbers::AckId, numbers::Ticket, pending_ack::PendingAck},
+};
 use alloc::{collections::BTreeMap, vec::Vec};
 
 /// An acknowledgement that a backend owes.
 #[derive(Debug)]
-pub(crate) struct Owed {
+pub(crate) struct BackendAck {
     pub(crate) ack: PendingAck,
-    /// The deadline that the table of deadlines holds for it.
-    pub(crate) timer: Option<Time>,
+    pub(crate) timer: Timer,
+}
+
+impl BackendAck {
+    pub(crate) fn new(ack: PendingAck) -> BackendAck {
+        BackendAck { ack, timer: Timer::default() }
+    }
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct BackendAcks {
-    owed: BTreeMap<Ticket, Owed>,
+    owed: BTreeMap<Ticket, BackendAck>,
     /// The same as a backend names them: by the socket that waits, and the client's number.
     tickets: BTreeMap<(SocketId, AckId), Ticket>,
 }
 
 impl BackendAcks {
-    pub(crate) fn insert(&mut self, ticket: Ticket, owed: Owed) {
+    pub(crate) fn insert(&mut self, ticket: Ticket, owed: BackendAck) {
         self.tickets.insert((owed.ack.socket, owed.ack.id), ticket);
         self.owed.insert(ticket, owed);
     }
 
-    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Owed> {
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<BackendAck> {
         let owed = self.owed.remove(&ticket)?;
         self.tickets.remove(&(owed.ack.socket, owed.ack.id));
         Some(owed)
@@ -41,7 +49,7 @@ impl BackendAcks {
         self.tickets.get(&(ack.socket, ack.id)).copied()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Ticket, &Owed)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Ticket, &BackendAck)> {
         self.owed.iter().map(|(ticket, owed)| (*ticket, owed))
     }
 
@@ -73,8 +81,8 @@ mod tests {
         let socket = SocketId::parse("abcdefghijABCDEF-_09").unwrap();
         let [first, second] = [1, 2].map(|id| PendingAck { socket, id: AckId::new(id) });
         let mut acks = BackendAcks::default();
-        acks.insert(Ticket::new(8), Owed { ack: first, timer: None });
-        acks.insert(Ticket::new(9), Owed { ack: second, timer: None });
+        acks.insert(Ticket::new(8), BackendAck::new(first));
+        acks.insert(Ticket::new(9), BackendAck::new(second));
         acks.check_invariants();
         assert_eq!((acks.find(first), acks.of_socket(socket)), (Some(Ticket::new(8)), acks.tickets()));
         assert_eq!(acks.remove(Ticket::new(8)).map(|owed| owed.ack), Some(first));

@@ -6,17 +6,19 @@
 //! Invariants: an acknowledgement counts once, and only from a client that was asked. How many are awaited is bounded,
 //! whoever asks.
 
-use crate::words::{
-    config::Limits,
-    ids::{NodeTag, SocketId},
-    numbers::{BackendAckId, RequestId, Ticket},
-    time::Time,
+use crate::{
+    deadlines::timers::Timer,
+    words::{
+        config::Limits,
+        ids::{NodeTag, SocketId},
+        numbers::{BackendAckId, RequestId, Ticket},
+    },
 };
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 
 /// The side that asks clients for acknowledgements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asker {
+pub(crate) enum Requester {
     /// A backend, under its own number.
     Backend(BackendAckId),
     /// A socket of this node or another, under its node's ticket.
@@ -26,28 +28,27 @@ pub(crate) enum Asker {
 /// A request for acknowledgements to clients here.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) asker: Asker,
-    /// The sockets that have not answered yet.
+    pub(crate) requester: Requester,
+    /// The sockets that have not acknowledged yet.
     sockets: BTreeSet<SocketId>,
     /// Acknowledgements that were sent on whole, and their bytes.
     sent: usize,
     sent_bytes: usize,
-    /// The deadline that the table of deadlines holds for this request.
-    pub(crate) timer: Option<Time>,
+    pub(crate) timer: Timer,
 }
 
 impl Request {
-    pub(crate) fn new(asker: Asker, sockets: BTreeSet<SocketId>) -> Request {
-        Request { asker, sockets, sent: 0, sent_bytes: 0, timer: None }
+    pub(crate) fn new(requester: Requester, sockets: BTreeSet<SocketId>) -> Request {
+        Request { requester, sockets, sent: 0, sent_bytes: 0, timer: Timer::default() }
     }
 
-    /// The sockets that have not answered yet.
+    /// The sockets that have not acknowledged yet.
     pub(crate) fn sockets(&self) -> &BTreeSet<SocketId> {
         &self.sockets
     }
 
     /// Counts an acknowledgement of so many bytes. Returns whether it is sent on whole: beyond the limits of one
-    /// message, the node of the asker is only told that it came.
+    /// message, the node of the requester is only told that it came.
     pub(crate) fn admit(&mut self, bytes: usize, limits: &Limits) -> bool {
         let is_admitted =
             self.sent < limits.responses_max && self.sent_bytes + bytes <= limits.payload_bytes_max;
@@ -96,13 +97,13 @@ impl ClientAcks {
 
     /// Takes the acknowledgement that a socket owes: who asked for it, and whether it was the last one of its request.
     /// `None` when it owes none under this id.
-    pub(crate) fn take(&mut self, id: RequestId, socket: SocketId) -> Option<(Asker, bool)> {
+    pub(crate) fn take(&mut self, id: RequestId, socket: SocketId) -> Option<(Requester, bool)> {
         if !self.by_socket.remove(&(socket, id)) {
             return None;
         }
         let request = self.open.get_mut(&id)?;
         request.sockets.remove(&socket);
-        Some((request.asker, request.sockets.is_empty()))
+        Some((request.requester, request.sockets.is_empty()))
     }
 
     pub(crate) fn remove(&mut self, id: RequestId) -> Option<Request> {
@@ -117,7 +118,7 @@ impl ClientAcks {
         self.open.iter().map(|(id, request)| (*id, request))
     }
 
-    /// The requests that a socket has not answered.
+    /// The requests that a socket has not acknowledged.
     pub(crate) fn of_socket(&self, socket: SocketId) -> Vec<RequestId> {
         let ids = (socket, RequestId::new(0))..=(socket, RequestId::new(u32::MAX));
         self.by_socket.range(ids).map(|(_, id)| *id).collect()
@@ -137,7 +138,7 @@ impl ClientAcks {
 mod tests {
     use super::*;
 
-    const ASKER: Asker = Asker::Backend(BackendAckId::new(5));
+    const REQUESTER: Requester = Requester::Backend(BackendAckId::new(5));
 
     fn sockets() -> [SocketId; 2] {
         ["abcdefghijABCDEF-_00", "abcdefghijABCDEF-_09"].map(|id| SocketId::parse(id).unwrap())
@@ -147,12 +148,15 @@ mod tests {
     fn an_acknowledgement_counts_once_and_only_from_a_socket_that_was_asked() {
         let (mut acks, [first, second]) = (ClientAcks::default(), sockets());
         let id = acks.next_id();
-        acks.insert(id, Request::new(ASKER, BTreeSet::from([first, second])));
+        acks.insert(id, Request::new(REQUESTER, BTreeSet::from([first, second])));
         acks.check_invariants();
         assert_eq!(acks.take(id.next(), first), None);
-        assert_eq!(acks.take(id, first), Some((ASKER, false)));
+        assert_eq!(acks.take(id, first), Some((REQUESTER, false)));
         assert_eq!((acks.take(id, first), acks.of_socket(first)), (None, Vec::new()));
-        assert_eq!((acks.of_socket(second), acks.take(id, second)), (Vec::from([id]), Some((ASKER, true))));
+        assert_eq!(
+            (acks.of_socket(second), acks.take(id, second)),
+            (Vec::from([id]), Some((REQUESTER, true)))
+        );
         assert!(acks.remove(id).is_some_and(|request| request.sockets().is_empty()));
         acks.check_invariants();
     }
@@ -161,7 +165,7 @@ mod tests {
     fn ids_go_round_and_skip_those_in_use() {
         let (mut acks, [socket, _]) = (ClientAcks::default(), sockets());
         let first = acks.next_id();
-        acks.insert(first, Request::new(ASKER, BTreeSet::from([socket])));
+        acks.insert(first, Request::new(REQUESTER, BTreeSet::from([socket])));
         acks.last_id = Some(RequestId::new((1 << 31) - 1));
         assert_eq!((first, acks.next_id()), (RequestId::new(1), RequestId::new(2)));
     }
@@ -172,7 +176,7 @@ mod tests {
         let limits = Limits { awaited_answers_max: 10, ..Limits::default() };
         assert!(acks.has_room(5, &limits) && !acks.has_room(6, &limits));
         let id = acks.next_id();
-        acks.insert(id, Request::new(ASKER, BTreeSet::from([first, second])));
+        acks.insert(id, Request::new(REQUESTER, BTreeSet::from([first, second])));
         assert!(acks.has_room(4, &limits) && !acks.has_room(5, &limits));
         acks.remove(id);
         assert!(acks.has_room(5, &limits));
@@ -181,7 +185,7 @@ mod tests {
     #[test]
     fn what_one_message_cannot_hold_is_only_counted() {
         let limits = Limits { responses_max: 2, payload_bytes_max: 10, ..Limits::default() };
-        let mut request = Request::new(ASKER, BTreeSet::new());
+        let mut request = Request::new(REQUESTER, BTreeSet::new());
         assert!(request.admit(8, &limits) && !request.admit(3, &limits) && request.admit(2, &limits));
         assert!(!request.admit(0, &limits), "two is all");
     }

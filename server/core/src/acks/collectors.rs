@@ -1,6 +1,6 @@
 //! Collectors: acknowledgements of recipients, gathered for the one who asked for them.
 //!
-//! Owns what is gathered for one question, within the limits of one message. It never decides when a question is over.
+//! Owns what is gathered for one request, within the limits of one message. It never decides when a request is over.
 
 use crate::words::{
     args::Args,
@@ -12,7 +12,7 @@ use crate::words::{
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::Frame;
 
-/// The bytes an answer holds besides the responses.
+/// The bytes of the acknowledgement that carries the responses, besides these.
 const ENVELOPE_BYTES: usize = 1024;
 
 /// Acknowledgements of recipients, in the order they came.
@@ -23,8 +23,8 @@ pub(crate) struct Collector {
     attachments: Vec<Frame>,
     kept: usize,
     bytes: usize,
-    answered: u64,
-    /// Recipients that will not answer any more.
+    acknowledged: u64,
+    /// Recipients that will not acknowledge any more.
     left: u64,
     /// The id under which the recipients on this node were asked.
     request: Option<RequestId>,
@@ -45,18 +45,18 @@ impl Collector {
         self.bytes
     }
 
-    /// Recipients that went away before they answered.
+    /// Recipients that went away before they acknowledged.
     pub(crate) fn add_left(&mut self, recipients: u64) {
         self.left = self.left.saturating_add(recipients);
     }
 
-    /// Whether so many recipients have all answered or left.
+    /// Whether so many recipients have all acknowledged or left.
     pub(crate) fn is_complete(&self, expected: u64) -> bool {
-        self.answered.saturating_add(self.left) >= expected
+        self.acknowledged.saturating_add(self.left) >= expected
     }
 
     /// Takes the first argument of an acknowledgement; empty JSON for one that is only counted. `gathered_bytes` is
-    /// what the asking socket has gathered so far, with this question and others.
+    /// what the asking socket has gathered so far, with this request and others.
     pub(crate) fn take(
         &mut self,
         json: &str,
@@ -64,29 +64,29 @@ impl Collector {
         gathered_bytes: &mut usize,
         limits: &Limits,
     ) {
-        self.answered += 1;
+        self.acknowledged += 1;
         let attachment_bytes: usize = attachments.iter().map(Frame::len_bytes).sum();
-        let answer_bytes = json.len() + 1 + attachment_bytes;
-        let bytes = self.bytes + answer_bytes;
+        let ack_bytes = json.len() + 1 + attachment_bytes;
+        let bytes = self.bytes + ack_bytes;
         let is_stray = has_stray_placeholder(json, attachments.len());
         let is_kept = !json.is_empty()
             && !is_stray
             && self.kept < limits.responses_max
             && bytes + ENVELOPE_BYTES <= limits.payload_bytes_max
-            && *gathered_bytes + answer_bytes <= limits.outbox_bytes_max
+            && *gathered_bytes + ack_bytes <= limits.outbox_bytes_max
             && self.attachments.len() + attachments.len() <= limits.attachments_max;
         if !is_kept {
             return;
         }
         self.bytes = bytes;
-        *gathered_bytes += answer_bytes;
+        *gathered_bytes += ack_bytes;
         self.kept += 1;
         push_item(&mut self.json, &move_binary(json, attachments, &mut self.attachments));
     }
 
     /// The responses, and how many acknowledgements came that are not among them.
     pub(crate) fn into_responses(self) -> (Args, u64) {
-        let more = self.answered - self.kept as u64;
+        let more = self.acknowledged - self.kept as u64;
         (Args::from_parts(self.json, self.attachments), more)
     }
 }

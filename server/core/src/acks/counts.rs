@@ -10,7 +10,8 @@
 
 use crate::{
     acks::collectors::Collector,
-    words::{ids::SocketId, numbers::Ticket, pending_ack::PendingAck, time::Time},
+    deadlines::timers::Timer,
+    words::{ids::SocketId, numbers::Ticket, pending_ack::PendingAck},
 };
 use alloc::{boxed::Box, collections::BTreeMap, collections::BTreeSet, vec::Vec};
 
@@ -18,42 +19,82 @@ use alloc::{boxed::Box, collections::BTreeMap, collections::BTreeSet, vec::Vec};
 #[derive(Debug)]
 pub(crate) struct Count {
     /// The acknowledgement that waits for it.
-    pub(crate) ack: PendingAck,
+    ack: PendingAck,
     /// Recipients known so far.
-    pub(crate) expected: u64,
+    expected: u64,
     /// Publications whose receivers Redis has not named yet.
-    pub(crate) unconfirmed: usize,
+    unconfirmed: usize,
     receivers: u64,
-    answers: u64,
+    node_counts: u64,
     /// Whether it was published to channels of single nodes only: no receiver then means that nobody has the id.
-    pub(crate) is_unicast: bool,
+    is_unicast: bool,
     /// Whether other nodes should have received the message and could not.
-    pub(crate) is_cut: bool,
+    is_cut: bool,
     /// The recipients' acknowledgements, if they are wanted.
-    pub(crate) collector: Option<Box<Collector>>,
-    /// The deadline that the table of deadlines holds for this count.
-    pub(crate) timer: Option<Time>,
+    collector: Option<Box<Collector>>,
+    pub(crate) timer: Timer,
+}
+
+/// How far a message went beyond this node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// Publications, each to one channel.
+    pub(crate) publications: usize,
+    /// Whether it was published to channels of single nodes only.
+    pub(crate) is_unicast: bool,
+    /// Whether other nodes should have received it and could not.
+    pub(crate) is_cut: bool,
 }
 
 impl Count {
-    /// A count that starts with the recipients on this node.
-    pub(crate) fn new(ack: PendingAck, expected: u64) -> Count {
+    /// A count that starts with the recipients on this node. With a collector it gathers acknowledgements, too.
+    pub(crate) fn new(ack: PendingAck, expected: u64, reach: Reach, collector: Option<Collector>) -> Count {
         Count {
             ack,
             expected,
-            unconfirmed: 0,
+            unconfirmed: reach.publications,
             receivers: 0,
-            answers: 0,
-            is_unicast: false,
-            is_cut: false,
-            collector: None,
-            timer: None,
+            node_counts: 0,
+            is_unicast: reach.is_unicast,
+            is_cut: reach.is_cut,
+            collector: collector.map(Box::new),
+            timer: Timer::default(),
         }
+    }
+
+    /// The acknowledgement that waits for it.
+    pub(crate) fn ack(&self) -> PendingAck {
+        self.ack
+    }
+
+    /// Recipients known so far.
+    pub(crate) fn expected(&self) -> u64 {
+        self.expected
+    }
+
+    /// Whether other nodes should have received the message and could not.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// The acknowledgements gathered so far, if they are wanted.
+    pub(crate) fn collector(&self) -> Option<&Collector> {
+        self.collector.as_deref()
+    }
+
+    /// The same, to add to.
+    pub(crate) fn collector_mut(&mut self) -> Option<&mut Collector> {
+        self.collector.as_deref_mut()
+    }
+
+    /// The acknowledgements that were gathered, if they are wanted.
+    pub(crate) fn into_collector(self) -> Option<Collector> {
+        self.collector.map(|collector| *collector)
     }
 
     /// Whether every node concerned has counted.
     pub(crate) fn is_counted(&self) -> bool {
-        self.unconfirmed == 0 && self.answers >= self.receivers
+        self.unconfirmed == 0 && self.node_counts >= self.receivers
     }
 
     fn is_complete(&self) -> bool {
@@ -112,9 +153,9 @@ impl Counts {
     }
 
     /// Notes how many recipients one node has.
-    pub(crate) fn add_answer(&mut self, ticket: Ticket, recipients: u64) {
+    pub(crate) fn add_node_count(&mut self, ticket: Ticket, recipients: u64) {
         if let Some(count) = self.open.get_mut(&ticket) {
-            count.answers += 1;
+            count.node_counts += 1;
             count.expected = count.expected.saturating_add(recipients);
         }
     }
@@ -149,27 +190,28 @@ mod tests {
         (counts, ticket)
     }
 
-    fn count(expected: u64) -> Count {
+    fn count(expected: u64, reach: Reach) -> Count {
         let socket = SocketId::parse("abcdefghijABCDEF-_09").unwrap();
-        Count::new(PendingAck { socket, id: AckId::new(1) }, expected)
+        Count::new(PendingAck { socket, id: AckId::new(1) }, expected, reach, None)
     }
 
     #[test]
     fn a_count_is_complete_when_as_many_answers_came_as_there_were_receivers() {
-        let (mut counts, ticket) = counts(Count { unconfirmed: 2, ..count(1) });
+        let (mut counts, ticket) = counts(count(1, Reach { publications: 2, ..Reach::default() }));
         assert_eq!(counts.spanning_nodes(), [ticket]);
-        counts.add_answer(ticket, 4);
+        counts.add_node_count(ticket, 4);
         assert!(!counts.add_receivers(ticket, 1) && !counts.is_complete(ticket));
         counts.add_receivers(ticket, 1);
         assert!(!counts.is_complete(ticket));
-        counts.add_answer(ticket, 0);
+        counts.add_node_count(ticket, 0);
         assert!(counts.is_complete(ticket));
-        assert_eq!(counts.get(ticket).unwrap().expected, 5);
+        assert_eq!(counts.get(ticket).unwrap().expected(), 5);
     }
 
     #[test]
     fn no_receiver_of_a_message_to_single_nodes_means_an_unknown_id() {
-        let (mut counts, ticket) = counts(Count { unconfirmed: 1, is_unicast: true, ..count(0) });
+        let (mut counts, ticket) =
+            counts(count(0, Reach { publications: 1, is_unicast: true, ..Reach::default() }));
         assert!(counts.add_receivers(ticket, 0) && counts.is_complete(ticket));
         assert!(!counts.add_receivers(Ticket::new(8), 0), "nobody counts that");
     }
@@ -177,17 +219,17 @@ mod tests {
     #[test]
     fn a_count_that_gathers_waits_for_the_acknowledgements_too() {
         let collector = Some(Box::new(Collector::new(None)));
-        let (mut counts, ticket) = counts(Count { collector, ..count(1) });
+        let (mut counts, ticket) = counts(Count { collector, ..count(1, Reach::default()) });
         assert!(counts.get(ticket).unwrap().is_counted() && !counts.is_complete(ticket));
-        let collector = counts.get_mut(ticket).unwrap().collector.as_deref_mut().unwrap();
+        let collector = counts.get_mut(ticket).unwrap().collector_mut().unwrap();
         collector.take("1", &[], &mut 0, &Limits::default());
         assert!(counts.is_complete(ticket));
     }
 
     #[test]
     fn a_count_is_found_by_its_socket_until_it_is_removed() {
-        let (mut counts, ticket) = counts(count(0));
-        let socket = counts.get(ticket).unwrap().ack.socket;
+        let (mut counts, ticket) = counts(count(0, Reach::default()));
+        let socket = counts.get(ticket).unwrap().ack().socket;
         counts.check_invariants();
         assert_eq!((counts.of_socket(socket), counts.spanning_nodes()), (Vec::from([ticket]), Vec::new()));
         assert!(counts.remove(ticket).is_some() && counts.remove(ticket).is_none());

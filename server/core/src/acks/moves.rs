@@ -1,16 +1,17 @@
-//! Moves of acknowledgements: counts that complete, clients and backends that answer, and everything that is given up.
+//! Moves of acknowledgements: counts that complete, clients and backends that acknowledge, and waits that end without.
 //!
 //! Owns how each wait ends, exactly once. It never delivers an event.
 
 use crate::{
     acks::{
-        backends::Owed,
-        clients::{Asker, Request},
+        backends::BackendAck,
+        clients::{Request, Requester},
         counts::Count,
     },
-    backend::stream::{Entry, joined},
+    backend::stream::{Entry, EntryKind, joined},
     cluster::node_message::{write_ack, write_left},
     deadlines::timers::TimerKind,
+    socket::sockets::Socket,
     state::State,
     words::{
         cause::DropCause,
@@ -31,7 +32,7 @@ use serde_json::value::RawValue;
 pub(crate) fn await_count(state: &mut State, ticket: Ticket, mut count: Count) {
     let by = state.now + state.config.limits.ack_timeout;
     state.timers.set(TimerKind::Count(ticket), &mut count.timer, Some(by));
-    if let Some(key) = state.sockets.find(count.ack.socket) {
+    if let Some(key) = state.sockets.find(count.ack().socket) {
         state.sockets.start_ack(key);
     }
     state.counts.insert(ticket, count);
@@ -47,7 +48,7 @@ pub(crate) fn receivers_known(state: &mut State, ticket: Ticket, receivers: u32)
 
 /// A node said how many recipients it has.
 pub(crate) fn node_counted(state: &mut State, ticket: Ticket, recipients: u64) {
-    state.counts.add_answer(ticket, recipients);
+    state.counts.add_node_count(ticket, recipients);
     finish_if_complete(state, ticket);
 }
 
@@ -55,8 +56,7 @@ pub(crate) fn node_counted(state: &mut State, ticket: Ticket, recipients: u64) {
 pub(crate) fn response(state: &mut State, ticket: Ticket, json: &str, attachments: &[Frame]) {
     let State { counts, config, sockets, .. } = state;
     let Some(count) = counts.get_mut(ticket) else { return };
-    let (Some(asking), Some(collector)) = (sockets.find(count.ack.socket), count.collector.as_deref_mut())
-    else {
+    let (Some(asking), Some(collector)) = (sockets.find(count.ack().socket), count.collector_mut()) else {
         return;
     };
     collector.take(json, attachments, sockets.gathered_bytes_mut(asking), &config.limits);
@@ -66,7 +66,7 @@ pub(crate) fn response(state: &mut State, ticket: Ticket, json: &str, attachment
 /// Recipients went away before they acknowledged.
 pub(crate) fn recipients_left(state: &mut State, ticket: Ticket, recipients: u64) {
     let count = state.counts.get_mut(ticket);
-    let Some(collector) = count.and_then(|count| count.collector.as_deref_mut()) else { return };
+    let Some(collector) = count.and_then(Count::collector_mut) else { return };
     collector.add_left(recipients);
     finish_if_complete(state, ticket);
 }
@@ -93,11 +93,11 @@ pub(crate) fn bus_lost_counts(state: &mut State) {
 pub(crate) fn finish_count(state: &mut State, ticket: Ticket, outcome: CountOutcome) {
     let Some(count) = remove_count(state, ticket) else { return };
     let outcome = match outcome {
-        CountOutcome::Complete if count.is_cut => CountOutcome::BusDown,
+        CountOutcome::Complete if count.is_cut() => CountOutcome::BusDown,
         outcome => outcome,
     };
-    let (ack, expected) = (count.ack, count.expected);
-    let completion = match count.collector {
+    let (ack, expected) = (count.ack(), count.expected());
+    let completion = match count.into_collector() {
         None => Completion::Counted { ack, expected, outcome },
         Some(collector) => {
             let (responses, more) = collector.into_responses();
@@ -110,9 +110,9 @@ pub(crate) fn finish_count(state: &mut State, ticket: Ticket, outcome: CountOutc
 fn remove_count(state: &mut State, ticket: Ticket) -> Option<Count> {
     let mut count = state.counts.remove(ticket)?;
     state.timers.set(TimerKind::Count(ticket), &mut count.timer, None);
-    if let Some(collector) = &count.collector {
-        if let Some(key) = state.sockets.find(count.ack.socket) {
-            *state.sockets.gathered_bytes_mut(key) -= collector.bytes();
+    if let Some(collector) = count.collector() {
+        if let Some(key) = state.sockets.find(count.ack().socket) {
+            state.sockets.forget_gathered(key, collector.bytes());
         }
         collector.request().and_then(|id| remove_request(state, id));
     }
@@ -125,7 +125,11 @@ fn remove_count(state: &mut State, ticket: Ticket) -> Option<Count> {
 ///
 /// # Errors
 /// As for [`State::append`], and [`Code::TooMany`] when the client waits for too many already.
-pub(crate) fn ask_backend(state: &mut State, entry: &Entry<'_>, ack: Option<PendingAck>) -> Result<(), Code> {
+pub(crate) fn forward_to_backend(
+    state: &mut State,
+    entry: &Entry<'_>,
+    ack: Option<PendingAck>,
+) -> Result<(), Code> {
     let Some(ack) = ack else { return state.append(entry, None) };
     let Some(key) = state.sockets.find(ack.socket) else { return Ok(()) };
     if state.sockets[key].pending_acks() >= state.config.limits.pending_acks_max {
@@ -136,7 +140,7 @@ pub(crate) fn ask_backend(state: &mut State, entry: &Entry<'_>, ack: Option<Pend
     // A client that uses an id twice at a time has given the first one up.
     take_backend_ack(state, ack);
     state.sockets.start_ack(key);
-    let mut owed = Owed { ack, timer: None };
+    let mut owed = BackendAck::new(ack);
     let by = state.now + state.config.limits.ack_timeout;
     state.timers.set(TimerKind::BackendAck(ticket), &mut owed.timer, Some(by));
     state.backend_acks.insert(ticket, owed);
@@ -152,7 +156,7 @@ pub(crate) fn take_backend_ack(state: &mut State, ack: PendingAck) -> bool {
 /// A wait for a backend ends without an acknowledgement.
 pub(crate) fn finish_backend_ack(state: &mut State, ticket: Ticket, code: Code) {
     if let Some(ack) = remove_backend_ack(state, ticket) {
-        state.completions.push(Completion::Unanswered { ack, code });
+        state.completions.push(Completion::NotAcknowledged { ack, code });
     }
 }
 
@@ -191,13 +195,13 @@ pub(crate) fn client_acked(
 ) {
     let address = state.sockets[socket].id;
     let id = u32::try_from(id.number()).ok().map(RequestId::new);
-    let Some((id, (asker, is_last))) = id.and_then(|id| Some((id, state.client_acks.take(id, address)?)))
+    let Some((id, (requester, is_last))) = id.and_then(|id| Some((id, state.client_acks.take(id, address)?)))
     else {
         return state.stats.drop(DropCause::UnknownAck);
     };
-    match asker {
-        Asker::Backend(number) => append_ack(state, socket, number, &joined(args, attachments)),
-        Asker::Node(tag, ticket) => send_ack(state, id, (tag, ticket), args, attachments),
+    match requester {
+        Requester::Backend(number) => append_ack(state, socket, number, &joined(args, attachments)),
+        Requester::Node(tag, ticket) => send_ack(state, id, (tag, ticket), args, attachments),
     }
     if is_last {
         remove_request(state, id);
@@ -227,7 +231,7 @@ fn send_ack(
 /// The time of a request is up. A backend is told who has not acknowledged; a node that asked has its own deadline.
 pub(crate) fn client_acks_due(state: &mut State, id: RequestId) {
     let Some(request) = remove_request(state, id) else { return };
-    let Asker::Backend(number) = request.asker else { return };
+    let Requester::Backend(number) = request.requester else { return };
     for socket in request.sockets() {
         if let Some(key) = state.sockets.find(*socket) {
             append_no_ack(state, key, number, Code::Timeout);
@@ -249,16 +253,15 @@ pub(crate) fn append_no_ack(state: &mut State, socket: SocketKey, number: Backen
 
 /// Tells a backend what a client acknowledged. Without a backend nobody reads it; one lost with the bus is counted.
 fn append_ack(state: &mut State, socket: SocketKey, number: BackendAckId, args: &str) {
-    let socket = &state.sockets[socket];
-    let (ack, namespace) = (Some(number.number()), socket.namespace);
-    let entry = Entry { kind: "ack", socket: socket.id, namespace, event: None, args, ack };
+    let Socket { id: socket, namespace, .. } = state.sockets[socket];
+    let entry = Entry { kind: EntryKind::Ack(number), socket, namespace, args };
     let _ = state.append(&entry, None);
 }
 
 // Sockets that are gone.
 
 /// A socket is gone: it waits for nothing any more, and acknowledges nothing.
-pub(crate) fn forget_socket(state: &mut State, socket: SocketId) {
+pub(crate) fn remove_waits(state: &mut State, socket: SocketId) {
     for ticket in state.backend_acks.of_socket(socket) {
         remove_backend_ack(state, ticket);
     }
@@ -266,21 +269,21 @@ pub(crate) fn forget_socket(state: &mut State, socket: SocketId) {
         remove_count(state, ticket);
     }
     for id in state.client_acks.of_socket(socket) {
-        forget_owed(state, id, socket);
+        remove_owed(state, id, socket);
     }
 }
 
-fn forget_owed(state: &mut State, id: RequestId, socket: SocketId) {
-    let Some((asker, is_last)) = state.client_acks.take(id, socket) else { return };
+fn remove_owed(state: &mut State, id: RequestId, socket: SocketId) {
+    let Some((requester, is_last)) = state.client_acks.take(id, socket) else { return };
     if is_last {
         remove_request(state, id);
     }
-    match asker {
-        Asker::Backend(_) => {}
-        Asker::Node(tag, ticket) if tag == state.tag => recipients_left(state, ticket, 1),
-        Asker::Node(tag, ticket) if state.bus.is_up() => {
+    match requester {
+        Requester::Backend(_) => {}
+        Requester::Node(tag, ticket) if tag == state.tag => recipients_left(state, ticket, 1),
+        Requester::Node(tag, ticket) if state.bus.is_up() => {
             state.publish_to_node(tag, write_left(ticket, 1));
         }
-        Asker::Node(..) => {}
+        Requester::Node(..) => {}
     }
 }

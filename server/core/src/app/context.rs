@@ -4,8 +4,8 @@
 //! application could get wrong before any client is reached.
 
 use crate::{
-    acks::moves::ask_backend,
-    backend::stream::{Entry, joined},
+    acks::moves::forward_to_backend,
+    backend::stream::{Entry, EntryKind, joined},
     socket::moves::{join, leave, send},
     state::State,
     words::{
@@ -25,7 +25,7 @@ use crate::{
 use alloc::vec::Vec;
 use moorline_protocol::{
     Frame, engine,
-    socket::{self, packet::Envelope},
+    socket::{self, Envelope},
 };
 
 /// The commands an application may give while one of its hooks runs.
@@ -84,7 +84,7 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// As for [`Context::emit`], and [`Code::NotMember`] when the socket that waits is gone.
-    pub fn ask(&mut self, emit: &Emit<'_>, ack: PendingAck) -> Result<Sent, Code> {
+    pub fn emit_with_ack(&mut self, emit: &Emit<'_>, ack: PendingAck) -> Result<Sent, Code> {
         self.send_event(emit, Some(Receipt { ack, wants: Wants::Responses }))
     }
 
@@ -100,7 +100,7 @@ impl<'a> Context<'a> {
         let attachments = emit.args.attachments();
         let envelope = Envelope { namespace: emit.namespace, ack: None, attachments: attachments.len() };
         let args = Some(emit.args.as_json()).filter(|json| !json.is_empty());
-        let frame = socket::packet::event(envelope, &name, args.into_iter());
+        let frame = socket::event(envelope, &name, args.into_iter());
         let message = Message::new(frame, attachments.to_vec());
         let outgoing =
             Outgoing { sender: emit.except, targets: emit.targets, message, source: None, receipt };
@@ -123,7 +123,7 @@ impl<'a> Context<'a> {
         if args.is_sound() {
             return self.state.acknowledge(ack, args);
         }
-        self.state.stats.drop(DropCause::UnsoundAnswer);
+        self.state.stats.drop(DropCause::UnsoundAck);
         self.state.acknowledge(ack, &Args::from_parts("null".into(), Vec::new()));
     }
 
@@ -145,17 +145,17 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Puts an event onto the stream that backends read. If the client wants an answer, it comes from a backend, or
+    /// Puts an event onto the stream that backends read. If the client waits for an ack, it comes from a backend, or
     /// as a completion that says why none came.
     ///
     /// # Errors
     /// [`Code::NoHandler`] without a backend, [`Code::BusDown`] without a way to it, [`Code::TooMany`] at a limit.
-    pub fn ask_backend(&mut self, event: &Event<'_>) -> Result<(), Code> {
+    pub fn forward_to_backend(&mut self, event: &Event<'_>) -> Result<(), Code> {
         let Some(key) = self.state.sockets.find(event.socket) else { return Ok(()) };
         let (namespace, args) = (self.state.sockets[key].namespace, joined(event.args, event.attachments));
-        let (socket, ack) = (event.socket, event.ack.map(|ack| ack.id.number()));
-        let entry = Entry { kind: "event", socket, namespace, event: Some(&event.name), args: &args, ack };
-        ask_backend(self.state, &entry, event.ack)
+        let kind = EntryKind::Event { name: &event.name, ack: event.ack.map(|ack| ack.id) };
+        let entry = Entry { kind, socket: event.socket, namespace, args: &args };
+        forward_to_backend(self.state, &entry, event.ack)
     }
 
     /// Tells backends, if there are any, that a socket came.
@@ -163,27 +163,14 @@ impl<'a> Context<'a> {
         let Some(key) = self.state.sockets.find(connect.socket) else { return };
         let (socket, namespace) = (connect.socket, self.state.sockets[key].namespace);
         let args = connect.auth.map_or("null", |auth| auth.get());
-        self.tell_backend(&Entry {
-            kind: "connect",
-            socket,
-            namespace,
-            event: Some("connect"),
-            args,
-            ack: None,
-        });
+        self.tell_backend(&Entry { kind: EntryKind::Connect, socket, namespace, args });
     }
 
     /// Tells backends, if there are any, that a socket went.
     pub fn tell_backend_disconnect(&mut self, disconnect: &Disconnect) {
+        let (socket, namespace) = (disconnect.socket, disconnect.namespace_key);
         let args = quoted(disconnect.reason.as_str());
-        self.tell_backend(&Entry {
-            kind: "disconnect",
-            socket: disconnect.socket,
-            namespace: disconnect.namespace_key,
-            event: Some("disconnect"),
-            args: &args,
-            ack: None,
-        });
+        self.tell_backend(&Entry { kind: EntryKind::Disconnect, socket, namespace, args: &args });
     }
 
     fn tell_backend(&mut self, entry: &Entry<'_>) {

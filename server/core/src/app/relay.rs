@@ -14,7 +14,7 @@ use crate::{
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use moorline_protocol::{
     json,
-    socket::{self, packet::Envelope},
+    socket::{self, Envelope},
 };
 
 const OK: &str = "{\"ok\":true}";
@@ -38,7 +38,7 @@ impl App for Relay {
             "@leave" => leave(context, event),
             "@whoami" => Ok(Some(whoami(context, event))),
             name if name.starts_with('@') || is_long_name(context, name) => Err(Code::BadEvent),
-            _ => context.ask_backend(event).map(|()| None),
+            _ => context.forward_to_backend(event).map(|()| None),
         };
         if let Err(code) = answer {
             context.count_refusal(code);
@@ -61,7 +61,7 @@ impl App for Relay {
                 let code = (*outcome == JoinOutcome::Unconfirmed).then_some(Code::Timeout);
                 (ack, code, join_answer(*outcome))
             }
-            Completion::Unanswered { ack, code } => (ack, Some(*code), error_answer(*code)),
+            Completion::NotAcknowledged { ack, code } => (ack, Some(*code), error_answer(*code)),
             Completion::Counted { ack, expected, outcome } => {
                 let code = code_of(*outcome);
                 (ack, code, expected_answer(code, *expected))
@@ -126,7 +126,7 @@ fn encode(event: &Event<'_>, source: &Source<'_>) -> Message {
     let args = core::iter::once(source.from).chain(source.args.iter().map(|arg| arg.get()));
     let attachments = event.attachments.len();
     let envelope = Envelope { namespace: event.namespace, ack: None, attachments };
-    Message::new(socket::packet::event(envelope, source.name, args), event.attachments.to_vec())
+    Message::new(socket::event(envelope, source.name, args), event.attachments.to_vec())
 }
 
 fn join(context: &mut Context<'_>, event: &Event<'_>) -> Answer {

@@ -5,11 +5,11 @@
 
 use crate::{
     acks::{
-        clients::Asker,
+        clients::Requester,
         moves::{append_no_ack, take_backend_ack},
     },
     backend::channel::{self, BackendMessage, BackendMessageKind},
-    socket::moves::{deliver, deliver_asking, resolve},
+    socket::moves::{deliver, deliver_request, resolve},
     state::State,
     words::{
         args::Args,
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 use alloc::vec::Vec;
-use moorline_protocol::socket::{self, packet::Envelope};
+use moorline_protocol::socket::{self, Envelope};
 
 /// A backend published a message for clients.
 pub(crate) fn backend_message(state: &mut State, payload: &[u8]) {
@@ -53,10 +53,10 @@ fn deliver_event(state: &mut State, message: &BackendMessage<'_>, name: &str, ac
         state.stats.deliveries_remote += count;
         return;
     };
-    match deliver_asking(state, Asker::Backend(number), groups) {
+    match deliver_request(state, Requester::Backend(number), groups) {
         Some((count, _)) => state.stats.deliveries_remote += count,
         None => {
-            state.stats.drop(DropCause::TooManyAsks);
+            state.stats.drop(DropCause::TooManyRequests);
             recipients.into_iter().for_each(|key| append_no_ack(state, key, number, Code::TooMany));
         }
     }
@@ -81,7 +81,7 @@ fn groups(
 fn encode_event(state: &State, message: &BackendMessage<'_>, name: &str, namespace: NamespaceKey) -> Message {
     let attachments = message.attachments.len();
     let envelope = Envelope { namespace: &state.namespaces[namespace], ack: None, attachments };
-    let frame = socket::packet::event(envelope, name, message.args.iter().map(|arg| &**arg));
+    let frame = socket::event(envelope, name, message.args.iter().map(|arg| &**arg));
     Message::new(frame, message.attachments.clone())
 }
 

@@ -2,7 +2,13 @@
 //!
 //! Owns their form: JSON with the client's arguments, binary data as base64 in place. It never appends one; moves do.
 
-use crate::words::{ids::SocketId, json::push_item, keys::NamespaceKey, placeholder::with_inline_binary};
+use crate::words::{
+    ids::SocketId,
+    json::push_item,
+    keys::NamespaceKey,
+    numbers::{AckId, BackendAckId},
+    placeholder::with_inline_binary,
+};
 use alloc::{string::String, vec::Vec};
 use moorline_protocol::{Frame, json};
 use serde_json::value::RawValue;
@@ -10,23 +16,38 @@ use serde_json::value::RawValue;
 /// One entry of the stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
-    pub(crate) kind: &'a str,
+    pub(crate) kind: EntryKind<'a>,
     pub(crate) socket: SocketId,
     pub(crate) namespace: NamespaceKey,
-    /// The event's name as text.
-    pub(crate) event: Option<&'a str>,
     /// The arguments as JSON, joined by commas.
     pub(crate) args: &'a str,
-    /// The number to acknowledge, or of the acknowledgement.
-    pub(crate) ack: Option<u64>,
+}
+
+/// The subject of an entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum EntryKind<'a> {
+    /// A socket came.
+    Connect,
+    /// A client sent an event, by its name as text; with an id, it waits for an acknowledgement.
+    Event { name: &'a str, ack: Option<AckId> },
+    /// A client acknowledged an event of a backend.
+    Ack(BackendAckId),
+    /// A socket went.
+    Disconnect,
 }
 
 impl Entry<'_> {
     /// The entry as the stream holds it.
     pub(crate) fn write(&self, node: &str, namespace: &str) -> Vec<u8> {
+        let (kind, event, ack) = match self.kind {
+            EntryKind::Connect => ("connect", Some("connect"), None),
+            EntryKind::Event { name, ack } => ("event", Some(name), ack.map(AckId::number)),
+            EntryKind::Ack(number) => ("ack", None, Some(number.number())),
+            EntryKind::Disconnect => ("disconnect", Some("disconnect"), None),
+        };
         let mut out = Vec::with_capacity(160 + self.args.len());
         out.extend_from_slice(b"{\"type\":");
-        json::push_string(&mut out, self.kind);
+        json::push_string(&mut out, kind);
         out.extend_from_slice(b",\"socketId\":");
         json::push_string(&mut out, self.socket.text().as_str());
         out.extend_from_slice(b",\"node\":");
@@ -34,14 +55,14 @@ impl Entry<'_> {
         out.extend_from_slice(b",\"namespace\":");
         json::push_string(&mut out, namespace);
         out.extend_from_slice(b",\"event\":");
-        match self.event {
+        match event {
             Some(event) => json::push_string(&mut out, event),
             None => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"args\":[");
         out.extend_from_slice(self.args.as_bytes());
         out.extend_from_slice(b"],\"ack\":");
-        match self.ack {
+        match ack {
             Some(number) => json::push_number(&mut out, number),
             None => out.extend_from_slice(b"null"),
         }
@@ -71,13 +92,15 @@ mod tests {
     #[test]
     fn an_entry_is_json_with_every_member() {
         let socket = SocketId::parse("abcdefghijABCDEF-_09").unwrap();
-        let namespace = Table::<NamespaceKey, ()>::default().next_key();
-        let entry =
-            Entry { kind: "event", socket, namespace, event: Some("a\"b"), args: "1,[2]", ack: Some(3) };
+        let namespace = Table::<NamespaceKey, ()>::default().insert(());
+        let kind = EntryKind::Event { name: "a\"b", ack: Some(AckId::new(3)) };
+        let entry = Entry { kind, socket, namespace, args: "1,[2]" };
         let text = r#"{"type":"event","socketId":"abcdefghijABCDEF-_09","node":"s1","namespace":"/","event":"a\"b","args":[1,[2]],"ack":3}"#;
         assert_eq!(entry.write("s1", "/"), text.as_bytes());
-        let bare = Entry { event: None, ack: None, args: "", ..entry };
-        assert!(bare.write("s1", "/").ends_with(br#""event":null,"args":[],"ack":null}"#));
+        let ack = Entry { kind: EntryKind::Ack(BackendAckId::new(4)), args: "", ..entry };
+        assert!(ack.write("s1", "/").ends_with(br#""event":null,"args":[],"ack":4}"#));
+        let connect = Entry { kind: EntryKind::Connect, args: "null", ..entry };
+        assert!(connect.write("s1", "/").ends_with(br#""event":"connect","args":[null],"ack":null}"#));
     }
 
     #[test]

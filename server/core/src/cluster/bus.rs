@@ -21,7 +21,7 @@ use alloc::{collections::BTreeSet, collections::VecDeque, string::String, vec::V
 #[derive(Debug, Default)]
 pub(crate) struct Bus {
     /// The channel that only this node receives; `None` without a cluster.
-    pub(crate) own_channel: Option<String>,
+    own_channel: Option<String>,
     is_up: bool,
     has_been_up: bool,
     pub(crate) sequences: Sequences,
@@ -31,6 +31,15 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
+    /// The bus before it is up. `own_channel` is the channel that only this node receives, if it has a cluster.
+    pub(crate) fn new(own_channel: Option<String>) -> Bus {
+        Bus { own_channel, ..Bus::default() }
+    }
+
+    pub(crate) fn is_own_channel(&self, channel: &str) -> bool {
+        self.own_channel.as_deref() == Some(channel)
+    }
+
     pub(crate) fn is_up(&self) -> bool {
         self.is_up
     }
@@ -77,7 +86,7 @@ impl Bus {
             return Ok(false);
         }
         let rest = outgoing.message.attachments().is_empty().then(|| write_rest(source));
-        let waiting = Waiting { sender, rest, channels, bytes_left: bytes_max };
+        let waiting = Waiting::new(sender, rest, channels, bytes_max);
         if self.legacy.insert(ticket, waiting) { Ok(true) } else { Err(DropCause::LegacyBusy) }
     }
 }
@@ -95,6 +104,8 @@ pub(crate) type RemoteChannels<'a> = BTreeSet<RemoteChannel<'a>>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::{numbers::Sequence, target::Source, time::Time};
+    use moorline_protocol::Frame;
 
     #[test]
     fn a_bus_that_went_down_has_been_up() {
@@ -103,5 +114,22 @@ mod tests {
         bus.mark_up();
         bus.mark_down();
         assert!(!bus.is_up() && bus.has_been_up());
+    }
+
+    #[test]
+    fn a_message_is_kept_for_old_servers_only_while_nobody_knows_the_node_its_target_names() {
+        let id = SocketId::parse("abcdefghijABCDEF-_09").unwrap();
+        let (targets, from) = ([Target::Socket(id), Target::Room("room")], "{}");
+        let message = Frame::text(0, |_| {}).into();
+        let source = Some(Source { name: "\"e\"", from, args: &[] });
+        let outgoing = Outgoing { sender: Some(id), targets: &targets, message, source, receipt: None };
+        let channels = RemoteChannels::from([RemoteChannel::Node(id.tag()), RemoteChannel::Room("room")]);
+        let mut bus = Bus::new(None);
+        assert_eq!(bus.note_legacy(Ticket::new(1), &outgoing, &channels, 100), Ok(true));
+        let mut waiting = bus.legacy.remove(Ticket::new(1)).unwrap();
+        assert_eq!([waiting.next_channel(), waiting.next_channel()], [Vec::from([id]), Vec::new()]);
+        bus.sequences.receive(id.tag(), Sequence::NONE, Time::ZERO);
+        assert_eq!(bus.note_legacy(Ticket::new(2), &outgoing, &channels, 100), Ok(false), "a node is there");
+        assert!(bus.legacy.remove(Ticket::new(2)).is_none());
     }
 }

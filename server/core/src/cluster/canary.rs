@@ -2,7 +2,7 @@
 //!
 //! Owns when it is due and how long nothing was received. It never sends it and never gives the links up; moves do.
 
-use crate::words::time::Time;
+use crate::deadlines::timers::Timer;
 use core::time::Duration;
 
 /// The time between two messages that a node sends itself.
@@ -14,8 +14,7 @@ const UNANSWERED_MAX: u32 = 4;
 
 #[derive(Debug, Default)]
 pub(crate) struct Canary {
-    /// The deadline that the table of deadlines holds for the next one.
-    pub(crate) timer: Option<Time>,
+    pub(crate) timer: Timer,
     /// Those sent since anything was received.
     unanswered: u32,
 }

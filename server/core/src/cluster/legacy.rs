@@ -28,16 +28,53 @@ pub(crate) struct Legacy {
 /// A message of which Redis has not said yet who listens on each of its channels.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    pub(crate) sender: SocketId,
+    sender: SocketId,
     /// The old form without its target; none for a message with attachments, which that form cannot carry.
-    pub(crate) rest: Option<String>,
+    rest: Option<String>,
     /// For each channel, in the order they are published to, the targets that go out if nobody listens on it.
-    pub(crate) channels: VecDeque<Vec<SocketId>>,
+    channels: VecDeque<Vec<SocketId>>,
     /// Bytes that may still go out.
-    pub(crate) bytes_left: usize,
+    bytes_left: usize,
 }
 
 impl Waiting {
+    /// A message of `sender`. `channels` holds, for each channel it is published to, the targets that may be old ones.
+    pub(crate) fn new(
+        sender: SocketId,
+        rest: Option<String>,
+        channels: VecDeque<Vec<SocketId>>,
+        bytes_max: usize,
+    ) -> Waiting {
+        Waiting { sender, rest, channels, bytes_left: bytes_max }
+    }
+
+    pub(crate) fn sender(&self) -> SocketId {
+        self.sender
+    }
+
+    /// The old form without its target; none for a message with attachments.
+    pub(crate) fn rest(&self) -> Option<&str> {
+        self.rest.as_deref()
+    }
+
+    /// The targets on the next of its channels.
+    pub(crate) fn next_channel(&mut self) -> Vec<SocketId> {
+        self.channels.pop_front().unwrap_or_default()
+    }
+
+    /// Whether Redis has still to say who listens on a channel.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.channels.is_empty()
+    }
+
+    /// Takes one more copy from the bytes that may go out; false when it is too large for what is left.
+    pub(crate) fn spend(&mut self) -> bool {
+        let bytes = self.len_bytes();
+        let is_affordable = bytes <= self.bytes_left;
+        self.bytes_left -= if is_affordable { bytes } else { 0 };
+        is_affordable
+    }
+
     fn len_bytes(&self) -> usize {
         self.rest.as_ref().map_or(0, String::len)
     }
@@ -71,6 +108,13 @@ impl Legacy {
         let waiting = self.waiting.remove(&ticket)?;
         self.waiting_bytes -= waiting.len_bytes();
         Some(waiting)
+    }
+
+    /// Panics when the bytes that wait do not add up.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check_invariants(&self) {
+        let bytes: usize = self.waiting.values().map(Waiting::len_bytes).sum();
+        assert_eq!(self.waiting_bytes, bytes, "the bytes that wait for Redis add up");
     }
 
     /// Nothing waits any more.
@@ -110,7 +154,7 @@ mod tests {
 
     fn waiting(bytes: usize) -> Waiting {
         let channels = VecDeque::from([vec![socket()]]);
-        Waiting { sender: socket(), rest: Some("x".repeat(bytes)), channels, bytes_left: 100 }
+        Waiting::new(socket(), Some("x".repeat(bytes)), channels, 100)
     }
 
     #[test]
@@ -131,6 +175,13 @@ mod tests {
         let (mut legacy, second) = (Legacy::default(), Time::from_micros(1_000_000));
         let allowed = [Time::ZERO, Time::ZERO, Time::ZERO, second].map(|now| legacy.allow(socket(), now, 2));
         assert_eq!(allowed, [true, true, false, true]);
+    }
+
+    #[test]
+    fn a_message_goes_out_as_often_as_its_bytes_allow() {
+        let mut waiting = waiting(40);
+        assert_eq!([(); 3].map(|()| waiting.spend()), [true, true, false]);
+        assert!(waiting.is_waiting() && waiting.next_channel() == [socket()] && !waiting.is_waiting());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use crate::{
     acks::{
-        clients::Asker,
+        clients::Requester,
         moves::{
             bus_lost_backend_acks, bus_lost_counts, finish_backend_ack, finish_count, node_counted,
             receivers_known, recipients_left, response,
@@ -21,7 +21,7 @@ use crate::{
     },
     deadlines::timers::TimerKind,
     socket::moves::{
-        bus_lost_rooms, channel_subscribed, count_unknown, deliver, deliver_asking, resolve, room_of_channel,
+        bus_lost_rooms, channel_subscribed, count_unknown, deliver, deliver_request, resolve, room_of_channel,
     },
     state::State,
     words::{
@@ -119,13 +119,13 @@ fn deliver_message(state: &mut State, message: &node_message::Message<'_>) -> u6
     let mut recipients = resolve(state, Some(namespace), &targets, None);
     let delivered = Message::new(frame, attachments);
     let count = if message.wants == Some(Wants::Responses) {
-        let asker = Asker::Node(message.origin, message.sequence.ticket());
-        deliver_asking(state, asker, vec![(recipients, delivered)]).map(|(count, _)| count)
+        let requester = Requester::Node(message.origin, message.sequence.ticket());
+        deliver_request(state, requester, vec![(recipients, delivered)]).map(|(count, _)| count)
     } else {
         Some(deliver(state, &mut recipients, &delivered))
     };
     let Some(count) = count else {
-        state.stats.drop(DropCause::TooManyAsks);
+        state.stats.drop(DropCause::TooManyRequests);
         return 0;
     };
     state.stats.deliveries_remote += count;
@@ -135,7 +135,7 @@ fn deliver_message(state: &mut State, message: &node_message::Message<'_>) -> u6
 /// Each node numbers its messages on each channel. A number that was skipped is a message lost on the way; a number
 /// that falls back is a sender that counts anew.
 fn note_gap(state: &mut State, channel: &str, message: &node_message::Message<'_>) {
-    let is_direct = state.bus.own_channel.as_deref() == Some(channel);
+    let is_direct = state.bus.is_own_channel(channel);
     let last = if is_direct {
         state.bus.sequences.direct_mut(message.origin)
     } else {
@@ -159,7 +159,7 @@ fn publication_lost(state: &mut State, ticket: Option<Ticket>) {
 
 /// The next message to ourselves is due. When nothing at all was received for long, the links are given up instead.
 pub(crate) fn canary_due(state: &mut State) {
-    state.bus.canary.timer = None;
+    state.bus.canary.timer.mark_fired();
     if !state.bus.canary.take() {
         state.stats.bus_resets += 1;
         state.outputs.push_back(Output::ResetBus);
@@ -178,14 +178,14 @@ fn schedule_canary(state: &mut State) {
 /// Redis said how many listened on the next of a message's channels.
 fn legacy_receivers_known(state: &mut State, ticket: Ticket, receivers: u32) {
     let Some(mut waiting) = state.bus.legacy.remove(ticket) else { return };
-    let targets = waiting.channels.pop_front().unwrap_or_default();
+    let targets = waiting.next_channel();
     if receivers == 0 {
         publish_legacy(state, &mut waiting, &targets);
     } else if let Some(id) = targets.first() {
         // A node listens there: its sockets are not the old cluster's, now or later.
         state.bus.sequences.receive(id.tag(), Sequence::NONE, state.now);
     }
-    if !waiting.channels.is_empty() {
+    if waiting.is_waiting() {
         state.bus.legacy.insert(ticket, waiting);
     }
 }
@@ -195,18 +195,18 @@ fn publish_legacy(state: &mut State, waiting: &mut legacy::Waiting, targets: &[S
     let (now, max) = (state.now, state.config.limits.legacy_per_second_max);
     let Some(public) = state.config.cluster.as_ref().map(|channels| channels.public.clone()) else { return };
     for target in targets {
-        let Some(rest) = &waiting.rest else {
-            state.stats.drop(DropCause::LegacyBinary);
-            continue;
-        };
-        if !state.bus.legacy.allow(waiting.sender, now, max) {
-            state.stats.drop(DropCause::LegacyRate);
-        } else if rest.len() > waiting.bytes_left {
-            state.stats.drop(DropCause::LegacySize);
-        } else {
-            waiting.bytes_left -= rest.len();
-            let payload = legacy::write_message(*target, rest);
-            state.publish(public.clone(), payload.into_bytes(), None);
+        let is_allowed = waiting.rest().is_none() || state.bus.legacy.allow(waiting.sender(), now, max);
+        match waiting.rest() {
+            None => state.stats.drop(DropCause::LegacyBinary),
+            Some(_) if !is_allowed => state.stats.drop(DropCause::LegacyRate),
+            Some(rest) => {
+                let payload = legacy::write_message(*target, rest);
+                if waiting.spend() {
+                    state.publish(public.clone(), payload.into_bytes(), None);
+                } else {
+                    state.stats.drop(DropCause::LegacySize);
+                }
+            }
         }
     }
 }

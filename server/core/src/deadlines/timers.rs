@@ -1,6 +1,6 @@
 //! The table of deadlines: when something is due, for a whole node.
 //!
-//! Owns the order of deadlines. Each owner keeps the time it is registered at, so moving a deadline is a removal and an
+//! Owns the order of deadlines. Each owner keeps a timer that knows its time, so moving a deadline is a removal and an
 //! insertion and nothing stale is ever left behind. It never knows what follows from a deadline.
 //!
 //! Invariant: equal times fire in the order of their kinds, which keeps a node deterministic.
@@ -32,6 +32,22 @@ pub enum TimerKind {
     Canary,
 }
 
+/// The deadline of one owner, in step with the table of all: only the table sets it.
+#[derive(Debug, Default)]
+pub(crate) struct Timer(Option<Time>);
+
+impl Timer {
+    /// The time it is due; `None` while none is set.
+    pub(crate) fn due(&self) -> Option<Time> {
+        self.0
+    }
+
+    /// Its time has come, and the table has let go of it.
+    pub(crate) fn mark_fired(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// All deadlines of a node, in order of time.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
@@ -39,18 +55,18 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Sets, moves or removes a deadline. `registered` is the owner's copy of its time, kept in step here.
-    pub(crate) fn set(&mut self, kind: TimerKind, registered: &mut Option<Time>, at: Option<Time>) {
-        if *registered == at {
+    /// Sets, moves or removes a deadline, and its owner's timer with it.
+    pub(crate) fn set(&mut self, kind: TimerKind, timer: &mut Timer, at: Option<Time>) {
+        if timer.0 == at {
             return;
         }
-        if let Some(old) = registered.take() {
+        if let Some(old) = timer.0.take() {
             self.due.remove(&(old, kind));
         }
         if let Some(new) = at {
             self.due.insert((new, kind));
         }
-        *registered = at;
+        timer.0 = at;
     }
 
     /// The earliest deadline.
@@ -58,7 +74,7 @@ impl Timers {
         self.due.first().copied()
     }
 
-    /// Takes the earliest deadline out if it is due. Its owner must then clear its copy of the time, or the same time
+    /// Takes the earliest deadline out if it is due. Its owner must then call [`Timer::mark_fired`], or the same time
     /// could not be set again.
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<TimerKind> {
         let (at, kind) = self.next()?;
@@ -89,13 +105,13 @@ mod tests {
 
     #[test]
     fn a_deadline_that_moves_leaves_nothing_behind() {
-        let (mut timers, mut registered) = (Timers::default(), None);
+        let (mut timers, mut timer) = (Timers::default(), Timer::default());
         for due in [Some(at(5)), Some(at(3)), Some(at(3)), Some(at(9))] {
-            timers.set(TimerKind::Drain, &mut registered, due);
-            assert_eq!((timers.len(), timers.next().map(|(at, _)| at), registered), (1, due, due));
+            timers.set(TimerKind::Drain, &mut timer, due);
+            assert_eq!((timers.len(), timers.next().map(|(at, _)| at), timer.due()), (1, due, due));
         }
-        timers.set(TimerKind::Drain, &mut registered, None);
-        assert_eq!((timers.iter().count(), registered), (0, None));
+        timers.set(TimerKind::Drain, &mut timer, None);
+        assert_eq!((timers.iter().count(), timer.due()), (0, None));
     }
 
     #[test]
@@ -104,7 +120,7 @@ mod tests {
         for (kind, due) in
             [(TimerKind::Canary, 2), (TimerKind::Drain, 2), (TimerKind::Count(Ticket::new(1)), 1)]
         {
-            timers.set(kind, &mut None, Some(at(due)));
+            timers.set(kind, &mut Timer::default(), Some(at(due)));
         }
         assert_eq!(timers.pop_due(at(0)), None);
         let due = [(); 4].map(|()| timers.pop_due(at(2)));

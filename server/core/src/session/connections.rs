@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_connection_of_an_earlier_generation_leads_nowhere() {
-        let session = Table::<SessionKey, ()>::default().next_key();
+        let session = Table::<SessionKey, ()>::default().insert(());
         let mut connections = Connections::default();
         let [old, new] = [0, 1].map(|generation| ConnId { slot: 3, generation });
         connections.insert(old, Carried::Poll(session));

@@ -2,7 +2,7 @@
 //!
 //! Owns the pace: every session is closed, spread evenly over the time given. It never closes one itself.
 
-use crate::words::time::Time;
+use crate::{deadlines::timers::Timer, words::time::Time};
 use core::time::Duration;
 
 /// The shortest time between two batches.
@@ -15,8 +15,7 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Drain {
     ends: Time,
-    /// The deadline that the table of deadlines holds for the next batch.
-    pub(crate) timer: Option<Time>,
+    pub(crate) timer: Timer,
 }
 
 /// The next step of a drain.
@@ -32,7 +31,7 @@ pub(crate) struct Batch {
 
 impl Drain {
     pub(crate) fn new(now: Time, over: Duration) -> Drain {
-        Drain { ends: now + over, timer: None }
+        Drain { ends: now + over, timer: Timer::default() }
     }
 
     /// The batch that is due at `now` on a node with so many sessions. Few sessions are closed one by one, many in

@@ -92,7 +92,7 @@ pub(crate) fn poll(state: &mut State, conn: ConnId, sid: &str, packets_max: usiz
         return refuse_misfit(state, key, conn, misfit, DropCause::SecondPoll);
     }
     state.connections.insert(conn, Carried::Poll(key));
-    if session.is_draining && session.transport.can_close_after(session.outbox.len()) {
+    if session.is_draining() && session.transport.can_close_after(session.outbox.len()) {
         return state.sessions.mark_closing(key, Reason::ServerShuttingDown);
     }
     flush(state, key);
@@ -189,7 +189,7 @@ pub(crate) fn probe_text(state: &mut State, key: SessionKey, conn: ConnId, text:
 /// The client sent neither a test nor a move.
 pub(crate) fn refuse_probe(state: &mut State, key: SessionKey) {
     state.stats.drop(DropCause::BadProbe);
-    give_probe_up(state, key, Reason::ParseError);
+    close_probe(state, key, Reason::ParseError);
 }
 
 fn test_probe(state: &mut State, key: SessionKey, conn: ConnId) {
@@ -217,13 +217,13 @@ fn move_to(state: &mut State, key: SessionKey, conn: ConnId) {
     state.stats.upgrades += 1;
     flush(state, key);
     state.schedule_session(key);
-    if state.sessions[key].is_draining {
+    if state.sessions[key].is_draining() {
         state.sessions.mark_closing(key, Reason::ServerShuttingDown);
     }
 }
 
 /// Closes the probe; the session stays on polling.
-fn give_probe_up(state: &mut State, key: SessionKey, reason: Reason) {
+fn close_probe(state: &mut State, key: SessionKey, reason: Reason) {
     if let Some(conn) = state.sessions[key].transport.take_probe() {
         state.connections.remove(conn);
         state.outputs.push_back(Output::Close { conn, reason });
@@ -234,7 +234,7 @@ fn give_probe_up(state: &mut State, key: SessionKey, reason: Reason) {
 /// A session's deadline has come.
 pub(crate) fn session_due(state: &mut State, key: SessionKey) {
     let Some(session) = state.sessions.get_mut(key) else { return };
-    session.timer = None;
+    session.timer.mark_fired();
     match session.take_due(state.now, state.config.limits.ping_timeout) {
         SessionDue::Nothing => {}
         SessionDue::Ping => _ = state.enqueue(key, &engine::ping().into()),
@@ -254,7 +254,7 @@ fn upgrade_due(state: &mut State, key: SessionKey) {
     match state.sessions[key].transport.upgrade_due(state.now) {
         Some(UpgradeDue::TimedOut) => {
             state.stats.drop(DropCause::UpgradeTimeout);
-            give_probe_up(state, key, Reason::UpgradeTimeout);
+            close_probe(state, key, Reason::UpgradeTimeout);
         }
         Some(UpgradeDue::Noop) => end_poll(state, key),
         None => {}
@@ -293,7 +293,7 @@ pub(crate) fn connection_closed(state: &mut State, conn: ConnId, reason: Reason)
     match state.connections.remove(conn) {
         Some(Carried::Session(key)) => state.sessions.mark_closing(key, reason),
         Some(Carried::Poll(key)) => {
-            state.sessions[key].transport.forget_poll();
+            state.sessions[key].transport.remove_poll();
             state.sessions.mark_closing(key, reason);
         }
         Some(Carried::Post(key)) => {
@@ -309,7 +309,7 @@ pub(crate) fn connection_closed(state: &mut State, conn: ConnId, reason: Reason)
 }
 
 /// Lets go of every connection of a session that has ended. The outbox still goes out where it can.
-pub(crate) fn release(state: &mut State, transport: &Transport, outbox: Outbox, reason: Reason) {
+pub(crate) fn close_connections(state: &mut State, transport: &Transport, outbox: Outbox, reason: Reason) {
     let conns = transport.conns();
     if let Some(conn) = conns.post {
         state.connections.remove(conn);
@@ -343,13 +343,13 @@ pub(crate) fn start_drain(state: &mut State, over: Duration) {
 /// which a balancer takes to another node.
 pub(crate) fn drain_due(state: &mut State) {
     let Some(mut drain) = state.drain.take() else { return };
-    drain.timer = None;
+    drain.timer.mark_fired();
     let batch = drain.batch(state.now, state.sessions.len());
-    let untold = state.sessions.iter().filter(|(_, session)| batch.is_last || !session.is_draining);
+    let untold = state.sessions.iter().filter(|(_, session)| batch.is_last || !session.is_draining());
     let keys: Vec<SessionKey> = untold.map(|(key, _)| key).take(batch.sessions).collect();
     for key in keys {
         let session = &mut state.sessions[key];
-        session.is_draining = true;
+        session.mark_draining();
         if batch.is_last || session.transport.can_close_after(session.outbox.len()) {
             state.sessions.mark_closing(key, Reason::ServerShuttingDown);
         }

@@ -6,12 +6,13 @@
 //! Invariant: a live session always has exactly one deadline registered, so a silent client is always noticed.
 
 use crate::{
+    deadlines::timers::Timer,
     session::{assembly::Assembly, heartbeat::Heartbeat, outbox::Outbox, transport::Transport},
     words::{
         config::Limits,
         ids::{Secret, SessionId},
         input::Dialect,
-        keys::{NamespaceKey, SessionKey, SocketKey, Table, slot_of},
+        keys::{NamespaceKey, SessionKey, SocketKey, Table},
         time::Time,
     },
 };
@@ -33,14 +34,13 @@ pub(crate) struct Session {
     /// The session's sockets, each in its namespace.
     sockets: Vec<(NamespaceKey, SocketKey)>,
     /// A binary packet whose attachments are still coming in.
-    pub(crate) assembly: Option<Box<Assembly>>,
+    assembly: Option<Box<Assembly>>,
     /// The first CONNECT must come by then; `None` once it has.
     connect_by: Option<Time>,
     pub(crate) heartbeat: Heartbeat,
-    /// The deadline that the table of deadlines holds for this session.
-    pub(crate) timer: Option<Time>,
+    pub(crate) timer: Timer,
     /// Set once a drain has chosen this session: if it cannot be closed now, it is closed at its next poll or upgrade.
-    pub(crate) is_draining: bool,
+    is_draining: bool,
     /// Set once the session will be closed at the end of this input.
     closing: Option<Reason>,
 }
@@ -76,7 +76,7 @@ impl Session {
             assembly: None,
             connect_by: (dialect == Dialect::SocketIo).then_some(now + limits.connect_timeout),
             heartbeat: Heartbeat::new(now, limits, random),
-            timer: None,
+            timer: Timer::default(),
             is_draining: false,
             closing: None,
         }
@@ -112,7 +112,30 @@ impl Session {
         self.sockets.retain(|(_, at)| *at != socket);
     }
 
-    /// its client joined a namespace: no other CONNECT is due.
+    /// Keeps a binary packet until its attachments are there.
+    pub(crate) fn start_assembly(&mut self, assembly: Box<Assembly>) {
+        self.assembly = Some(assembly);
+    }
+
+    /// Takes the binary packet whose attachments are still coming in.
+    pub(crate) fn take_assembly(&mut self) -> Option<Box<Assembly>> {
+        self.assembly.take()
+    }
+
+    pub(crate) fn is_assembling(&self) -> bool {
+        self.assembly.is_some()
+    }
+
+    /// A drain has chosen this session.
+    pub(crate) fn mark_draining(&mut self) {
+        self.is_draining = true;
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining
+    }
+
+    /// Its client joined a namespace: no other CONNECT is due.
     pub(crate) fn mark_connected(&mut self) {
         self.connect_by = None;
     }
@@ -194,7 +217,7 @@ impl Sessions {
 
     /// The id by which an application names a session.
     pub(crate) fn id(&self, key: SessionKey) -> SessionId {
-        SessionId { slot: slot_of(key), secret: self.table[key].secret }
+        SessionId { slot: self.table.slot(key), secret: self.table[key].secret }
     }
 
     /// The session that an application names.
@@ -231,6 +254,13 @@ impl Sessions {
     pub(crate) fn take_closing(&mut self) -> Option<(SessionKey, Reason)> {
         let key = self.closing.pop()?;
         self.table[key].closing.map(|reason| (key, reason))
+    }
+
+    /// Panics when a session is marked and not listed, or the other way round.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check_invariants(&self) {
+        let marked = self.iter().filter(|(_, session)| session.is_closing()).count();
+        assert_eq!(marked, self.closing.len(), "each session that is marked is listed once");
     }
 
     /// The number of sessions that are marked.
@@ -299,11 +329,11 @@ mod tests {
         assert_eq!(session.deadline(), at(10), "CONNECT");
         session.mark_connected();
         assert_eq!(session.deadline(), at(25), "heartbeat");
-        session.assembly = Some(Box::new(Assembly::new("51-[]", 1, at(7))));
+        session.start_assembly(Box::new(Assembly::new("51-[]", 1, at(7))));
         assert_eq!(session.deadline(), at(7), "attachments");
         let timeout = Duration::from_secs(20);
         assert_eq!(session.take_due(at(7), timeout), SessionDue::End(Reason::ParseError));
-        session.assembly = None;
+        session.take_assembly();
         assert_eq!(session.take_due(at(7), timeout), SessionDue::Nothing);
         assert_eq!(session.take_due(at(25), timeout), SessionDue::Ping);
         assert_eq!(session.take_due(at(45), timeout), SessionDue::End(Reason::PingTimeout));

@@ -186,7 +186,7 @@ impl Transport {
     }
 
     /// The connection of the held GET went away.
-    pub(crate) fn forget_poll(&mut self) {
+    pub(crate) fn remove_poll(&mut self) {
         if let Some(polling) = self.polling_mut() {
             polling.poll = None;
         }

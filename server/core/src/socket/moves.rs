@@ -8,10 +8,10 @@
 
 use crate::{
     acks::{
-        clients::{Asker, Request},
+        clients::{Request, Requester},
         collectors::Collector,
-        counts::Count,
-        moves::{await_clients, await_count, forget_socket},
+        counts::{Count, Reach},
+        moves::{await_clients, await_count, remove_waits},
     },
     cluster::{
         bus::{RemoteChannel, RemoteChannels},
@@ -19,7 +19,7 @@ use crate::{
         subscriptions::{Subscription, parse_room_channel},
     },
     deadlines::timers::TimerKind,
-    session::moves::release,
+    session::moves::close_connections,
     state::{Ended, State},
     words::{
         cause::DropCause,
@@ -34,9 +34,9 @@ use crate::{
         target::{Outgoing, Sent, Target, Wants},
     },
 };
-use alloc::{boxed::Box, collections::BTreeSet, vec, vec::Vec};
+use alloc::{collections::BTreeSet, vec, vec::Vec};
 use core::mem;
-use moorline_protocol::{Reason, socket::packet};
+use moorline_protocol::{Reason, socket};
 
 // Rooms.
 
@@ -148,7 +148,7 @@ fn end_joins(state: &mut State, key: RoomKey, outcome: JoinOutcome) {
 /// A room's deadline: a join waited long enough, or nobody came back.
 pub(crate) fn room_due(state: &mut State, key: RoomKey) {
     let Some(room) = state.rooms.get_mut(key) else { return };
-    room.timer = None;
+    room.timer.mark_fired();
     while let Some(ack) = state.rooms.pop_overdue(key, state.now) {
         state.complete(ack, Completion::Joined { ack, outcome: JoinOutcome::Unconfirmed });
     }
@@ -194,9 +194,9 @@ pub(crate) fn send(
     let mut recipients = resolve(state, Some(namespace), outgoing.targets, outgoing.sender);
     let (expected, request) = match outgoing.receipt.map(|receipt| receipt.wants) {
         Some(Wants::Responses) => {
-            let asker = Asker::Node(state.tag, sequence.ticket());
+            let requester = Requester::Node(state.tag, sequence.ticket());
             let everyone = vec![(recipients, outgoing.message.clone())];
-            deliver_asking(state, asker, everyone).ok_or(Code::TooMany)?
+            deliver_request(state, requester, everyone).ok_or(Code::TooMany)?
         }
         Some(Wants::Count) | None => (deliver(state, &mut recipients, &outgoing.message), None),
     };
@@ -228,15 +228,16 @@ fn send_remote(
     } else if !channels.is_empty() {
         publish_message(state, namespace, outgoing, sequence, channels);
     }
-    let publications = if is_cut { 0 } else { channels.len() };
+    let reach = Reach {
+        publications: if is_cut { 0 } else { channels.len() },
+        is_unicast: channels.iter().all(|channel| matches!(channel, RemoteChannel::Node(_))),
+        is_cut,
+    };
     let is_gathering = outgoing.receipt.is_some_and(|receipt| receipt.wants == Wants::Responses);
     match outgoing.receipt {
-        Some(receipt) if publications > 0 || is_gathering && expected > 0 => {
-            let is_unicast = channels.iter().all(|channel| matches!(channel, RemoteChannel::Node(_)));
-            let mut count = Count::new(receipt.ack, expected);
-            (count.unconfirmed, count.is_unicast, count.is_cut) = (publications, is_unicast, is_cut);
-            count.collector = is_gathering.then(|| Box::new(Collector::new(request)));
-            await_count(state, sequence.ticket(), count);
+        Some(receipt) if reach.publications > 0 || is_gathering && expected > 0 => {
+            let collector = is_gathering.then(|| Collector::new(request));
+            await_count(state, sequence.ticket(), Count::new(receipt.ack, expected, reach, collector));
             Sent::Waiting
         }
         _ if is_cut => Sent::BusDown { expected },
@@ -358,9 +359,9 @@ pub(crate) fn deliver(state: &mut State, recipients: &mut Vec<SocketKey>, messag
 /// Delivers an event that its recipients are to acknowledge; each group of them gets its own encoding. Returns how many
 /// recipients there are, and the id they were asked under if there are any. `None` means that nobody received it, since
 /// too many acknowledgements are awaited already.
-pub(crate) fn deliver_asking(
+pub(crate) fn deliver_request(
     state: &mut State,
-    asker: Asker,
+    requester: Requester,
     groups: Vec<(Vec<SocketKey>, Message)>,
 ) -> Option<(u64, Option<RequestId>)> {
     let wanted: usize = groups.iter().map(|(recipients, _)| recipients.len()).sum();
@@ -379,27 +380,22 @@ pub(crate) fn deliver_asking(
     if asked.is_empty() {
         return Some((0, None));
     }
-    await_clients(state, id, Request::new(asker, asked));
+    await_clients(state, id, Request::new(requester, asked));
     Some((count, Some(id)))
 }
 
 /// An event as it asks for an acknowledgement under this id.
 fn with_ack_id(event: &Message, id: RequestId) -> Message {
     let bare = event.frame().as_packet().get(1..).unwrap_or_default();
-    let frame = packet::with_ack(core::str::from_utf8(bare).unwrap_or_default(), u64::from(id.number()));
+    let frame = socket::with_ack(core::str::from_utf8(bare).unwrap_or_default(), u64::from(id.number()));
     Message::new(frame, event.attachments().to_vec())
 }
 
 // Endings.
 
-/// The client left a namespace; its other sockets and the session go on.
-pub(crate) fn leave_namespace(state: &mut State, socket: SocketKey) {
-    end_socket(state, socket, Reason::ClientNamespaceDisconnect);
-}
-
 /// Undoes a socket that the application refused: it never was, so the application is not told of its end.
-pub(crate) fn withdraw(state: &mut State, socket: SocketKey) {
-    end_socket(state, socket, Reason::ClientNamespaceDisconnect);
+pub(crate) fn remove_refused(state: &mut State, socket: SocketKey) {
+    close_socket(state, socket, Reason::ClientNamespaceDisconnect);
     state.ended.pop();
 }
 
@@ -408,9 +404,9 @@ pub(crate) fn close_disconnecting(state: &mut State) {
     for id in mem::take(&mut state.disconnecting) {
         let Some(key) = state.sockets.find(id) else { continue };
         let socket = &state.sockets[key];
-        let frame = packet::disconnect(&state.namespaces[socket.namespace]);
+        let frame = socket::disconnect(&state.namespaces[socket.namespace]);
         state.enqueue(socket.session, &frame.into());
-        end_socket(state, key, Reason::ServerNamespaceDisconnect);
+        close_socket(state, key, Reason::ServerNamespaceDisconnect);
     }
 }
 
@@ -428,11 +424,11 @@ fn close_session(state: &mut State, key: SessionKey, reason: Reason) {
         remove_socket(state, socket, reason);
     }
     state.stats.sessions_closed.add(reason);
-    release(state, &session.transport, session.outbox, reason);
+    close_connections(state, &session.transport, session.outbox, reason);
 }
 
-/// Takes a socket out of its session, which goes on.
-fn end_socket(state: &mut State, key: SocketKey, reason: Reason) {
+/// Closes one socket; its session and the other sockets of that go on.
+pub(crate) fn close_socket(state: &mut State, key: SocketKey, reason: Reason) {
     state.sessions[state.sockets[key].session].remove_socket(key);
     remove_socket(state, key, reason);
 }
@@ -444,5 +440,5 @@ fn remove_socket(state: &mut State, key: SocketKey, reason: Reason) {
         remove_member(state, room, key);
     }
     state.ended.push(Ended { socket: socket.id, namespace: socket.namespace, reason });
-    forget_socket(state, socket.id);
+    remove_waits(state, socket.id);
 }

@@ -13,7 +13,7 @@ use crate::{
         connections::Carried,
         moves::{closed_by_client, pong, probe_text, refuse_packet, refuse_probe},
     },
-    socket::moves::{leave_namespace, withdraw},
+    socket::moves::{close_socket, remove_refused},
     state::State,
     words::{
         cause::DropCause,
@@ -30,7 +30,7 @@ use crate::{
 };
 use alloc::{borrow::Cow, boxed::Box, vec::Vec};
 use moorline_protocol::{
-    Frame,
+    Frame, Reason,
     engine::{self, Packet},
     json,
     socket::{self, Kind},
@@ -51,7 +51,7 @@ fn packet<A: App>(app: &mut A, state: &mut State, session: SessionKey, text: &st
         Ok(Packet::Message(text)) if state.sessions[session].dialect() == Dialect::EngineIo => {
             message(app, state, session, Data::Text(text));
         }
-        Ok(Packet::Message(_)) if state.sessions[session].assembly.is_some() => {
+        Ok(Packet::Message(_)) if state.sessions[session].is_assembling() => {
             refuse_packet(state, session, DropCause::MissingAttachment);
         }
         Ok(Packet::Message(packet)) => socket_packet(app, state, session, packet, &[]),
@@ -88,12 +88,12 @@ fn message<A: App>(app: &mut A, state: &mut State, session: SessionKey, data: Da
 /// The next attachment of a binary packet.
 fn attachment<A: App>(app: &mut A, state: &mut State, session: SessionKey, bytes: &[u8]) {
     let bytes_max = state.config.limits.payload_bytes_max;
-    let Some(mut assembly) = state.sessions[session].assembly.take() else {
+    let Some(mut assembly) = state.sessions[session].take_assembly() else {
         return refuse_packet(state, session, DropCause::UnexpectedBinary);
     };
     match assembly.push(bytes, bytes_max) {
         None => refuse_packet(state, session, DropCause::AttachmentsTooBig),
-        Some(false) => state.sessions[session].assembly = Some(assembly),
+        Some(false) => state.sessions[session].start_assembly(assembly),
         Some(true) => {
             let (packet, attachments) = assembly.into_parts();
             socket_packet(app, state, session, &packet, &attachments);
@@ -127,7 +127,7 @@ fn socket_packet<A: App>(
         }
         Kind::Event | Kind::BinaryEvent { .. } => event(app, state, socket, &packet, attachments),
         Kind::Ack | Kind::BinaryAck { .. } => ack(state, socket, &packet, attachments),
-        Kind::Disconnect => leave_namespace(state, socket),
+        Kind::Disconnect => close_socket(state, socket, Reason::ClientNamespaceDisconnect),
         Kind::Connect | Kind::ConnectError => refuse_packet(state, session, DropCause::UnexpectedPacket),
     }
 }
@@ -138,7 +138,7 @@ fn await_attachments(state: &mut State, session: SessionKey, packet: &str, attac
         return refuse_packet(state, session, DropCause::TooManyAttachments);
     }
     let due = state.now + state.config.limits.assembly_timeout;
-    state.sessions[session].assembly = Some(Box::new(Assembly::new(packet, attachments, due)));
+    state.sessions[session].start_assembly(Box::new(Assembly::new(packet, attachments, due)));
     state.schedule_session(session);
 }
 
@@ -152,7 +152,7 @@ fn connect<A: App>(app: &mut A, state: &mut State, session: SessionKey, packet: 
         return refuse_packet(state, session, DropCause::LongNamespace);
     }
     let Some(namespace) = state.namespaces.find(name) else {
-        let frame = socket::packet::connect_error(name, "Invalid namespace", "");
+        let frame = socket::connect_error(name, "Invalid namespace", "");
         state.enqueue(session, &frame.into());
         return;
     };
@@ -166,10 +166,10 @@ fn connect<A: App>(app: &mut A, state: &mut State, session: SessionKey, packet: 
     let connect = Connect { socket: id, namespace: name, auth };
     let verdict = app.connect(&mut Context::new(state), &connect);
     let frame = match verdict {
-        Ok(()) => socket::packet::connected(name, id.text().as_str()),
+        Ok(()) => socket::connected(name, id.text().as_str()),
         Err(refusal) => {
-            withdraw(state, socket);
-            socket::packet::connect_error(name, &refusal.message, &refusal.data)
+            remove_refused(state, socket);
+            socket::connect_error(name, &refusal.message, &refusal.data)
         }
     };
     let is_told = state.enqueue(session, &frame.into());

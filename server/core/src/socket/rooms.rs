@@ -8,15 +8,16 @@
 
 use crate::{
     cluster::subscriptions::Subscription,
+    deadlines::timers::Timer,
     words::{
         ids::NodeTag,
-        keys::{NamespaceKey, RoomKey, SocketKey, Table, slot_of},
+        keys::{KeyMap, NamespaceKey, RoomKey, SocketKey, Table},
         numbers::ChannelSequence,
         pending_ack::PendingAck,
         time::Time,
     },
 };
-use alloc::{collections::BTreeMap, collections::BTreeSet, collections::VecDeque, rc::Rc, vec::Vec};
+use alloc::{collections::BTreeMap, collections::BTreeSet, collections::VecDeque, rc::Rc};
 use core::{mem, ops::Index, time::Duration};
 
 /// One room.
@@ -34,8 +35,7 @@ pub(crate) struct Room {
     received: BTreeMap<NodeTag, ChannelSequence>,
     /// The time since which nobody is in it.
     empty_since: Option<Time>,
-    /// The deadline that the table of deadlines holds for this room.
-    pub(crate) timer: Option<Time>,
+    pub(crate) timer: Timer,
 }
 
 impl Room {
@@ -69,12 +69,12 @@ impl Room {
 pub(crate) struct Rooms {
     table: Table<RoomKey, Room>,
     /// The rooms of each namespace, by name.
-    by_name: Vec<BTreeMap<Rc<str>, RoomKey>>,
+    by_name: KeyMap<NamespaceKey, BTreeMap<Rc<str>, RoomKey>>,
 }
 
 impl Rooms {
     pub(crate) fn find(&self, namespace: NamespaceKey, name: &str) -> Option<RoomKey> {
-        self.by_name.get(slot_of(namespace) as usize)?.get(name).copied()
+        self.by_name.get(namespace)?.get(name).copied()
     }
 
     /// Inserts an empty room.
@@ -94,21 +94,15 @@ impl Rooms {
             sent: ChannelSequence::NONE,
             received: BTreeMap::new(),
             empty_since: None,
-            timer: None,
+            timer: Timer::default(),
         });
-        let slot = slot_of(namespace) as usize;
-        if slot >= self.by_name.len() {
-            self.by_name.resize_with(slot + 1, BTreeMap::new);
-        }
-        self.by_name[slot].insert(name, key);
+        self.by_name.get_mut(namespace).insert(name, key);
         key
     }
 
     pub(crate) fn remove(&mut self, key: RoomKey) -> Room {
         let room = self.table.remove(key);
-        if let Some(names) = self.by_name.get_mut(slot_of(room.namespace) as usize) {
-            names.remove(&room.name);
-        }
+        self.by_name.get_mut(room.namespace).remove(&room.name);
         room
     }
 
@@ -192,7 +186,7 @@ impl Rooms {
     /// Panics when the index of names and the table disagree.
     #[cfg(debug_assertions)]
     pub(crate) fn check_invariants(&self) {
-        let names: usize = self.by_name.iter().map(BTreeMap::len).sum();
+        let names: usize = self.by_name.values().map(BTreeMap::len).sum();
         assert_eq!(names, self.table.len(), "each room has one name");
         for (key, room) in self.table.iter() {
             assert_eq!(self.find(room.namespace, &room.name), Some(key), "a room is found by its name");
@@ -218,7 +212,7 @@ mod tests {
 
     fn keys() -> (NamespaceKey, [SocketKey; 2]) {
         let mut sockets = Table::<SocketKey, ()>::default();
-        (Table::<_, ()>::default().next_key(), [(); 2].map(|()| sockets.insert(())))
+        (Table::<_, ()>::default().insert(()), [(); 2].map(|()| sockets.insert(())))
     }
 
     fn ack(number: u64) -> PendingAck {

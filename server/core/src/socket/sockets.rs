@@ -7,7 +7,7 @@
 
 use crate::words::{
     ids::{Entropy, NodeTag, SocketId},
-    keys::{NamespaceKey, RoomKey, SessionKey, SocketKey, Table, slot_of},
+    keys::{NamespaceKey, RoomKey, SessionKey, SocketKey, Table},
 };
 use alloc::vec::Vec;
 use core::ops::Index;
@@ -23,7 +23,7 @@ pub(crate) struct Socket {
     is_connected: bool,
     /// Acknowledgements its client waits for.
     pending_acks: usize,
-    /// Bytes gathered for its questions that are still open.
+    /// Bytes gathered for its requests that are still open.
     gathered_bytes: usize,
     /// The last delivery that reached this socket.
     delivery: u64,
@@ -60,7 +60,7 @@ impl Sockets {
         namespace: NamespaceKey,
         entropy: &mut dyn Entropy,
     ) -> SocketKey {
-        let id = SocketId::new(tag, slot_of(self.table.next_key()), entropy);
+        let id = SocketId::new(tag, self.table.next_slot(), entropy);
         self.table.insert(Socket {
             id,
             session,
@@ -115,9 +115,14 @@ impl Sockets {
         *pending = pending.saturating_sub(1);
     }
 
-    /// The bytes gathered for the open questions of a socket, for the caller to add to or take from.
+    /// The bytes gathered for the open requests of a socket, for a collector to add to.
     pub(crate) fn gathered_bytes_mut(&mut self, key: SocketKey) -> &mut usize {
         &mut self.table[key].gathered_bytes
+    }
+
+    /// A request is over: its collector held this much.
+    pub(crate) fn forget_gathered(&mut self, key: SocketKey, bytes: usize) {
+        self.table[key].gathered_bytes -= bytes;
     }
 
     /// Starts a delivery, which leaves out `except`.
@@ -153,7 +158,7 @@ mod tests {
         let mut entropy = Counter(0);
         let tag = NodeTag::random(&mut entropy);
         let (session, namespace) =
-            (Table::<_, ()>::default().next_key(), Table::<_, ()>::default().next_key());
+            (Table::<_, ()>::default().insert(()), Table::<_, ()>::default().insert(()));
         let mut sockets = Sockets::default();
         let keys = [(); 2].map(|()| sockets.insert(tag, session, namespace, &mut entropy));
         (sockets, keys)
@@ -186,7 +191,7 @@ mod tests {
     #[test]
     fn acks_and_rooms_are_counted_each_by_itself() {
         let (mut sockets, [key, _]) = two();
-        let room = Table::<_, ()>::default().next_key();
+        let room = Table::<_, ()>::default().insert(());
         sockets.start_ack(key);
         sockets.end_ack(key);
         sockets.end_ack(key);
@@ -194,6 +199,7 @@ mod tests {
         assert_eq!((sockets[key].pending_acks(), sockets[key].rooms()), (0, &[room][..]));
         sockets.remove_room(key, room);
         *sockets.gathered_bytes_mut(key) += 5;
-        assert_eq!((sockets[key].rooms().len(), sockets[key].gathered_bytes()), (0, 5));
+        sockets.forget_gathered(key, 2);
+        assert_eq!((sockets[key].rooms().len(), sockets[key].gathered_bytes()), (0, 3));
     }
 }

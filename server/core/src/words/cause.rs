@@ -1,147 +1,11 @@
-//! Causes: the fixed sets of names under which a node counts and explains a drop, a refusal or an ending.
+//! The causes of drops: why a message was not delivered, or a packet not understood.
 //!
-//! Owns the form of a cause (its label in the metrics, one line that explains it, one that says what to do) and the
-//! counter over all causes of one set. It never holds text that came from a client.
-//!
-//! Invariant: every cause of a set is counted from the start, so that a metric shows it at 0 before it first happens.
+//! Owns their labels and their explanations. It counts nothing; the moves that drop something do.
 
-use alloc::{boxed::Box, vec};
-use core::{fmt, marker::PhantomData};
-use moorline_protocol::{DecodeError, Reason};
+use moorline_protocol::DecodeError;
 
-/// One of a fixed set of causes.
-pub trait Cause: Copy + fmt::Debug + PartialEq + 'static {
-    /// Every cause of the set, in the order of [`Cause::index`].
-    const ALL: &'static [Self];
-
-    /// The position in [`Cause::ALL`].
-    fn index(self) -> usize;
-
-    /// The label in the metrics and in the log.
-    fn as_str(self) -> &'static str;
-
-    /// One line that explains it to an operator.
-    fn meaning(self) -> &'static str;
-
-    /// One line that says what an operator can do about it.
-    fn remedy(self) -> &'static str;
-}
-
-/// Declares a set of causes: an enum whose variants each have a label, a meaning (also their documentation) and a
-/// remedy.
-///
-/// ```
-/// moorline_core::causes! {
-///     /// Why a letter came back.
-///     pub enum Returned {
-///         /// The house has nobody of that name.
-///         Unknown = "unknown" => "Compare the name with the list.",
-///     }
-/// }
-/// use moorline_core::Cause;
-/// assert_eq!(Returned::ALL, [Returned::Unknown]);
-/// assert_eq!(Returned::Unknown.meaning(), "The house has nobody of that name.");
-/// ```
-///
-/// A cause that nobody explains does not compile:
-///
-/// ```compile_fail
-/// moorline_core::causes! {
-///     /// Why a letter came back.
-///     pub enum Returned {
-///         Unknown = "unknown" => "Compare the name with the list.",
-///     }
-/// }
-/// ```
-#[macro_export]
-macro_rules! causes {
-    (
-        $(#[$outer:meta])*
-        $vis:vis enum $name:ident {
-            $( $(#[doc = $meaning:literal])+ $variant:ident = $label:literal => $remedy:literal, )+
-        }
-    ) => {
-        $(#[$outer])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        $vis enum $name {
-            $( $(#[doc = $meaning])+ $variant, )+
-        }
-
-        impl $crate::Cause for $name {
-            const ALL: &'static [$name] = &[$( $name::$variant ),+];
-
-            fn index(self) -> usize {
-                self as usize
-            }
-
-            fn as_str(self) -> &'static str {
-                match self { $( $name::$variant => $label, )+ }
-            }
-
-            fn meaning(self) -> &'static str {
-                match self { $( $name::$variant => concat!($($meaning),+).trim_ascii(), )+ }
-            }
-
-            fn remedy(self) -> &'static str {
-                match self { $( $name::$variant => $remedy, )+ }
-            }
-        }
-    };
-}
-
-/// The count of each cause of a set.
-#[derive(Clone)]
-pub struct Tally<C> {
-    counts: Box<[u64]>,
-    causes: PhantomData<C>,
-}
-
-impl<C: Cause> Tally<C> {
-    /// Counts one occurrence.
-    pub fn add(&mut self, cause: C) {
-        self.counts[cause.index()] += 1;
-    }
-
-    /// The count of this cause.
-    pub fn get(&self, cause: C) -> u64 {
-        self.counts[cause.index()]
-    }
-
-    /// Every cause of the set with its count, those at 0 included.
-    pub fn iter(&self) -> impl Iterator<Item = (C, u64)> {
-        C::ALL.iter().copied().zip(self.counts.iter().copied())
-    }
-
-    /// The causes that occurred, with their counts.
-    pub fn occurred(&self) -> impl Iterator<Item = (C, u64)> {
-        self.iter().filter(|(_, count)| *count > 0)
-    }
-
-    /// Whether no cause occurred.
-    pub fn is_empty(&self) -> bool {
-        self.total() == 0
-    }
-
-    /// The sum over all causes.
-    pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-}
-
-impl<C: Cause> Default for Tally<C> {
-    fn default() -> Tally<C> {
-        Tally { counts: vec![0; C::ALL.len()].into(), causes: PhantomData }
-    }
-}
-
-impl<C: Cause> fmt::Debug for Tally<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.occurred().map(|(cause, count)| (cause.as_str(), count))).finish()
-    }
-}
-
-causes! {
-    /// Why a message was not delivered, or a packet not understood.
+moorline_protocol::causes! {
+    /// The cause of a message not delivered, or of a packet not understood.
     #[non_exhaustive]
     pub enum DropCause {
         /// A client's packet was empty.
@@ -210,8 +74,8 @@ causes! {
         MalformedNodeMessage = "malformed_parcel" => "Something else publishes on the channels between nodes, or nodes of far apart versions share Redis: change --redis-prefix.",
         /// A message named a namespace that this node does not have.
         UnknownNamespace = "unknown_namespace" => "Give every node the same --namespace flags.",
-        /// More acknowledgements of clients were awaited than allowed: a question went to nobody on this node.
-        TooManyAsks = "too_many_asks" => "Ask smaller rooms, or raise --limit awaited_answers_max.",
+        /// More acknowledgements of clients were awaited than allowed: a request went to nobody on this node.
+        TooManyRequests = "too_many_asks" => "Ask smaller rooms, or raise --limit awaited_answers_max.",
         /// An entry for the stream was lost because the link to Redis is down.
         BackendLost = "backend_lost" => "Bring Redis back; the log says why the link is down.",
         /// A backend published something that is not a message.
@@ -220,10 +84,10 @@ causes! {
         OversizedBackendMessage = "oversized_backend_message" => "Send less at once, or raise --max-payload.",
         /// A backend published an event under a name that clients may not receive.
         BadBackendEvent = "bad_backend_event" => "Rename the event in the backend.",
-        /// A backend answered a question that nobody asks, or no longer.
+        /// A backend acknowledged an event that no client waits for, or no longer.
         UnknownBackendAck = "unknown_backend_ack" => "The backend answers late or twice: raise --ack-timeout if late answers matter.",
         /// An application answered with placeholders that point nowhere; its client got `null`.
-        UnsoundAnswer = "unsound_answer" => "Do not mix data from clients with binary data of your own in one answer.",
+        UnsoundAck = "unsound_answer" => "Do not mix data from clients with binary data of your own in one answer.",
         /// Too many messages waited to learn whether a server of the old design has their target.
         LegacyBusy = "legacy_busy" => "Finish the migration, or send less to ids of old servers.",
         /// A message with binary data was for a server of the old design, whose form has no place for it.
@@ -248,35 +112,17 @@ impl From<DecodeError> for DropCause {
     }
 }
 
-impl Cause for Reason {
-    const ALL: &'static [Reason] = &Reason::ALL;
-
-    fn index(self) -> usize {
-        self as usize
-    }
-
-    fn as_str(self) -> &'static str {
-        Reason::as_str(self)
-    }
-
-    fn meaning(self) -> &'static str {
-        Reason::meaning(self)
-    }
-
-    fn remedy(self) -> &'static str {
-        Reason::remedy(self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
+    use crate::words::code::Code;
+    use alloc::collections::BTreeSet;
+    use moorline_protocol::{Cause, Reason};
 
     #[test]
-    fn every_cause_stands_at_its_index_with_a_label_and_texts_of_its_own() {
+    fn every_cause_has_a_label_and_texts_of_its_own() {
         fn check<C: Cause>() {
-            let mut labels = alloc::collections::BTreeSet::new();
+            let mut labels = BTreeSet::new();
             for (at, cause) in C::ALL.iter().enumerate() {
                 assert_eq!(cause.index(), at, "{cause:?}");
                 assert!(labels.insert(cause.as_str()), "{cause:?} shares its label");
@@ -290,16 +136,13 @@ mod tests {
         }
         check::<DropCause>();
         check::<Reason>();
-        check::<crate::Code>();
+        check::<Code>();
     }
 
     #[test]
-    fn a_tally_lists_what_never_occurred_at_zero() {
-        let mut tally = Tally::<DropCause>::default();
-        tally.add(DropCause::BadJson);
-        tally.add(DropCause::BadJson);
-        assert_eq!(tally.iter().count(), DropCause::ALL.len());
-        assert_eq!((tally.get(DropCause::BadJson), tally.get(DropCause::Empty), tally.total()), (2, 0, 2));
-        assert_eq!(tally.occurred().collect::<Vec<_>>(), [(DropCause::BadJson, 2)]);
+    fn a_packet_that_cannot_be_read_is_dropped_under_the_name_of_its_error() {
+        for error in DecodeError::ALL {
+            assert_eq!(DropCause::from(*error).as_str(), error.as_str());
+        }
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Owns their wording on the wire and their explanation for operators. It never decides when one is given.
 
-use crate::words::cause::Cause;
 use alloc::{format, string::String};
+use moorline_protocol::Cause;
 
-crate::causes! {
-    /// Why a request of a client was not, or not wholly, done.
+moorline_protocol::causes! {
+    /// The reason why a request of a client was not, or not wholly, done.
     #[non_exhaustive]
     pub enum Code {
         /// A target that is neither a socket id nor a room name, or no target at all.

@@ -15,11 +15,11 @@ pub enum Completion {
         /// How far it reaches.
         outcome: JoinOutcome,
     },
-    /// A question to a backend got no answer.
-    Unanswered {
+    /// A backend did not acknowledge an event.
+    NotAcknowledged {
         /// The acknowledgement that waits for it.
         ack: PendingAck,
-        /// Why.
+        /// The cause.
         code: Code,
     },
     /// A message's recipients are counted.
@@ -48,6 +48,7 @@ pub enum Completion {
 
 /// The outcome of a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Joined {
     /// The socket is in the room.
     Now(JoinOutcome),
@@ -58,6 +59,7 @@ pub enum Joined {
 
 /// The reach of a join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JoinOutcome {
     /// Nothing sent to the room from now on is missed.
     Everywhere,
@@ -69,6 +71,7 @@ pub enum JoinOutcome {
 
 /// Whether a count is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CountOutcome {
     /// Every node concerned has counted.
     Complete,

@@ -87,9 +87,9 @@ pub struct Limits {
     pub rooms_max: usize,
     /// Acknowledgements one socket may be waiting for.
     pub pending_acks_max: usize,
-    /// Answers gathered for one question; more are only counted, since the answer must stay under the largest message.
+    /// Acknowledgements gathered for one request; more are only counted, since the outcome is one message as well.
     pub responses_max: usize,
-    /// Answers of clients this node may await at a time, over all questions: each costs memory until it comes.
+    /// Acknowledgements of clients this node may await at a time, over all requests: each costs memory until it comes.
     pub awaited_answers_max: usize,
     /// Messages one socket may send to sockets of an old cluster, per second: every node of it receives each.
     pub legacy_per_second_max: usize,

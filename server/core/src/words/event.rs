@@ -1,4 +1,4 @@
-//! News for an application: clients that come and go, and the events they send.
+//! Events for an application: clients that come and go, and the events they send.
 //!
 //! Owns the plain types. The dispatch of packets and the end of an input decide when each is told.
 
@@ -65,7 +65,7 @@ pub struct Disconnect {
     pub socket: SocketId,
     /// The namespace it was in.
     pub namespace: Rc<str>,
-    /// Why it ended.
+    /// The reason of its end.
     pub reason: Reason,
     pub(crate) namespace_key: NamespaceKey,
 }

@@ -10,7 +10,7 @@
 use alloc::string::String;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use core::fmt;
-use moorline_protocol::socket::event::SOCKET_ID_CHARS;
+use moorline_protocol::socket::SOCKET_ID_CHARS;
 
 const SOCKET_ID_BYTES: usize = 15;
 const SECRET_BYTES: usize = 16;

@@ -6,6 +6,7 @@
 //! Invariant: a key that a table gave out leads to its entry until that entry is removed.
 
 use self::sealed::TableKey;
+use alloc::vec::Vec;
 use core::{marker::PhantomData, ops::Index, ops::IndexMut};
 use slab::Slab;
 
@@ -83,9 +84,9 @@ impl<K, V> Default for Table<K, V> {
 }
 
 impl<K: TableKey, V> Table<K, V> {
-    /// The key that the next inserted entry will have.
-    pub(crate) fn next_key(&self) -> K {
-        K::from_slot(slot(self.slots.vacant_key()))
+    /// The place that the next inserted entry will have, as ids carry it.
+    pub(crate) fn next_slot(&self) -> u32 {
+        slot(self.slots.vacant_key())
     }
 
     pub(crate) fn insert(&mut self, value: V) -> K {
@@ -99,6 +100,12 @@ impl<K: TableKey, V> Table<K, V> {
     /// The key and entry of a place that an id names, if that place is taken.
     pub(crate) fn at_slot(&self, slot: u32) -> Option<(K, &V)> {
         Some((K::from_slot(slot), self.slots.get(slot as usize)?))
+    }
+
+    /// The place of an entry, as ids carry it.
+    pub(crate) fn slot(&self, key: K) -> u32 {
+        debug_assert!(self.get(key).is_some(), "a key leads to its entry");
+        key.to_slot()
     }
 
     pub(crate) fn get(&self, key: K) -> Option<&V> {
@@ -136,9 +143,35 @@ impl<K: TableKey, V> IndexMut<K> for Table<K, V> {
     }
 }
 
-/// The place of a key, as ids carry it.
-pub(crate) fn slot_of(key: impl TableKey) -> u32 {
-    key.to_slot()
+/// One value for each key of a table, made when it is first needed.
+#[derive(Debug)]
+pub(crate) struct KeyMap<K, V> {
+    values: Vec<V>,
+    keys: PhantomData<K>,
+}
+
+impl<K, V> Default for KeyMap<K, V> {
+    fn default() -> KeyMap<K, V> {
+        KeyMap { values: Vec::new(), keys: PhantomData }
+    }
+}
+
+impl<K: TableKey, V: Default> KeyMap<K, V> {
+    pub(crate) fn get(&self, key: K) -> Option<&V> {
+        self.values.get(key.to_slot() as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: K) -> &mut V {
+        let at = key.to_slot() as usize;
+        if at >= self.values.len() {
+            self.values.resize_with(at + 1, V::default);
+        }
+        &mut self.values[at]
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.values.iter()
+    }
 }
 
 /// A place as the 32 bits that ids hold. The shell bounds the sessions far below that, and each has few sockets.
@@ -150,20 +183,29 @@ fn slot(at: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     #[test]
     fn a_key_leads_to_its_entry_until_that_is_removed_and_its_place_is_used_again() {
         let mut table = Table::<SocketKey, &str>::default();
-        let expected = table.next_key();
+        let expected = table.next_slot();
         let first = table.insert("first");
         let second = table.insert("second");
-        assert_eq!((first, table[first], table[second]), (expected, "first", "second"));
+        assert_eq!((table.slot(first), table[first], table[second]), (expected, "first", "second"));
         assert_eq!(table.at_slot(1), Some((second, &"second")));
         assert_eq!(table.remove(first), "first");
         assert_eq!((table.get(first), table.at_slot(0), table.len()), (None, None, 1));
         assert_eq!(table.insert("third"), first, "the place is used again");
-        let all: Vec<_> = table.iter().map(|(key, value)| (slot_of(key), *value)).collect();
+        let all: Vec<_> = table.iter().map(|(key, value)| (table.slot(key), *value)).collect();
         assert_eq!(all, [(0, "third"), (1, "second")]);
+    }
+
+    #[test]
+    fn a_map_has_a_value_for_every_key_that_was_asked_for() {
+        let mut table = Table::<RoomKey, ()>::default();
+        let [first, second] = [(); 2].map(|()| table.insert(()));
+        let mut map = KeyMap::<RoomKey, u8>::default();
+        *map.get_mut(second) = 7;
+        assert_eq!((map.get(first), map.get(second), map.values().sum::<u8>()), (Some(&0), Some(&7), 7));
+        assert_eq!(KeyMap::<RoomKey, u8>::default().get(first), None);
     }
 }

@@ -24,7 +24,7 @@ pub enum Output {
     Close {
         /// The connection.
         conn: ConnId,
-        /// Why.
+        /// The cause.
         reason: Reason,
     },
     /// Subscribe to a channel, and say when it is confirmed.
@@ -37,7 +37,7 @@ pub enum Output {
     ResetBus,
 }
 
-/// An answer that comes from no outbox.
+/// An answer that comes from no outbox. Exhaustive on purpose: a request that gets none hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestAnswer {
     /// To a POST: it was taken.
@@ -50,7 +50,7 @@ pub enum RequestAnswer {
     Refused(RequestError),
 }
 
-/// Why a request is refused.
+/// The reason for which a request is refused. Exhaustive on purpose: each has an answer of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestError {
     /// No live session of this node has that id.

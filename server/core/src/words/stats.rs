@@ -2,12 +2,13 @@
 //!
 //! Owns plain numbers. It never names a client; the shell turns the numbers into metrics.
 
-use crate::words::{cause::DropCause, cause::Tally, code::Code};
+use crate::words::{cause::DropCause, code::Code};
 use core::time::Duration;
-use moorline_protocol::Reason;
+use moorline_protocol::{Reason, Tally};
 
 /// Counters since the start, and the last measured lag.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Stats {
     /// Events that clients sent.
     pub events_in: u64,
@@ -52,7 +53,8 @@ impl Stats {
 }
 
 /// The sizes of a node's tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Gauges {
     /// Engine.IO sessions.
     pub sessions: usize,

@@ -26,7 +26,7 @@ impl<'a> Target<'a> {
 pub struct Outgoing<'a> {
     /// The socket that sends it and does not receive it; `None` for the application itself.
     pub sender: Option<SocketId>,
-    /// Whom it is for.
+    /// The recipients, by name.
     pub targets: &'a [Target<'a>],
     /// The encoded event with its attachments.
     pub message: Message,
@@ -58,6 +58,7 @@ pub struct Receipt {
 
 /// The answer that the sender of a message wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wants {
     /// How many recipients there are.
     Count,
@@ -70,7 +71,7 @@ pub enum Wants {
 pub struct Emit<'a> {
     /// The namespace whose sockets receive it.
     pub namespace: &'a str,
-    /// Whom it is for, on whichever node.
+    /// The recipients, on whichever node.
     pub targets: &'a [Target<'a>],
     /// A socket that does not receive it, though a target names it.
     pub except: Option<SocketId>,
@@ -89,6 +90,7 @@ impl<'a> Emit<'a> {
 
 /// The fate of an [`Outgoing`] message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Sent {
     /// All recipients are known.
     Now {

@@ -56,7 +56,7 @@ pub struct Opened {
 ///
 /// # Errors
 /// [`DecodeError::BadPayload`] when a value without which there is no session is missing or malformed.
-pub fn decode(data: &str) -> Result<Opened, DecodeError> {
+pub fn decode_handshake(data: &str) -> Result<Opened, DecodeError> {
     let number = |name| json::member(data, name).and_then(json::read_number);
     let sid = json::member(data, "sid").and_then(json::read_string).filter(|sid| !sid.is_empty());
     let (Some(sid), Some(ping_interval_ms), Some(ping_timeout_ms)) =
@@ -98,7 +98,7 @@ mod tests {
         };
         let read = |handshake: &Handshake<'_>| {
             let frame = handshake.encode();
-            decode(core::str::from_utf8(&frame.as_packet()[1..]).unwrap()).unwrap()
+            decode_handshake(core::str::from_utf8(&frame.as_packet()[1..]).unwrap()).unwrap()
         };
         let opened = Opened {
             sid: "s1.a\"b".into(),
@@ -114,15 +114,15 @@ mod tests {
     #[test]
     fn without_its_values_it_is_refused() {
         let text = r#"{"sid":"a","pingInterval":1,"pingTimeout":2}"#;
-        assert_eq!(decode(text).unwrap().payload_bytes_max, None);
+        assert_eq!(decode_handshake(text).unwrap().payload_bytes_max, None);
         for cut in 0..text.len() - 1 {
-            assert_eq!(decode(&text[..cut]), Err(DecodeError::BadPayload), "{cut}");
+            assert_eq!(decode_handshake(&text[..cut]), Err(DecodeError::BadPayload), "{cut}");
         }
         for text in [
             r#"{"sid":"","pingInterval":1,"pingTimeout":2}"#,
             r#"{"sid":1,"pingInterval":1,"pingTimeout":2}"#,
         ] {
-            assert_eq!(decode(text), Err(DecodeError::BadPayload), "{text}");
+            assert_eq!(decode_handshake(text), Err(DecodeError::BadPayload), "{text}");
         }
     }
 }

@@ -62,7 +62,7 @@ impl Payload {
 }
 
 /// Writes the packets of frames as one body.
-pub fn encode(frames: &[Frame]) -> Vec<u8> {
+pub fn encode_payload(frames: &[Frame]) -> Vec<u8> {
     let mut body = Vec::with_capacity(frames.iter().map(|frame| frame.as_packet().len() + 1).sum());
     json::push_separated(&mut body, SEPARATOR.encode_utf8(&mut [0; 4]).as_bytes(), frames, |body, frame| {
         if frame.is_binary() {
@@ -126,7 +126,7 @@ mod tests {
     fn what_is_written_reads_back_and_cut_anywhere_is_no_panic() {
         let frames =
             [engine::message("2[\"é\"]"), Frame::binary(&[0, 255]), Frame::binary(b""), engine::ping()];
-        let body = String::from_utf8(encode(&frames)).unwrap();
+        let body = String::from_utf8(encode_payload(&frames)).unwrap();
         assert_eq!(body, "42[\"é\"]\x1ebAP8=\x1eb\x1e2");
         let read = parts(&body);
         assert_eq!(read.len(), frames.len());
@@ -142,6 +142,6 @@ mod tests {
             parts(&body[..cut]);
             parts(&body[cut..]);
         }
-        assert!(encode(&[]).is_empty());
+        assert!(encode_payload(&[]).is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 /// Names that clients and servers emit to themselves. A stock client that receives one as an event ends its connection
 /// with "parse error", so none may ever cross from one client to another.
-pub const RESERVED: [&str; 6] =
+pub(super) const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
 /// The length of every socket id, in characters.
