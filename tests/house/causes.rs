@@ -3,7 +3,7 @@
 //! `BLESS=1 cargo test -p moorline-tests --test house causes` writes it. It judges no sentence; the causes' own tests
 //! do.
 
-use moorline::causes::{CauseRow, table};
+use moorline::causes::{CauseRow, CounterRow, counters, table};
 
 const INTRODUCTION: &str = "\
 # What each drop and refusal means, and what to do
@@ -13,8 +13,8 @@ look at; one that rises says here what happens, and what to do about it. The cau
 page; a test compares the two.
 ";
 
-/// The page for these causes.
-fn page(rows: &[CauseRow]) -> String {
+/// The page for these causes, and for the refusals and losses that have a metric of their own.
+fn page(rows: &[CauseRow], counters: &[CounterRow]) -> String {
     let mut page = String::from(INTRODUCTION);
     let mut metric = "";
     for row in rows {
@@ -26,6 +26,10 @@ fn page(rows: &[CauseRow]) -> String {
             ));
         }
         page.push_str(&format!("| `{}` | {} | {} |\n", row.label, row.meaning, row.remedy));
+    }
+    page.push_str("\n## Metrics of their own\n\n| metric | meaning | what to do |\n|---|---|---|\n");
+    for row in counters {
+        page.push_str(&format!("| `moorline_{}` | {} | {} |\n", row.metric, row.meaning, row.remedy));
     }
     page
 }
@@ -53,7 +57,7 @@ mod tests {
     #[test]
     fn the_page_of_the_tree_is_what_the_code_says() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/CAUSES.md");
-        let expected = page(&table());
+        let expected = page(&table(), &counters());
         if env::var_os("BLESS").is_some() {
             fs::write(&path, &expected).expect("the page can be written");
         }
@@ -63,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_cause_that_the_page_lacks_or_words_otherwise_is_told() {
-        let expected = page(&table());
+        let expected = page(&table(), &counters());
         let row = "| `slow_consumer` | A client read too slowly";
         let line = expected.lines().find(|line| line.starts_with(row)).expect("a cause");
         assert_one(&differences(&expected.replace(&format!("{line}\n"), ""), &expected), &["lacks", row]);
