@@ -13,8 +13,8 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use moorline_protocol::TransportKind;
 
-/// A node that holds more entries than this is not checked after every input but after as many as its entries make up
-/// multiples of it: a check of everything after every input would make a debug build of a large node stand still.
+/// A check looks at every entry of a node. After one of so many entries the next input is checked as well; after one of
+/// ten times as many, ten inputs pass first. Otherwise a debug build of a large node would stand still.
 const ENTRIES_PER_INPUT: usize = 256;
 
 /// When the next check is due.
