@@ -67,12 +67,11 @@ impl Waiting {
         !self.channels.is_empty()
     }
 
-    /// Takes one more copy from the bytes that may go out; false when it is too large for what is left.
-    pub(crate) fn spend(&mut self) -> bool {
-        let bytes = self.len_bytes();
-        let is_affordable = bytes <= self.bytes_left;
-        self.bytes_left -= if is_affordable { bytes } else { 0 };
-        is_affordable
+    /// Takes one more copy from the bytes that may go out, and returns it; `None` when it is too large for the rest of
+    /// them.
+    pub(crate) fn spend(&mut self) -> Option<&str> {
+        self.bytes_left = self.bytes_left.checked_sub(self.len_bytes())?;
+        self.rest.as_deref()
     }
 
     fn len_bytes(&self) -> usize {
@@ -180,7 +179,7 @@ mod tests {
     #[test]
     fn a_message_goes_out_as_often_as_its_bytes_allow() {
         let mut waiting = waiting(40);
-        assert_eq!([(); 3].map(|()| waiting.spend()), [true, true, false]);
+        assert_eq!([(); 3].map(|()| waiting.spend().is_some()), [true, true, false]);
         assert!(waiting.is_waiting() && waiting.next_channel() == [socket()] && !waiting.is_waiting());
     }
 

@@ -195,18 +195,15 @@ fn publish_legacy(state: &mut State, waiting: &mut legacy::Waiting, targets: &[S
     let (now, max) = (state.now, state.config.limits.legacy_per_second_max);
     let Some(public) = state.config.cluster.as_ref().map(|channels| channels.public.clone()) else { return };
     for target in targets {
-        let is_allowed = waiting.rest().is_none() || state.bus.legacy.allow(waiting.sender(), now, max);
-        match waiting.rest() {
-            None => state.stats.drop(DropCause::LegacyBinary),
-            Some(_) if !is_allowed => state.stats.drop(DropCause::LegacyRate),
-            Some(rest) => {
-                let payload = legacy::write_message(*target, rest);
-                if waiting.spend() {
-                    state.publish(public.clone(), payload.into_bytes(), None);
-                } else {
-                    state.stats.drop(DropCause::LegacySize);
-                }
-            }
+        if waiting.rest().is_none() {
+            state.stats.drop(DropCause::LegacyBinary);
+        } else if !state.bus.legacy.allow(waiting.sender(), now, max) {
+            state.stats.drop(DropCause::LegacyRate);
+        } else if let Some(rest) = waiting.spend() {
+            let payload = legacy::write_message(*target, rest);
+            state.publish(public.clone(), payload.into_bytes(), None);
+        } else {
+            state.stats.drop(DropCause::LegacySize);
         }
     }
 }
