@@ -5,7 +5,7 @@
 //!
 //! Invariant: a label is a fixed word, never text that came from a peer.
 
-use moorline_core::{Code, DropCause};
+use moorline_core::{Code, DropCause, PauseCause};
 use moorline_protocol::{Cause, Reason};
 
 moorline_protocol::causes! {
@@ -146,6 +146,7 @@ pub fn table() -> Vec<CauseRow> {
     push_rows::<Reason>(&mut rows, SESSIONS_CLOSED);
     push_rows::<DropCause>(&mut rows, DROPS);
     push_rows::<Code>(&mut rows, REFUSALS);
+    push_rows::<PauseCause>(&mut rows, PAUSES);
     push_rows::<Violation>(&mut rows, VIOLATIONS);
     rows
 }
@@ -210,6 +211,7 @@ pub(crate) type CauseMetric = (&'static str, &'static str);
 pub(crate) const SESSIONS_CLOSED: CauseMetric = ("sessions_closed_total", "reason");
 pub(crate) const DROPS: CauseMetric = ("drops_total", "cause");
 pub(crate) const REFUSALS: CauseMetric = ("refusals_total", "code");
+pub(crate) const PAUSES: CauseMetric = ("pauses_total", "cause");
 pub(crate) const VIOLATIONS: CauseMetric = ("violations_total", "kind");
 
 #[cfg(test)]

@@ -36,8 +36,16 @@ pub(crate) struct Connection {
     pub(crate) is_blocked: bool,
     /// The peer will send no more: read until the end, no event will say so again.
     pub(crate) has_peer_ended: bool,
-    /// Noted in this turn's list of connections to flush.
+    /// Noted in the list of connections to flush.
     pub(crate) is_dirty: bool,
+    /// Noted in a list of connections to serve.
+    pub(crate) is_listed: bool,
+    /// Bytes may wait in the stream that no event will announce again.
+    pub(crate) has_input: bool,
+    /// The core does not want its messages now, and will say when it does.
+    pub(crate) is_paused: bool,
+    /// The work it may still cause in this turn; below zero, a debt from turns before.
+    pub(crate) credit: i32,
     /// The request under way, or the last one. Boxed: a WebSocket has none and should not pay for it.
     pub(crate) exchange: Option<Box<Exchange>>,
 }
@@ -51,6 +59,8 @@ pub(crate) struct Exchange {
     pub(crate) origin: Option<String>,
     /// Bytes that came after it before it was answered.
     pub(crate) pipelined: Vec<u8>,
+    /// It was answered though packets of its body are still to be handed over.
+    pub(crate) is_answered_early: bool,
 }
 
 /// The step a connection is in.
@@ -92,6 +102,10 @@ impl Connection {
             is_blocked: false,
             has_peer_ended: false,
             is_dirty: false,
+            is_listed: false,
+            has_input: false,
+            is_paused: false,
+            credit: 0,
             exchange: None,
         }
     }
@@ -124,6 +138,11 @@ impl Connection {
             self.stream.socket_mut().shutdown(Shutdown::Write)?;
         }
         Ok(progress)
+    }
+
+    /// Whether it was answered though packets of its body are still to be handed over.
+    pub(crate) fn is_answered_early(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.is_answered_early)
     }
 
     /// Whether both sides have ended their half.

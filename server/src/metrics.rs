@@ -82,6 +82,12 @@ impl Snapshot {
         text.causes(causes::SESSIONS_CLOSED, "Sessions ended.", &stats.sessions_closed);
         text.causes(causes::DROPS, "What was not delivered or not understood.", &stats.drops);
         text.causes(causes::REFUSALS, "Relay requests refused.", &stats.refusals);
+        text.causes(causes::PAUSES, "Times reading from a client had to pause.", &stats.pauses);
+        text.counter(
+            "work_units_total",
+            "Work: packets of clients, recipients, publications.",
+            &[plain(stats.work)],
+        );
     }
 
     fn render_shell(&self, text: &mut Text) {

@@ -9,7 +9,7 @@
 use moorline::wire::{
     http::{HeadLimits, HeadScanner, Parsed, RequestHead, Response, switching_protocols},
     send_queue::SendQueue,
-    websocket::{Message, MessageLimits, Status, WebSocket, close_frame},
+    websocket::{Flow, Message, MessageLimits, Status, WebSocket, close_frame},
 };
 use moorline_core::Limits;
 use moorline_protocol::Frame;
@@ -18,7 +18,6 @@ use std::{
     io::{self, Read, Write},
     mem,
     net::{Shutdown, TcpListener, TcpStream},
-    ops::ControlFlow,
     thread,
 };
 
@@ -107,7 +106,7 @@ impl Connection {
         let (mut reply, mut echoes) = (Vec::new(), Vec::new());
         let outcome = websocket.feed(&self.chunk[..read_bytes], &mut reply, &mut |message| {
             echoes.push(frame(message));
-            ControlFlow::Continue(())
+            Flow::Continue
         });
         let close = match outcome {
             Ok(Status::Closed) => mem::take(&mut reply),

@@ -94,7 +94,8 @@ fn the_gathered_ack_stays_below_the_largest_message() {
 
 #[test]
 fn what_is_gathered_for_one_socket_stays_below_what_it_may_have_unsent() {
-    for mut world in World::each_way(|| World::cluster(1)) {
+    let small = |config: &mut Config| config.limits.outbox_bytes_max = 1 << 20;
+    for mut world in World::each_way(|| World::cluster_with(Seed(1), 1, small)) {
         let (alice, _) = world.client_with_id(0);
         let (bob, bob_id) = world.client_with_id(0);
         let (silent, silent_id) = world.client_with_id(0);

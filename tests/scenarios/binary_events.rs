@@ -437,6 +437,7 @@ fn a_slow_reader_misses_whole_messages_only() {
     for _ in 0..3 {
         world.say_all(alice, &packet, &[&[1; 1_000], &[2; 1_000]]);
     }
+    world.advance(Duration::from_secs(2));
     assert_eq!(world.ending(bob.0).unwrap().reason, Reason::SlowConsumer);
     world.read_again(bob.0);
     let received = world.received_all(bob.0);

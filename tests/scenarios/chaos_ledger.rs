@@ -34,6 +34,8 @@ pub(crate) struct Person {
 /// How far a room has got with a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Membership {
+    /// Not yet: the node has not read that it wants to join.
+    Asked(u64),
     /// On its own node only, or not confirmed: other nodes may miss it.
     Near(u64),
     /// Everywhere.
@@ -67,6 +69,12 @@ impl Person {
         }
     }
 
+    /// The same, but the node does not read from it now.
+    pub(crate) fn will_join(&mut self, Room(room): Room, ack: u64) {
+        self.asks(ack);
+        self.rooms.entry(room).or_insert(Membership::Asked(ack));
+    }
+
     /// It leaves a room, after the message with this number was sent.
     fn leaves(&mut self, Room(room): Room, number: u64) {
         self.rooms.remove(&room);
@@ -80,7 +88,11 @@ impl Person {
 
     /// Whether what is sent to a room reaches it; from its own node it does so at once.
     fn is_member(&self, room: usize, is_near: bool) -> bool {
-        self.rooms.get(&room).is_some_and(|membership| is_near || *membership == Membership::Whole)
+        match self.rooms.get(&room) {
+            Some(Membership::Whole) => true,
+            Some(Membership::Near(_)) => is_near,
+            Some(Membership::Asked(_)) | None => false,
+        }
     }
 
     /// Takes in what came for it.
@@ -101,7 +113,8 @@ impl Person {
         assert!(self.asked.contains(&id), "ack {id} was not asked for");
         assert!(self.acked.insert(id), "ack {id} came twice");
         if args == r#"{"ok":true}]"# {
-            let joined = self.rooms.values_mut().find(|membership| **membership == Membership::Near(id));
+            let is_it = |membership: &Membership| matches!(membership, Membership::Near(ack) | Membership::Asked(ack) if *ack == id);
+            let joined = self.rooms.values_mut().find(|membership| is_it(membership));
             joined.into_iter().for_each(|membership| *membership = Membership::Whole);
         }
     }
@@ -130,6 +143,8 @@ struct Sent {
     /// The recipients that were there and could be reached.
     to: Vec<usize>,
     cuts: [u64; NODES],
+    /// Whether it had to wait before it went out.
+    is_delayed: bool,
 }
 
 /// Everybody who ever came, and what is under way.
@@ -172,14 +187,18 @@ impl Ledger {
                 && (is_near || is_linked(world, sender.node) && is_linked(world, person.node))
         };
         let to = self.people.iter().enumerate().filter(is_reached).map(|(number, _)| number).collect();
-        self.sent.push(Sent { from, number: self.numbers, ids, rooms, to, cuts: self.cuts });
+        let is_delayed = world.is_waiting(sender.client);
+        self.sent.push(Sent { from, number: self.numbers, ids, rooms, to, cuts: self.cuts, is_delayed });
     }
 
     /// Whether nothing came between this message and this recipient, who is still there.
-    fn must_have_arrived(&self, sent: &Sent, recipient: usize) -> bool {
+    fn must_have_arrived(&self, world: &World, sent: &Sent, recipient: usize) -> bool {
         let (sender, person) = (&self.people[sent.from], &self.people[recipient]);
         let is_cut = |node: usize| self.cuts[node] > sent.cuts[node];
         let is_still_meant = sent.ids.contains(&recipient) || person.has_stayed(&sent.rooms, sent.number);
+        if sent.is_delayed && !(is_still_meant && world.is_open(sender.client)) {
+            return false;
+        }
         person.node == sender.node || is_still_meant && !is_cut(sender.node) && !is_cut(person.node)
     }
 
@@ -193,7 +212,7 @@ impl Ledger {
         for sent in std::mem::take(&mut self.sent) {
             for &recipient in &sent.to {
                 let person = &self.people[recipient];
-                if world.is_open(person.client) && self.must_have_arrived(&sent, recipient) {
+                if world.is_open(person.client) && self.must_have_arrived(world, &sent, recipient) {
                     let message = (self.people[sent.from].id.clone(), sent.number);
                     assert!(person.received.contains(&message), "{message:?} did not reach {}", person.id);
                     self.arrived += 1;

@@ -156,7 +156,11 @@ impl Chaos {
             self.ledger.leaves(who, Room(room));
         } else {
             let ack = self.world.request(client, &format!(r#"["@join","r{room}"]"#));
-            self.ledger.people[who].joins(Room(room), ack);
+            if self.world.is_waiting(client) {
+                self.ledger.people[who].will_join(Room(room), ack);
+            } else {
+                self.ledger.people[who].joins(Room(room), ack);
+            }
         }
     }
 
@@ -266,6 +270,8 @@ impl Chaos {
             self.world.finish_post(person.client);
             self.world.read_again(person.client);
         }
+        // Messages that waited for somebody to read go on now.
+        self.world.advance(Duration::from_millis(10));
         self.world.settle();
         self.ledger.check_arrivals(&mut self.world);
     }

@@ -273,13 +273,15 @@ fn a_drain_tells_who_polls_at_once_and_who_does_not_at_its_next_poll() {
 
 #[test]
 fn who_polls_too_rarely_is_closed_when_its_outbox_is_full() {
-    let mut world = world();
+    let mut world = World::alone_with(1, |config| config.limits.outbox_bytes_max = 500_000);
     let (sid, id) = world.connect_polling(0);
     let (bob, _) = world.client_with_id(0);
     let text = "x".repeat(100_000);
     for _ in 0..11 {
         world.say(bob, &format!(r#"42["@to","{id}","e","{text}"]"#));
     }
+    assert!(world.is_alive(&sid), "between two polls it has twice as much room, and its sender waits");
+    world.advance(Duration::from_secs(2));
     assert_eq!(world.get(&sid), UNKNOWN);
     assert_eq!(world.drops(0, DropCause::SlowConsumer), 1);
     assert!(world.is_open(bob), "the sender goes on");

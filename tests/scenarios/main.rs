@@ -23,6 +23,7 @@ mod embedding;
 mod handshake;
 mod heartbeat;
 mod hostile_placeholders;
+mod inbound_rates;
 mod legacy_peers;
 mod limits;
 mod long_polling;

@@ -1,6 +1,6 @@
 //! A client that does not read costs a bounded amount of memory and then its connection, and nobody else anything.
 
-use moorline_core::{Config, DropCause};
+use moorline_core::{Code, Config, DropCause, PauseCause};
 use moorline_protocol::Reason;
 use moorline_tests::sim::{Seed, World, event_from, to};
 use std::time::Duration;
@@ -14,35 +14,135 @@ fn kilobyte(number: usize) -> String {
 }
 
 #[test]
-fn a_full_outbox_closes_its_own_session_during_a_broadcast() {
-    let mut world = World::cluster_with(Seed(1), 2, small_outbox);
+fn a_full_outbox_makes_its_senders_wait_for_a_second_and_then_closes_its_own_session() {
+    let mut world = World::alone_with(1, small_outbox);
     let (alice, alice_id) = world.client_with_id(0);
-    let (near, slow, far, slow_far) = (world.client(0), world.client(0), world.client(1), world.client(1));
-    for client in [alice, near, slow, far, slow_far] {
+    let (near, slow) = (world.client(0), world.client(0));
+    for client in [alice, near, slow] {
         world.join(client, "r");
     }
     world.stop_reading(slow);
-    world.stop_reading(slow_far);
-    let mut expected = Vec::new();
+    for number in 0..9 {
+        assert_eq!(world.ask(alice, &to("\"r\"", &kilobyte(number))), r#"{"expected":2}"#);
+    }
+    let held: Vec<u64> =
+        (9..20).map(|number| world.request(alice, &to("\"r\"", &kilobyte(number)))).collect();
+    world.advance(Duration::from_millis(999));
+    assert_eq!((world.take_ack(alice, held[0]), world.received(near).len()), (None, 9), "nobody gets it yet");
+    assert_eq!(world.stats(0).pauses.get(PauseCause::SlowRecipient), 1);
+    world.advance(Duration::from_millis(1));
+    let ending = world.ending(slow).unwrap();
+    assert_eq!((ending.reason, ending.code), (Reason::SlowConsumer, 1013));
+    assert_eq!(world.drops(0, DropCause::SlowConsumer), 1);
+    let acked: Vec<_> = held.into_iter().map(|ack| world.take_ack(alice, ack)).collect();
+    assert_eq!(
+        acked,
+        vec![Some(String::from(r#"{"expected":1}"#)); 11],
+        "who could not take it is not counted"
+    );
+    let received = world.received(near);
+    assert_eq!(received.len(), 11);
+    assert_eq!(received[10], event_from(&alice_id, "e", &format!("\"{:0>1000}\"", 19)));
+    assert!(world.is_open(alice) && world.is_open(near));
+}
+
+#[test]
+fn a_recipient_that_reads_again_in_time_gets_everything_in_order() {
+    for mut world in World::each_way(|| World::alone_with(1, small_outbox)) {
+        let (alice, alice_id) = world.client_with_id(0);
+        let (bob, bob_id) = world.client_with_id(0);
+        world.stop_reading(bob);
+        let acks: Vec<u64> = (0..40)
+            .map(|number| world.request(alice, &to(&format!("\"{bob_id}\""), &kilobyte(number))))
+            .collect();
+        world.advance(Duration::from_millis(900));
+        world.read_again(bob);
+        world.advance(Duration::from_millis(100));
+        assert!(
+            acks.into_iter().all(|ack| world.take_ack(alice, ack).as_deref() == Some(r#"{"expected":1}"#))
+        );
+        let expected: Vec<String> =
+            (0..40).map(|number| event_from(&alice_id, "e", &format!("\"{number:0>1000}\""))).collect();
+        assert_eq!(world.received(bob), expected);
+        assert!(world.is_open(bob) && world.is_open(alice));
+    }
+}
+
+#[test]
+fn a_recipient_makes_others_wait_for_a_second_of_each_minute() {
+    let mut world = World::alone_with(1, small_outbox);
+    let (alice, _) = world.client_with_id(0);
+    let (bob, bob_id) = world.client_with_id(0);
+    let fill = |world: &mut World| {
+        world.stop_reading(bob);
+        (0..10).for_each(|number| world.emit(alice, &to(&format!("\"{bob_id}\""), &kilobyte(number))));
+    };
+    for _ in 0..2 {
+        fill(&mut world);
+        world.advance(Duration::from_millis(450));
+        world.read_again(bob);
+        world.advance(Duration::from_millis(1));
+        assert_eq!(world.received(bob).len(), 10);
+    }
+    fill(&mut world);
+    world.advance(Duration::from_millis(150));
+    assert_eq!(world.ending(bob).map(|ending| ending.reason), Some(Reason::SlowConsumer));
+}
+
+#[test]
+fn a_sender_that_leaves_while_it_waits_has_sent_its_message() {
+    let mut world = World::alone_with(1, small_outbox);
+    let (alice, _) = world.client_with_id(0);
+    let (bob, bob_id) = world.client_with_id(0);
+    world.stop_reading(bob);
+    (0..10).for_each(|number| _ = world.request(alice, &to(&format!("\"{bob_id}\""), &kilobyte(number))));
+    world.leave(alice);
+    world.advance(Duration::from_millis(500));
+    world.read_again(bob);
+    world.advance(Duration::from_millis(1));
+    assert_eq!(world.received(bob).len(), 10);
+    world.leave(bob);
+    world.assert_empty(0);
+}
+
+#[test]
+fn over_a_quarter_of_the_outbox_nobody_goes_without_a_byte_for_five_seconds() {
+    let mut world = World::alone_with(1, small_outbox);
+    let (alice, _) = world.client_with_id(0);
+    let clients = [(); 2].map(|()| world.client_with_id(0));
+    for (number, (client, id)) in clients.iter().enumerate() {
+        world.stop_reading(*client);
+        (0..=2 * number).for_each(|at| world.emit(alice, &to(&format!("\"{id}\""), &kilobyte(at))));
+    }
+    world.advance(Duration::from_millis(4999));
+    assert!(clients.iter().all(|(client, _)| world.is_open(*client)));
+    world.advance(Duration::from_millis(1));
+    let [(little, _), (much, _)] = clients;
+    assert!(world.is_open(little), "it may sleep for as long as its heartbeat lets it");
+    assert_eq!(world.ending(much).map(|ending| ending.reason), Some(Reason::SlowConsumer));
+}
+
+#[test]
+fn senders_on_other_nodes_are_told_that_a_recipient_is_behind() {
+    let mut world = World::cluster_with(Seed(1), 2, small_outbox);
+    let (alice, _) = world.client_with_id(0);
+    let (bob, bob_id) = world.client_with_id(1);
+    let target = format!("\"{bob_id}\"");
+    world.stop_reading(bob);
+    let acks: Vec<String> = (0..5).map(|number| world.ask(alice, &to(&target, &kilobyte(number)))).collect();
+    let (fine, busy) = (r#"{"expected":1}"#, r#"{"error":"busy","expected":1}"#);
+    assert_eq!(acks, [fine, fine, fine, busy, busy]);
+    assert_eq!(world.stats(0).refusals.get(Code::Busy), 2);
+    world.read_again(bob);
+    assert_eq!(world.received(bob).len(), 5, "it got all of them");
+    assert_eq!(world.ask(alice, &to(&target, &kilobyte(9))), fine);
+    world.stop_reading(bob);
     for number in 0..20 {
-        let acked = world.ask(alice, &to("\"r\"", &kilobyte(number)));
-        expected.push(acked);
+        world.emit(alice, &to(&target, &kilobyte(number)));
     }
-    let nine = vec![r#"{"expected":4}"#; 9];
-    let rest = vec![r#"{"expected":2}"#; 11];
-    assert_eq!(expected, [nine, rest].concat(), "who cannot take it is not counted");
-    for (node, client) in [(0, slow), (1, slow_far)] {
-        let ending = world.ending(client).unwrap();
-        assert_eq!((ending.reason, ending.code), (Reason::SlowConsumer, 1013));
-        assert_eq!(world.drops(node, DropCause::SlowConsumer), 1);
-        assert_eq!(world.stats(node).sessions_closed.get(Reason::SlowConsumer), 1);
-    }
-    for client in [near, far] {
-        let received = world.received(client);
-        assert_eq!(received.len(), 20);
-        assert_eq!(received[19], event_from(&alice_id, "e", &format!("\"{:0>1000}\"", 19)));
-    }
-    assert!(world.is_open(alice) && world.is_open(near) && world.is_open(far));
+    world.settle();
+    assert_eq!(world.ending(bob).map(|ending| ending.reason), Some(Reason::SlowConsumer));
+    assert_eq!(world.stats(0).pauses.get(PauseCause::SlowRecipient), 0, "another node makes nobody wait");
 }
 
 #[test]
@@ -62,17 +162,39 @@ fn reading_in_time_makes_room_again() {
 }
 
 #[test]
-fn a_client_that_fills_its_own_outbox_ends_itself() {
-    let mut world = World::alone_with(1, small_outbox);
-    let (alice, bystander) = (world.client(0), world.client(0));
-    world.stop_reading(alice);
-    for _ in 0..1000 {
-        if world.is_open(alice) {
-            world.request(alice, r#"["@whoami"]"#);
-        }
+fn a_client_that_reads_no_answers_is_not_read_from_and_ends_itself() {
+    for mut world in World::each_way(|| World::alone_with(1, small_outbox)) {
+        let (alice, bystander) = (world.client(0), world.client(0));
+        world.stop_reading(alice);
+        let acks: Vec<u64> = (0..1000).map(|_| world.request(alice, r#"["@whoami"]"#)).collect();
+        let taken = world.stats(0).events_in;
+        assert!(taken < 100, "{taken} of 1000 were taken");
+        assert_eq!(world.stats(0).pauses.get(PauseCause::UnreadAnswers), 1);
+        world.read_again(alice);
+        world.advance(Duration::from_millis(1));
+        assert!(acks.into_iter().all(|ack| world.take_ack(alice, ack).is_some()), "nothing was lost");
+        world.stop_reading(alice);
+        (0..1000).for_each(|_| _ = world.request(alice, r#"["@whoami"]"#));
+        world.advance(Duration::from_secs(16));
+        assert!(!world.is_open(alice) && world.is_open(bystander));
     }
-    assert_eq!(world.ending(alice).unwrap().reason, Reason::SlowConsumer);
-    assert!(world.is_open(bystander));
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_cut_and_ends_nobody() {
+    let mut world = World::alone_with(1, small_outbox);
+    let (alice, alice_id) = world.client_with_id(0);
+    let (bob, bob_id) = world.client_with_id(0);
+    let asked = world.request(alice, &format!(r#"["@ask","{bob_id}","q"]"#));
+    let question = world.received(bob).remove(0);
+    world.stop_reading(alice);
+    let alice = (alice, format!("\"{alice_id}\""));
+    (0..4).for_each(|number| world.emit(bob, &to(&alice.1, &kilobyte(number))));
+    let answer = format!("43{}[\"{}\"]", &question[2..question.find('[').unwrap()], "x".repeat(8_000));
+    world.say(bob, &answer);
+    world.read_again(alice.0);
+    assert_eq!(world.take_ack(alice.0, asked).as_deref(), Some(r#"{"expected":1,"responses":[],"more":1}"#));
+    assert!(world.is_open(alice.0));
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use super::{
     client::{Action, Ending, Part, Record, Travel, Upgrade},
-    conn::{Outcome, Role},
+    conn::{Connection, Outcome, Role},
     words::{Client, Conn, Received},
     world::World,
 };
-use moorline_core::Time;
+use moorline_core::{Intake, Time};
 
 impl World {
     /// A client opens a session on a node and says nothing yet.
@@ -180,6 +180,7 @@ impl World {
                 self.finish_close(node, websocket);
             }
         }
+        self.carry_out(node);
         self.actions.push_back((client, Action::GoOn));
         self.act();
     }
@@ -242,6 +243,17 @@ impl World {
     /// How the node ended a client's session, if it did and the client was there.
     pub fn ending(&self, client: Client) -> Option<Ending> {
         self.clients[client.0].ending
+    }
+
+    /// Whether the node does not read from a client now, so that what it says has to wait.
+    pub fn is_waiting(&self, client: Client) -> bool {
+        let record = &self.clients[client.0];
+        let is_paused = |conn: Conn| {
+            let Connection { node, id, .. } = self.connections[conn.0];
+            let node = self.slots[node].node.as_ref();
+            node.is_some_and(|node| node.intake(id) == Intake::Paused)
+        };
+        [record.websocket, record.post].into_iter().flatten().any(is_paused)
     }
 
     /// Whether a client is still connected, as far as it knows.

@@ -7,6 +7,7 @@
 
 use super::words::{Client, Received};
 use moorline_core::{ConnId, RequestError};
+use std::collections::VecDeque;
 
 /// How a request was answered, or how a WebSocket ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,13 +70,25 @@ pub(super) struct Connection {
     /// The messages on a WebSocket that a story drives.
     pub(super) received: Vec<Received>,
     pub(super) outcome: Option<Outcome>,
+    /// The messages that its client sent and the node does not want yet.
+    pub(super) unread: VecDeque<Unread>,
     /// Whether the client's side dropped it.
     pub(super) is_dropped: bool,
 }
 
+/// One thing that waits on a connection.
+#[derive(Debug)]
+pub(super) enum Unread {
+    Text(String),
+    Binary(Vec<u8>),
+    /// The end of a body.
+    Posted,
+}
+
 impl Connection {
     pub(super) fn new(node: usize, id: ConnId, role: Role, owner: Option<Client>) -> Connection {
-        Connection { node, id, role, owner, received: Vec::new(), outcome: None, is_dropped: false }
+        let (received, unread) = (Vec::new(), VecDeque::new());
+        Connection { node, id, role, owner, received, outcome: None, unread, is_dropped: false }
     }
 
     /// Whether something may still come on it.

@@ -9,6 +9,14 @@ use super::{
     world::World,
 };
 
+/// One thing that happens once the node wants nothing else.
+enum Step {
+    /// A connection's messages are wanted again.
+    ReadOn(Conn),
+    /// A client does what it is about to do.
+    Act(Client, Action),
+}
+
 impl World {
     /// A message came for a client, on whatever it travels by.
     pub(super) fn client_receives(&mut self, client: Client, packet: Received) {
@@ -47,19 +55,27 @@ impl World {
 
     /// Does what clients are about to do, until nothing is left.
     pub(super) fn act(&mut self) {
-        if self.is_acting || self.is_dawdling {
+        if self.is_acting {
             return;
         }
         self.is_acting = true;
-        while let Some((client, action)) = self.actions.pop_front() {
-            if self.clients[client.0].is_open() {
-                match action {
-                    Action::AnswerPing => self.say(client, "3"),
-                    Action::GoOn => self.go_on(client),
-                }
+        while let Some(step) = self.next_step() {
+            match step {
+                Step::ReadOn(conn) => self.read_on(conn),
+                Step::Act(client, _) if !self.clients[client.0].is_open() => {}
+                Step::Act(client, Action::AnswerPing) => self.say(client, "3"),
+                Step::Act(client, Action::GoOn) => self.go_on(client),
             }
         }
         self.is_acting = false;
+    }
+
+    fn next_step(&mut self) -> Option<Step> {
+        let resumed = self.resumed.pop_front().map(Step::ReadOn);
+        resumed.or_else(|| {
+            let (client, action) = self.actions.pop_front_if(|_| !self.is_dawdling)?;
+            Some(Step::Act(client, action))
+        })
     }
 
     fn go_on(&mut self, client: Client) {

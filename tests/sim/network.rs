@@ -19,12 +19,24 @@ const OWN_CHANNELS: usize = 2;
 
 impl World {
     pub(super) fn carry_out(&mut self, node: usize) {
+        self.do_outputs(node);
+        while !self.is_lazy
+            && let Some(id) = self.slots[node].dirty.pop_first()
+        {
+            self.flush(node, id);
+            self.do_outputs(node);
+        }
+        self.check_invariants(node);
+    }
+
+    fn do_outputs(&mut self, node: usize) {
         while let Some(output) = self.slots[node].node.as_mut().and_then(Node::poll_output) {
             if let Some(trace) = &mut self.trace {
                 trace.push_str(&format!("{:?} {node} {output:?}\n", self.now));
             }
             match output {
                 Output::Flush(id) => _ = self.slots[node].dirty.insert(id),
+                Output::Resume(id) => self.resumed.extend(self.slots[node].conns.get(&id)),
                 Output::Answer { conn, answer } => self.answer(node, conn, answer),
                 Output::Close { conn, reason } => self.close(node, conn, reason),
                 Output::Subscribe(channel) => self.redis.subscribe(self.now, node, channel),
@@ -33,12 +45,6 @@ impl World {
                 Output::Publish(publication) => self.redis.publish(self.now, node, publication),
             }
         }
-        while !self.is_lazy
-            && let Some(id) = self.slots[node].dirty.pop_first()
-        {
-            self.flush(node, id);
-        }
-        self.check_invariants(node);
     }
 
     /// Holds what a node says about itself against what the world knows of it.
@@ -57,7 +63,7 @@ impl World {
         let conn = *self.slots[node].conns.get(&id).expect("an answer on an open connection");
         match answer {
             RequestAnswer::Probed => self.probed(conn),
-            RequestAnswer::Taken => self.end(conn, &Outcome::Taken),
+            RequestAnswer::Taken | RequestAnswer::TakenEarly => self.end(conn, &Outcome::Taken),
             RequestAnswer::Noop => self.end_poll(conn, b"6"),
             RequestAnswer::Refused(error) => self.end(conn, &Outcome::Refused(error)),
         }
@@ -78,6 +84,8 @@ impl World {
             }
         } else if connection.owner.is_none_or(|owner| self.clients[owner.0].is_reading) {
             self.pull_websocket(node, conn);
+        } else if let Some(node) = &mut self.slots[node].node {
+            node.handle(self.now, Input::Blocked { conn: id });
         }
     }
 

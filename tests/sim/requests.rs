@@ -4,11 +4,11 @@
 //! connection, as a browser does.
 
 use super::{
-    conn::{Connection, Outcome, Role, session_id, socket_id},
+    conn::{Connection, Outcome, Role, Unread, session_id, socket_id},
     words::{Client, Conn, Received},
     world::World,
 };
-use moorline_core::{ConnId, Dialect, Input};
+use moorline_core::{ConnId, Dialect, Input, Intake};
 use moorline_protocol::{
     Reason, TransportKind,
     engine::{Part, Payload},
@@ -81,7 +81,12 @@ impl World {
 
     /// The end of a body.
     pub fn end_post(&mut self, conn: Conn) {
-        self.input_from(conn, |conn| Input::Posted { conn });
+        self.bring(conn, Unread::Posted);
+    }
+
+    /// The client of a POST should wait no longer.
+    pub fn post_late(&mut self, conn: Conn) {
+        self.input_from(conn, |conn| Input::PostLate { conn });
     }
 
     /// A whole POST and how it was answered.
@@ -105,12 +110,41 @@ impl World {
 
     /// A text message on a WebSocket, or a text packet of a body.
     pub fn send(&mut self, conn: Conn, text: &str) {
-        self.input_from(conn, |conn| Input::Text { conn, text });
+        self.bring(conn, Unread::Text(text.into()));
     }
 
     /// A binary message on a WebSocket, or a binary packet of a body.
     pub fn send_binary(&mut self, conn: Conn, bytes: &[u8]) {
-        self.input_from(conn, |conn| Input::Binary { conn, bytes });
+        self.bring(conn, Unread::Binary(bytes.into()));
+    }
+
+    /// Something comes on a connection. Like a shell, leaves it there while the node does not want it.
+    fn bring(&mut self, conn: Conn, unread: Unread) {
+        let waiting = &mut self.connections[conn.0].unread;
+        let has_ended = matches!(waiting.back(), Some(Unread::Posted));
+        if !has_ended || !matches!(unread, Unread::Posted) {
+            // A client whose body is not all read puts more into it.
+            waiting.insert(waiting.len() - usize::from(has_ended), unread);
+        }
+        self.read_on(conn);
+    }
+
+    /// Hands over what waits on a connection, as far as the node wants it.
+    pub(super) fn read_on(&mut self, conn: Conn) {
+        let Connection { node, id, .. } = self.connections[conn.0];
+        let is_wanted = |world: &World| {
+            let node = world.slots[node].node.as_ref();
+            node.is_some_and(|node| node.intake(id) != Intake::Paused)
+        };
+        while is_wanted(self)
+            && let Some(unread) = self.connections[conn.0].unread.pop_front()
+        {
+            match &unread {
+                Unread::Text(text) => self.input_from(conn, |conn| Input::Text { conn, text }),
+                Unread::Binary(bytes) => self.input_from(conn, |conn| Input::Binary { conn, bytes }),
+                Unread::Posted => self.input_from(conn, |conn| Input::Posted { conn }),
+            }
+        }
     }
 
     /// A connection goes away.

@@ -6,7 +6,7 @@ use super::{
     entropy::{Seed, Seeded},
     node_slot::{MICROSECOND, NodeSlot},
     redis::Redis,
-    words::Client,
+    words::{Client, Conn},
 };
 use moorline_core::{BusEvent, Channels, Config, DropCause, Gauges, Input, Node, Relay, Stats, Time};
 use std::{collections::VecDeque, time::Duration};
@@ -27,6 +27,8 @@ pub struct World {
     random: Seeded,
     /// Actions that clients are about to take, and whether they are at it.
     pub(super) actions: VecDeque<(Client, Action)>,
+    /// Connections whose messages are wanted again.
+    pub(super) resumed: VecDeque<Conn>,
     pub(super) is_acting: bool,
     /// Whether they are slow to do it.
     pub(super) is_dawdling: bool,
@@ -75,6 +77,7 @@ impl World {
             travel: Travel::WebSocket,
             random: Seeded::new(!seed.0),
             actions: VecDeque::new(),
+            resumed: VecDeque::new(),
             is_acting: false,
             is_dawdling: false,
             is_lazy: false,
@@ -204,6 +207,14 @@ impl World {
         self.slots[node].is_frozen = true;
     }
 
+    /// A node stands still for a while and then goes on.
+    pub fn stall(&mut self, node: usize, time: Duration) {
+        self.freeze(node);
+        self.advance(time);
+        self.slots[node].is_frozen = false;
+        self.handle_timeouts(node);
+    }
+
     /// A node dies, and its clients' connections with it.
     pub fn kill(&mut self, node: usize) {
         self.redis.forget(node);
@@ -274,11 +285,12 @@ impl World {
         for _ in 0..TIMEOUT_CALLS_MAX {
             let Some(node) = &mut self.slots[at].node else { return };
             let is_more_due = node.handle_timeout(now, TIMEOUT_BUDGET);
+            let next = node.poll_timeout();
+            assert!(is_more_due || next.is_none_or(|(next, _)| next > now), "{next:?} lies in the past");
             self.carry_out(at);
             self.act();
-            if !is_more_due {
-                let next = self.node(at).poll_timeout();
-                assert!(next.is_none_or(|(next, _)| next > now), "{next:?} does not lie in the future");
+            // The frames that were fetched may have made room for messages that wait.
+            if self.node(at).poll_timeout().is_none_or(|(next, _)| next > now) {
                 return;
             }
         }

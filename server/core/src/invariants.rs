@@ -46,6 +46,7 @@ pub(crate) fn check(state: &State) -> usize {
     state.sessions.iter().for_each(|(key, session)| check_session(state, key, session));
     check_sockets(state);
     check_rooms(state);
+    check_holds(state);
     check_timers(state);
     assert_eq!(state.sessions.closing_len(), 0, "every session that was marked is closed");
     let is_told = state.ended.is_empty() && state.completions.is_empty() && state.disconnecting.is_empty();
@@ -81,6 +82,7 @@ fn check_session(state: &State, key: SessionKey, session: &Session) {
         TransportKind::Polling => carries(conns.writer, |carried| matches!(carried, Carried::Poll(_))),
     }
     carries(conns.post, |carried| matches!(carried, Carried::Post(_)));
+    carries(conns.rest, |carried| matches!(carried, Carried::Rest(_)));
     carries(conns.probe, |carried| matches!(carried, Carried::Probe(_)));
     session.outbox.check_invariants();
     for (namespace, socket) in session.sockets() {
@@ -117,7 +119,9 @@ fn waits(state: &State) -> BTreeMap<SocketId, Wait> {
     let mut waits = BTreeMap::<SocketId, Wait>::new();
     let joins = state.rooms.iter().flat_map(|(_, room)| room.waiting());
     let backend_acks = state.backend_acks.iter().map(|(_, owed)| owed.ack);
-    for ack in joins.chain(backend_acks) {
+    let held = state.holds.iter().flat_map(|(_, hold)| hold.messages());
+    let held = held.filter_map(|message| message.receipt.map(|receipt| receipt.ack));
+    for ack in joins.chain(backend_acks).chain(held) {
         waits.entry(ack.socket).or_default().acks += 1;
     }
     for (_, count) in state.counts.iter() {
@@ -126,6 +130,20 @@ fn waits(state: &State) -> BTreeMap<SocketId, Wait> {
         wait.gathered_bytes += count.collector().map_or(0, Collector::bytes);
     }
     waits
+}
+
+/// A message that waits has a recipient that is here, and its sender waits with it.
+fn check_holds(state: &State) {
+    for (key, hold) in state.holds.iter() {
+        assert!(state.sessions.get(key).is_some(), "others wait for {key:?}, which is gone");
+        assert_eq!(hold.is_on(), hold.timer.due().is_some(), "{key:?} makes nobody wait for ever");
+        for sender in hold.messages().filter_map(|message| state.sockets.find(message.sender)) {
+            assert!(
+                state.sessions[state.sockets[sender].session].pause.is_on(),
+                "a sender waits with its message"
+            );
+        }
+    }
 }
 
 /// Every member of a room knows that it is in it.
@@ -147,6 +165,7 @@ fn check_timers(state: &State) {
         assert!(session.timer.due().is_some(), "{key:?} has a deadline");
         own(&session.timer, TimerKind::Session(key));
     }
+    state.holds.iter().for_each(|(key, hold)| own(&hold.timer, TimerKind::Hold(key)));
     state.rooms.iter().for_each(|(key, room)| own(&room.timer, TimerKind::Room(key)));
     state.counts.iter().for_each(|(ticket, count)| own(&count.timer, TimerKind::Count(ticket)));
     state.backend_acks.iter().for_each(|(ticket, owed)| own(&owed.timer, TimerKind::BackendAck(ticket)));

@@ -43,14 +43,14 @@ pub use rights::{
 };
 pub use words::{
     args::Args,
-    cause::DropCause,
+    cause::{DropCause, PauseCause},
     code::Code,
     completion::{Completion, CountOutcome, JoinOutcome, Joined},
     config::{Channels, Config, Limits, NAMESPACE_BYTES_MAX},
     conn::ConnId,
     event::{Connect, Data, Disconnect, Event, Refusal},
     ids::{Entropy, NodeTag, SessionId, SocketId, SocketIdText},
-    input::{BusEvent, Dialect, Input},
+    input::{BusEvent, Dialect, Input, Intake},
     json::{parse_string, parse_targets},
     keys::{RoomKey, SessionKey},
     message::Message,

@@ -9,15 +9,21 @@
 use crate::{
     app::{hooks::App, settle::settle},
     cluster::moves::bus_event,
-    deadlines::{moves::due, timers::TimerKind},
-    session::moves::{connection_closed, open, poll, post, posted, pull, start_drain, transport_of, upgrade},
+    deadlines::{moves::advance, moves::due, timers::TimerKind},
+    session::{
+        moves::{
+            blocked, connection_closed, open, poll, post, post_late, posted, pull, start_drain, transport_of,
+            upgrade,
+        },
+        pausing::intake,
+    },
     socket::packets::{binary, text},
     state::State,
     words::{
         config::Config,
         conn::ConnId,
         ids::{Entropy, NodeTag},
-        input::Input,
+        input::{Input, Intake},
         output::Output,
         stats::{Gauges, Stats},
         time::Time,
@@ -44,10 +50,16 @@ use moorline_protocol::{Frame, TransportKind};
 /// * **[`Output::Close`]**: `pull` once more without a bound, send that, close, and say [`Input::Closed`]. A held GET
 ///   is answered with that and a close packet. After its `Closed` the node says nothing new to a connection, and its
 ///   [`ConnId`] must never be used again with the same generation.
+/// * **[`Node::intake`]** says before each message of a client whether to hand it over. While it says
+///   [`Intake::Paused`], the caller leaves the rest unread until [`Output::Resume`]. One that hands it over all the
+///   same breaks no promise to anybody but those who wait for their turn.
+/// * **[`Input::Blocked`]** tells that a WebSocket took bytes and takes no more for now, while frames wait for it.
+///   Without it nobody is ever too slow, only full.
 /// * **A connection that goes away** is told by [`Input::Closed`] at once, also while outputs for it are still queued:
 ///   those may be skipped.
 /// * **[`Node::poll_timeout`]** says until when to sleep at most; `None` means until something happens. Then call
-///   [`Node::handle_timeout`] until it returns false; after that the next deadline lies in the future.
+///   [`Node::handle_timeout`] until it returns false; after that the next deadline lies in the future, until a `pull`
+///   makes room for what waits: then that is due at once.
 /// * **The bus** (subscriptions, publications) exists only for a node with [`Config::cluster`]. [`BusEvent`] says
 ///   what is to be told of it.
 ///
@@ -140,8 +152,7 @@ impl<A: App> Node<A> {
     /// Takes in one thing that happened.
     pub fn handle(&mut self, now: Time, input: Input<'_>) {
         let Node { app, state, .. } = self;
-        debug_assert!(now >= state.now, "time goes back");
-        state.now = now;
+        advance(state, now);
         match input {
             Input::Text { conn, text: packet } => text(app, state, conn, packet),
             Input::Binary { conn, bytes } => binary(app, state, conn, bytes),
@@ -150,6 +161,8 @@ impl<A: App> Node<A> {
             Input::Poll { conn, sid, packets_max } => poll(state, conn, sid, packets_max),
             Input::Post { conn, sid } => post(state, conn, sid),
             Input::Posted { conn } => posted(state, conn),
+            Input::PostLate { conn } => post_late(state, conn),
+            Input::Blocked { conn } => blocked(state, conn),
             Input::Upgrade { conn, sid } => upgrade(state, conn, sid),
             Input::Closed { conn, reason } => connection_closed(state, conn, reason),
             Input::Drain { over } => start_drain(state, over),
@@ -161,8 +174,7 @@ impl<A: App> Node<A> {
     /// Handles at most `budget` deadlines that are due. Returns whether more are.
     #[must_use = "true means that more is due: call again before sleeping"]
     pub fn handle_timeout(&mut self, now: Time, budget: usize) -> bool {
-        debug_assert!(now >= self.state.now, "time goes back");
-        self.state.now = now;
+        advance(&mut self.state, now);
         for _ in 0..budget {
             let Some(kind) = self.state.timers.pop_due(now) else { return false };
             due(&mut self.state, kind);
@@ -197,9 +209,9 @@ impl<A: App> Node<A> {
         transport_of(&self.state, sid, now)
     }
 
-    /// Whether messages on this connection still reach a session.
-    pub fn carries(&self, conn: ConnId) -> bool {
-        self.state.connections.get(conn).is_some_and(|carried| carried.session().is_some())
+    /// Whether messages on this connection are to be handed over now.
+    pub fn intake(&self, conn: ConnId) -> Intake {
+        intake(&self.state, conn)
     }
 
     /// Whether this node is draining: it closes its sessions over time, and a new one at once.

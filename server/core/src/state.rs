@@ -14,13 +14,13 @@ use crate::{
     },
     deadlines::timers::{TimerKind, Timers},
     session::{
-        connections::Connections, drain::Drain, late_polls::LatePolls, sessions::Session, sessions::Sessions,
-        transport::Transport,
+        connections::Connections, drain::Drain, late_polls::LatePolls, meter::Rates, sessions::Session,
+        sessions::Sessions, transport::Transport,
     },
-    socket::{namespaces::Namespaces, rooms::Rooms, sockets::Sockets},
+    socket::{holds::Holds, namespaces::Namespaces, rooms::Rooms, sockets::Sockets},
     words::{
         args::Args,
-        cause::DropCause,
+        cause::{DropCause, PauseCause},
         code::Code,
         completion::Completion,
         config::Config,
@@ -41,18 +41,23 @@ use moorline_protocol::{
     socket::{self, Envelope},
 };
 
+/// Answers that are cut still have to fit, and a client that reads none of them is not read from.
+const ANSWERS_RESERVE_BYTES: usize = 256 << 10;
+
 pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) entropy: Box<dyn Entropy>,
     pub(crate) tag: NodeTag,
     /// The time of the input being handled.
     pub(crate) now: Time,
+    pub(crate) rates: Rates,
     pub(crate) connections: Connections,
     pub(crate) sessions: Sessions,
     pub(crate) late_polls: LatePolls,
     pub(crate) sockets: Sockets,
     pub(crate) namespaces: Namespaces,
     pub(crate) rooms: Rooms,
+    pub(crate) holds: Holds,
     pub(crate) timers: Timers,
     pub(crate) bus: Bus,
     pub(crate) counts: Counts,
@@ -87,6 +92,7 @@ impl State {
         let outputs =
             [own_channel.clone(), public_channel].into_iter().flatten().map(Output::Subscribe).collect();
         State {
+            rates: Rates::new(&config.limits),
             config,
             entropy,
             tag,
@@ -97,6 +103,7 @@ impl State {
             sockets: Sockets::default(),
             namespaces,
             rooms: Rooms::default(),
+            holds: Holds::default(),
             timers: Timers::default(),
             bus: Bus::new(own_channel),
             counts: Counts::default(),
@@ -128,12 +135,18 @@ impl State {
     /// Puts a message into a session's outbox. Returns false when the session is closing, or when the message does not
     /// fit: then the session is marked to be closed.
     pub(crate) fn enqueue(&mut self, key: SessionKey, message: &Message) -> bool {
+        self.enqueue_within(key, message, 0)
+    }
+
+    /// The same, with so many bytes above the bound.
+    fn enqueue_within(&mut self, key: SessionKey, message: &Message, reserve_bytes: usize) -> bool {
         let session = &mut self.sessions[key];
         if session.is_closing() {
             return false;
         }
         let was_empty = session.outbox.is_empty();
-        if session.outbox.push(message, self.config.limits.outbox_bytes_max).is_err() {
+        let bytes_max = session.outbox_bytes_max(&self.config.limits) + reserve_bytes;
+        if session.outbox.push(message, bytes_max).is_err() {
             self.stats.drop(DropCause::SlowConsumer);
             self.sessions.mark_closing(key, Reason::SlowConsumer);
             return false;
@@ -141,17 +154,28 @@ impl State {
         if was_empty {
             self.outputs.extend(session.transport.writer().map(Output::Flush));
         }
+        if self.sessions.update_crowded(key, &self.config.limits) {
+            self.schedule_session(key);
+        }
         true
     }
 
     /// Registers the session's next deadline.
     pub(crate) fn schedule_session(&mut self, key: SessionKey) {
         let session = &mut self.sessions[key];
-        let deadline = session.deadline();
+        let deadline = session.deadline(&self.config.limits);
         self.timers.set(TimerKind::Session(key), &mut session.timer, Some(deadline));
     }
 
-    /// Sends an acknowledgement, unless the socket that waits for it is gone.
+    /// The messages that wait for a recipient are looked at again at once: it took some of what it was sent before.
+    pub(crate) fn hold_due_now(&mut self, recipient: SessionKey) {
+        if let Some(hold) = self.holds.get_mut(recipient).filter(|hold| hold.is_on()) {
+            self.timers.set(TimerKind::Hold(recipient), &mut hold.timer, Some(self.now));
+        }
+    }
+
+    /// Sends an acknowledgement, unless the socket that waits for it is gone. One that its client has left no room for
+    /// is cut to an error: an answer never ends the connection of whoever asked.
     pub(crate) fn acknowledge(&mut self, ack: PendingAck, args: &Args) {
         let Some(key) = self.sockets.find(ack.socket) else { return };
         let socket = &self.sockets[key];
@@ -159,9 +183,35 @@ impl State {
         let attachments = args.attachments();
         let envelope = Envelope { namespace, ack: Some(ack.id.number()), attachments: attachments.len() };
         let frame = socket::ack(envelope, args.as_json());
-        if self.enqueue(session, &Message::new(frame, attachments.to_vec())) {
+        let mut message = Message::new(frame, attachments.to_vec());
+        if message.len_bytes() > self.sessions[session].room_bytes(&self.config.limits) {
+            self.stats.drop(DropCause::CutAnswer);
+            let envelope = Envelope { attachments: 0, ..envelope };
+            message = socket::ack(envelope, &Code::TooMany.to_json()).into();
+        }
+        if self.enqueue_answer(session, &message) {
             self.stats.events_out += 1;
         }
+    }
+
+    /// Puts an answer into the outbox of whoever asked; false as for [`State::enqueue`]. A client that asks for more
+    /// than it reads is not read from until it has read some.
+    pub(crate) fn enqueue_answer(&mut self, key: SessionKey, message: &Message) -> bool {
+        let is_queued = self.enqueue_within(key, message, ANSWERS_RESERVE_BYTES);
+        if is_queued && self.sessions[key].is_crowded() {
+            let has_begun = self.sessions[key].pause.set_unread(true);
+            self.pause_if(key, has_begun, PauseCause::UnreadAnswers);
+        }
+        is_queued
+    }
+
+    /// Counts a pause that has begun, and sets the client's clock aside.
+    pub(crate) fn pause_if(&mut self, key: SessionKey, has_begun: bool, cause: PauseCause) {
+        if has_begun {
+            self.stats.pauses.add(cause);
+            self.sessions[key].heartbeat.pause(self.now, self.config.limits.ping_interval);
+        }
+        self.schedule_session(key);
     }
 
     /// Hands an outcome to the application, unless the socket that waits for it is gone.
@@ -184,6 +234,7 @@ impl State {
 
     pub(crate) fn publish(&mut self, channel: String, payload: Vec<u8>, ticket: Option<Ticket>) {
         self.stats.bus_out += 1;
+        self.stats.work += 1;
         let destination = Destination::Channel(channel);
         self.outputs.push_back(Output::Publish(Publication { destination, payload, ticket }));
     }
@@ -208,6 +259,7 @@ impl State {
         }
         let payload = entry.write(&self.config.name, &self.namespaces[entry.namespace]);
         self.stats.bus_out += 1;
+        self.stats.work += 1;
         let destination = Destination::Stream;
         self.outputs.push_back(Output::Publish(Publication { destination, payload, ticket }));
         Ok(())

@@ -153,6 +153,16 @@ pub(super) struct ServeFlags {
     #[arg(value_parser = value::payload, help_heading = "Limits")]
     max_payload: usize,
 
+    /// Events one client may send per second before reading from it pauses; 0: no bound
+    #[arg(long, env = "MOORLINE_RATE_EVENTS", value_name = "COUNT", default_value = "1000")]
+    #[arg(value_parser = value::rate, help_heading = "Limits")]
+    rate_events: usize,
+
+    /// Bytes one client may send per second before reading from it pauses; 0: no bound
+    #[arg(long, env = "MOORLINE_RATE_BYTES", value_name = "BYTES", default_value = "1000000")]
+    #[arg(value_parser = value::rate, help_heading = "Limits")]
+    rate_bytes: usize,
+
     /// Any other limit by its name (a wrong name lists them); may repeat
     #[arg(long, env = "MOORLINE_LIMIT", value_name = "NAME=VALUE", value_delimiter = ',')]
     #[arg(value_parser = limit::parse, help_heading = "Limits")]
@@ -223,6 +233,8 @@ impl ServeFlags {
             connect_timeout: self.connect_timeout,
             ack_timeout: self.ack_timeout,
             payload_bytes_max: self.max_payload,
+            rate_events: self.rate_events,
+            rate_bytes: self.rate_bytes,
             ..Limits::default()
         };
         for setting in &self.limit {

@@ -35,7 +35,7 @@ enum Range {
 
 const MIB: usize = 1 << 20;
 
-const RANGES: [(&str, Range); 26] = [
+const RANGES: [(&str, Range); 31] = [
     ("assembly_timeout", Range::SpanMs(|limits| &mut limits.assembly_timeout, 1..=600_000)),
     ("attachments_max", Range::Count(|limits| &mut limits.attachments_max, 0..=1024)),
     ("awaited_answers_max", Range::Count(|limits| &mut limits.awaited_answers_max, 1..=100_000_000)),
@@ -59,10 +59,15 @@ const RANGES: [(&str, Range); 26] = [
         "publish_queue_bytes_max",
         Range::Count(|limits| &mut limits.publish_queue_bytes_max, 65_536..=1024 * MIB),
     ),
+    ("rate_bytes_burst", Range::Count(|limits| &mut limits.rate_bytes_burst, 65_536..=1024 * MIB)),
+    ("rate_events_burst", Range::Count(|limits| &mut limits.rate_events_burst, 1..=1_000_000_000)),
+    ("rate_work", Range::Count(|limits| &mut limits.rate_work, 0..=1_000_000_000)),
+    ("rate_work_burst", Range::Count(|limits| &mut limits.rate_work_burst, 1..=1_000_000_000)),
     ("responses_max", Range::Count(|limits| &mut limits.responses_max, 0..=65_536)),
     ("room_linger", Range::SpanMs(|limits| &mut limits.room_linger, 0..=5_000)),
     ("room_name_bytes_max", Range::Count(|limits| &mut limits.room_name_bytes_max, 16..=65_536)),
     ("rooms_max", Range::Count(|limits| &mut limits.rooms_max, 1..=1_000_000)),
+    ("slow_timeout", Range::SpanMs(|limits| &mut limits.slow_timeout, 100..=600_000)),
     ("targets_max", Range::Count(|limits| &mut limits.targets_max, 1..=65_536)),
     ("upgrade_timeout", Range::SpanMs(|limits| &mut limits.upgrade_timeout, 1..=600_000)),
 ];
@@ -96,6 +101,8 @@ mod tests {
         #[rustfmt::skip]
         let Limits {
             ping_interval: _, ping_timeout: _, connect_timeout: _, ack_timeout: _, payload_bytes_max: _, // flags
+            rate_events: _, rate_bytes: _, // flags
+            rate_events_burst: _, rate_bytes_burst: _, rate_work: _, rate_work_burst: _, slow_timeout: _,
             close_timeout: _, connections_max: _, event_name_bytes_max: _, fragments_max: _, head_bytes_max: _,
             head_timeout: _, headers_max: _, json_depth_max: _, namespaces_max: _, outbox_bytes_max: _,
             pending_acks_max: _, ping_jitter: _, publish_queue_bytes_max: _, room_linger: _, room_name_bytes_max: _,
@@ -103,7 +110,7 @@ mod tests {
             responses_max: _, awaited_answers_max: _, upgrade_timeout: _, body_timeout: _, keep_alive_timeout: _,
             attachments_max: _, assembly_timeout: _, legacy_per_second_max: _,
         } = Limits::default();
-        assert_eq!(RANGES.len(), 26);
+        assert_eq!(RANGES.len(), 31);
         assert!(RANGES.is_sorted_by_key(|(name, _)| *name), "the list an operator reads is sorted");
     }
 

@@ -91,6 +91,7 @@ fn every_flag_reaches_its_setting() {
         "--allow-origin", "https://a.example", "--allow-origin", "https://b.example",
         "--trusted-proxy", "127.0.0.1", "--trusted-proxy", "10.1.2.3/8", "--ping-interval", "300ms",
         "--ping-timeout", "200ms", "--connect-timeout", "1s", "--max-payload", "2000", "--ack-timeout", "2s",
+        "--rate-events", "5", "--rate-bytes", "0", "--limit", "rate_work=7",
         "--drain", "0s", "--limit", "rooms_max=7", "--limit", "ping_jitter=off", "--path", "engine.io",
         "--namespace", "/a", "--namespace", "/", "--namespace", "/a", "--log", "WARN",
     ]);
@@ -111,6 +112,9 @@ fn every_flag_reaches_its_setting() {
         connect_timeout: Duration::from_secs(1),
         ack_timeout: Duration::from_secs(2),
         payload_bytes_max: 2000,
+        rate_events: 5,
+        rate_bytes: 0,
+        rate_work: 7,
         rooms_max: 7,
         ..Limits::default()
     };
@@ -264,7 +268,7 @@ fn values_that_exclude_each_other_are_refused() {
         (&["--tls-cert", file], ["--tls-cert", "--tls-key"]),
         (&["--tls-key", file], ["--tls-cert", "--tls-key"]),
         (&["--redis-channel", "moorline:x"], ["--redis-channel", "--redis-prefix"]),
-        (&["--max-payload", "2000000"], ["--max-payload", "outbox_bytes_max"]),
+        (&["--max-payload", "5000000"], ["--max-payload", "outbox_bytes_max"]),
         (&["--events", "s"], ["--events", "--redis"]),
         (&["--legacy-peers"], ["--legacy-peers", "--redis"]),
         (&["--limit", "publish_queue_bytes_max=65536"], ["--max-payload", "publish_queue_bytes_max"]),
@@ -274,7 +278,14 @@ fn values_that_exclude_each_other_are_refused() {
     }
     settings(&["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     settings(&["--listen", "127.0.0.1:9", "--admin", "127.0.0.2:9"]);
-    settings(&["--max-payload", "2000000", "--limit", "outbox_bytes_max=4000000"]);
+    settings(&[
+        "--max-payload",
+        "5000000",
+        "--limit",
+        "outbox_bytes_max=8000000",
+        "--limit",
+        "fanout_bytes_max=8000000",
+    ]);
 }
 
 #[test]
@@ -282,7 +293,7 @@ fn help_names_every_variable_and_stays_small() {
     let help = help(&["--help"]);
     let command = ServeFlags::command();
     let flags: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
-    assert!((1..=25).contains(&flags.len()), "{} flags", flags.len());
+    assert!((1..=30).contains(&flags.len()), "{} flags", flags.len());
     for flag in flags.into_iter().filter(|flag| !["help", "version"].contains(flag)) {
         assert!(help.contains(&format!("--{flag}")), "--{flag} is missing");
         assert!(help.contains(&format!("[env: {}", variable(flag))), "the variable of --{flag} is missing");

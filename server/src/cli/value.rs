@@ -49,6 +49,11 @@ pub(super) fn payload(text: &str) -> Result<usize, String> {
     count_within(text, 1024..=1 << 30)
 }
 
+/// A number per second; 0 for no bound.
+pub(super) fn rate(text: &str) -> Result<usize, String> {
+    count_within(text, 0..=1_000_000_000)
+}
+
 pub(super) fn count_within(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
     let count = text.parse::<usize>().ok().filter(|count| range.contains(count));
     count.ok_or_else(|| format!("expected a number from {} to {}", range.start(), range.end()))

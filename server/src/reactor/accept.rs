@@ -25,7 +25,7 @@ use std::{
 };
 
 /// Connections accepted per listener and turn.
-const ACCEPTS_PER_TURN: usize = 256;
+const ACCEPTS_PER_TURN: usize = 64;
 /// The pause of accepting when the system is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

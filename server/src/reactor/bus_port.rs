@@ -11,8 +11,9 @@ use crate::{
 use moorline_core::{BusEvent, Publication};
 use std::{mem, time::Instant};
 
-/// Bus events taken per turn.
-const EVENTS_PER_TURN: usize = 4096;
+/// Bus events taken at a time. All of them are handed over before more are, since a confirmation is only right until
+/// the next request about its channel.
+const EVENTS_PER_BATCH: usize = 8;
 /// Publications that hold this many bytes are handed over before the end of the turn.
 const PUBLISH_BYTES: usize = 1 << 20;
 
@@ -23,7 +24,7 @@ pub(crate) struct BusPort {
     publication_bytes: usize,
     /// Events may wait that no wake-up will announce again.
     has_events: bool,
-    /// Room for the events of one turn.
+    /// Room for the events of one batch.
     events: Vec<BusEvent>,
 }
 
@@ -54,7 +55,7 @@ impl BusPort {
         }
         let bus = self.bus.as_ref()?;
         let mut events = mem::take(&mut self.events);
-        self.has_events = bus.take_events(&mut events, EVENTS_PER_TURN);
+        self.has_events = bus.take_events(&mut events, EVENTS_PER_BATCH);
         Some(events)
     }
 

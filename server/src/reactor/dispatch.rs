@@ -16,26 +16,27 @@ use crate::{
     metrics::Snapshot,
     page::NodeFacts,
     reactor::{
+        budget::{self, Class, REQUEST_UNITS},
         bus_port::BusPort,
         exchange::HttpExchange,
-        io::Chunk,
-        polling::{self, Polling},
-        websocket,
+        io::{Chunk, Next},
+        polling, websocket,
     },
     route::{self, Action, EngineKind, EngineRequest, Site},
     wire::http::{RequestHead, Response},
 };
-use moorline_core::{App, BusEvent, ConnId, Input, Node, Output};
+use moorline_core::{App, BusEvent, ConnId, Input, Intake, Node, Output};
 use moorline_protocol::{Reason, TransportKind};
 use std::net::IpAddr;
 
 /// Reads of one connection per turn.
 const READS_PER_TURN: usize = 4;
+/// Batches of bus events per turn.
+const BUS_BATCHES_PER_TURN: usize = 512;
 
 pub(crate) struct Dispatcher<A> {
     pub(super) node: Node<A>,
     pub(super) http: HttpExchange,
-    pub(super) polling: Polling,
     pub(super) bus: BusPort,
 }
 
@@ -45,13 +46,15 @@ enum ReadEnd {
     Drained,
     /// The peer sends no more.
     PeerEnded,
-    /// The budget of this turn is used up.
-    Budget,
+    /// Its share of this turn is used up.
+    Share,
+    /// The core wants no more of its messages for now, and will say when it does.
+    Paused,
 }
 
 impl<A: App> Dispatcher<A> {
     pub(crate) fn new(node: Node<A>, http: HttpExchange, bus: BusPort) -> Dispatcher<A> {
-        Dispatcher { node, http, polling: Polling::default(), bus }
+        Dispatcher { node, http, bus }
     }
 
     pub(crate) fn bus(&self) -> &BusPort {
@@ -63,22 +66,37 @@ impl<A: App> Dispatcher<A> {
         &self.node.config().name
     }
 
-    /// Reads from the connections whose reading a budget cut short.
-    pub(super) fn read_on(&mut self) {
-        for id in self.http.io.take_readable() {
-            self.read(id);
+    /// Serves the connections that wait, each once, within the budgets of this turn.
+    pub(super) fn serve(&mut self) {
+        for class in [Class::Admin, Class::Session, Class::Newcomer] {
+            for _ in 0..self.http.io.budget.len(class) {
+                match self.http.io.start_serving(class, self.node.stats().work) {
+                    Next::Connection(id) => {
+                        self.serve_one(id);
+                        self.http.io.end_serving(class, id, self.node.stats().work);
+                    }
+                    Next::Skip => {}
+                    Next::None => break,
+                }
+            }
         }
     }
 
-    /// Reads from a connection, up to its budget.
-    pub(super) fn read(&mut self, id: ConnId) {
-        let mut buffer = self.http.io.take_buffer();
+    fn serve_one(&mut self, id: ConnId) {
+        let Dispatcher { node, http, .. } = self;
+        let Some(connection) = http.io.get_mut(id) else { return };
+        if matches!(connection.phase, Phase::Packets(_)) {
+            polling::hand_over_packets(node, http, id);
+            return self.finish_input();
+        }
+        let mut buffer = http.io.take_buffer();
         let end = self.read_chunks(id, &mut buffer);
         self.http.io.give_back(buffer);
         match end {
-            ReadEnd::Drained => {}
+            ReadEnd::Drained => self.http.io.note_drained(id),
             ReadEnd::PeerEnded => return self.peer_ended(id),
-            ReadEnd::Budget => self.http.io.read_again(id),
+            ReadEnd::Share => self.http.io.serve_again(id),
+            ReadEnd::Paused => self.http.io.pause(id),
         }
         self.after_read(id);
     }
@@ -88,10 +106,13 @@ impl<A: App> Dispatcher<A> {
             self.receive(id, &pipelined);
         }
         for _ in 0..READS_PER_TURN {
+            if let Some(end) = self.before_read(id) {
+                return end;
+            }
             match self.http.io.read(id, buffer) {
                 Chunk::Bytes { len, is_last } => {
                     self.receive(id, &buffer[..len]);
-                    if is_last {
+                    if is_last && !self.is_midway(id) {
                         return ReadEnd::Drained;
                     }
                 }
@@ -101,7 +122,31 @@ impl<A: App> Dispatcher<A> {
                 Chunk::Failed => self.http.io.drop_connection(&mut self.node, id, Reason::TransportError),
             }
         }
-        if self.http.io.get_mut(id).is_some() { ReadEnd::Budget } else { ReadEnd::Drained }
+        self.before_read(id).unwrap_or(ReadEnd::Share)
+    }
+
+    /// The rest of the last read goes first. Says why nothing more is to be read now, if that is so.
+    fn before_read(&mut self, id: ConnId) -> Option<ReadEnd> {
+        let Dispatcher { node, http, .. } = self;
+        let Some(connection) = http.io.get_mut(id) else { return Some(ReadEnd::Drained) };
+        let is_websocket = matches!(connection.phase, Phase::WebSocket(_));
+        if is_websocket || matches!(connection.phase, Phase::Packets(_)) {
+            if node.intake(id) == Intake::Paused {
+                return Some(ReadEnd::Paused);
+            }
+            if is_websocket && !websocket::resume(node, http, id) {
+                let is_paused = node.intake(id) == Intake::Paused;
+                return Some(if is_paused { ReadEnd::Paused } else { ReadEnd::Share });
+            }
+        }
+        (node.stats().work >= http.io.share_end()).then_some(ReadEnd::Share)
+    }
+
+    /// Whether messages of a connection were read and not handed over yet.
+    fn is_midway(&mut self, id: ConnId) -> bool {
+        let connection = self.http.io.get_mut(id);
+        connection
+            .is_some_and(|connection| matches!(&connection.phase, Phase::WebSocket(at) if at.is_paused()))
     }
 
     /// The peer sends no more. It may still read the answers to its requests; a poll without messages is dropped, since
@@ -112,7 +157,7 @@ impl<A: App> Dispatcher<A> {
         let Dispatcher { node, http, .. } = self;
         let Some(connection) = http.io.get_mut(id) else { return };
         match &connection.phase {
-            Phase::Head(_) if connection.has_pipelined() => http.io.read_again(id),
+            Phase::Head(_) if connection.has_pipelined() => http.io.serve_again(id),
             Phase::Head(_) if !connection.out.is_empty() => http.io.close(id),
             Phase::Closing { is_shut: false } if !connection.out.is_empty() => {}
             Phase::Poll if connection.has_frames => polling::answer_poll(node, http, id),
@@ -132,7 +177,7 @@ impl<A: App> Dispatcher<A> {
 
     /// Gives received bytes to the part that the connection's phase names.
     fn receive(&mut self, id: ConnId, bytes: &[u8]) {
-        let Dispatcher { node, http, polling, .. } = self;
+        let Dispatcher { node, http, .. } = self;
         let Some(connection) = http.io.get_mut(id) else { return };
         match &connection.phase {
             // Bytes that came before have their turn first.
@@ -142,7 +187,7 @@ impl<A: App> Dispatcher<A> {
                     self.request(id, &head, &rest);
                 }
             }
-            Phase::Body(_) => polling.receive_body(node, http, id, bytes),
+            Phase::Body(_) => polling::receive_body(node, http, id, bytes),
             Phase::WebSocket(_) => websocket::receive(node, http, id, bytes),
             Phase::Poll | Phase::Packets(_) => http.keep_pipelined(node, id, bytes),
             Phase::Closing { .. } => {}
@@ -151,6 +196,7 @@ impl<A: App> Dispatcher<A> {
 
     /// Routes a request; `rest` came after its head.
     fn request(&mut self, id: ConnId, head: &RequestHead, rest: &[u8]) {
+        self.http.io.add_units(REQUEST_UNITS);
         let Some(Connection { peer, audience, .. }) = self.http.io.get_mut(id) else { return };
         let (peer, audience) = (*peer, *audience);
         if audience == Audience::Admin {
@@ -188,7 +234,7 @@ impl<A: App> Dispatcher<A> {
     }
 
     fn engine_request(&mut self, id: ConnId, head: &RequestHead, request: EngineRequest, rest: &[u8]) {
-        let Dispatcher { node, http, polling, .. } = self;
+        let Dispatcher { node, http, .. } = self;
         if let Some(connection) = http.io.get_mut(id) {
             connection.exchange_mut().origin = request.origin;
         }
@@ -202,7 +248,7 @@ impl<A: App> Dispatcher<A> {
                 http.keep_pipelined(node, id, rest);
             }
             EngineKind::Post { sid, is_binary: false } => {
-                polling.start_post(node, http, id, head, &sid, rest);
+                polling::start_post(node, http, id, head, &sid, rest);
             }
             EngineKind::Post { sid, is_binary: true } => {
                 node.handle(http.io.now(), Input::Post { conn: id, sid: &sid });
@@ -223,25 +269,27 @@ impl<A: App> Dispatcher<A> {
         }
     }
 
-    /// Goes on with the bodies that a budget cut short.
-    pub(super) fn continue_bodies(&mut self) {
-        for id in self.polling.take_unfinished() {
-            self.polling.hand_over_packets(&mut self.node, &mut self.http, id);
-            self.finish_input();
-        }
-    }
-
-    /// Gives the core the events of the bus, up to the budget of one turn.
+    /// Gives the core the events of the bus, up to the budget of one turn. While recipients of earlier ones have still
+    /// to be written to, the rest waits where it is.
     pub(super) fn take_bus_events(&mut self) {
-        let Some(mut events) = self.bus.take_events() else { return };
-        for event in events.drain(..) {
-            if let BusEvent::Message { payload, .. } = &event {
-                self.http.io.unflushed.note_received(payload.len());
-            }
-            self.node.handle(self.http.io.now(), Input::Bus(&event));
-            self.finish_input();
+        if self.http.io.has_flush_debt() {
+            return;
         }
-        self.bus.give_back(events);
+        let before = self.node.stats().work;
+        for _ in 0..BUS_BATCHES_PER_TURN {
+            let Some(mut events) = self.bus.take_events() else { return };
+            for event in events.drain(..) {
+                if let BusEvent::Message { payload, .. } = &event {
+                    self.http.io.unflushed.note_received(payload.len());
+                }
+                self.node.handle(self.http.io.now(), Input::Bus(&event));
+                self.finish_input();
+            }
+            self.bus.give_back(events);
+            if budget::is_bus_share_used(self.node.stats().work - before) {
+                return;
+            }
+        }
     }
 
     /// Ends connections whose time is up: an unfinished head or body is answered, anything else just ends.
@@ -253,6 +301,7 @@ impl<A: App> Dispatcher<A> {
                     let response = Response::text(408, "The request head took too long.");
                     http.refuse_with(id, Violation::HeadTimeout, &response);
                 }
+                Some(Phase::Packets(_)) => polling::answer_early(node, http, id),
                 Some(Phase::Body(_)) => {
                     let response = Response::text(408, "The body took too long.");
                     polling::refuse_body(node, http, id, Violation::BodyTimeout, response);
@@ -272,6 +321,7 @@ impl<A: App> Dispatcher<A> {
                         self.http.io.mark_dirty(id);
                     }
                 }
+                Output::Resume(id) => self.http.io.resume(id),
                 Output::Answer { conn, answer } => {
                     polling::answer(&mut self.node, &mut self.http, conn, answer);
                 }
@@ -305,9 +355,10 @@ impl<A: App> Dispatcher<A> {
         }
     }
 
-    /// Writes to every connection that has something to write.
+    /// Writes to every connection that has something to write, within the budget of this turn.
     pub(super) fn flush_dirty(&mut self) {
-        for id in self.http.io.take_dirty() {
+        for _ in 0..self.http.io.start_flush() {
+            let Some(id) = self.http.io.next_dirty() else { break };
             self.flush(id);
         }
         // Dropping a connection while flushing may have given the core something to say.

@@ -141,8 +141,8 @@ impl HttpExchange {
         connection.out.push_bytes(response.to_bytes(true));
         connection.has_frames = false;
         connection.phase = Phase::Head(PartialHead::default());
-        if connection.has_pipelined() {
-            self.io.read_again(id);
+        if connection.has_pipelined() || connection.has_input {
+            self.io.serve_again(id);
         }
         self.io.set_deadline_in(id, self.io.limits.keep_alive_timeout);
         self.io.mark_dirty(id);

@@ -3,16 +3,24 @@
 //! Owns the connection table and the lists of connections with work left. It never looks at a byte.
 //!
 //! Invariant: a connection whose reading or writing a budget cut short stands in a list, and the next poll does not
-//! sleep; every drop of a connection tells the core within the same call.
+//! sleep, unless the core wants none of its messages: then the core says when to go on. Every drop of a connection
+//! tells the core within the same call.
 
 use crate::{
     connection::{Connection, Phase},
     connections::Connections,
-    wire::{http::Response, send_queue::Progress, websocket::close_frame},
+    listener::Audience,
+    reactor::budget::{Budget, Class, HANDSHAKE_UNITS, with_share},
+    wire::{
+        http::Response,
+        send_queue::{Progress, SendQueue},
+        websocket::close_frame,
+    },
 };
-use moorline_core::{App, ConnId, Input, Limits, Node, Time};
+use moorline_core::{App, ConnId, Input, Intake, Limits, Node, Time};
 use moorline_protocol::{Frame, Reason};
 use std::{
+    collections::VecDeque,
     io::{self, Read},
     mem,
     time::Duration,
@@ -22,16 +30,24 @@ use std::{
 const CHUNK_BYTES: usize = 64 << 10;
 /// Writes of one connection per round of flushing.
 const WRITES_PER_ROUND: usize = 4;
+/// For so long after a stall of this process, connections that have ended are taken to be gone.
+const DISTRUST: Duration = Duration::from_secs(1);
 
 pub(crate) struct ConnectionIo {
     /// The time of this turn.
     now: Time,
     pub(super) limits: Limits,
     pub(super) connections: Connections,
-    /// Connections to read from again: a budget cut their reading short, or pipelined bytes wait.
-    readable: Vec<ConnId>,
-    /// Connections to flush this turn.
-    dirty: Vec<ConnId>,
+    /// Connections to serve, and how much may be done for them in this turn.
+    pub(super) budget: Budget,
+    /// The core's count of work at which the connection that is served has used up its share.
+    share_end: u64,
+    /// Units of a served connection besides those that the core counts.
+    extra_units: i64,
+    /// Until then, a connection that has ended is gone: its peer gave it up while this process stood still.
+    distrust_until: Time,
+    /// Connections to flush.
+    dirty: VecDeque<ConnId>,
     pub(super) unflushed: Unflushed,
     /// Room for one read, shared by all connections.
     buffer: Box<[u8]>,
@@ -66,14 +82,26 @@ pub(super) enum Chunk {
     Gone,
 }
 
+/// The next connection to serve.
+pub(super) enum Next {
+    Connection(ConnId),
+    /// It is gone, or its turn has not come.
+    Skip,
+    /// Nobody waits, or the budget is used up.
+    None,
+}
+
 impl ConnectionIo {
     pub(crate) fn new(limits: Limits, now: Time) -> ConnectionIo {
         ConnectionIo {
             now,
             limits,
             connections: Connections::default(),
-            readable: Vec::new(),
-            dirty: Vec::new(),
+            budget: Budget::default(),
+            share_end: u64::MAX,
+            extra_units: 0,
+            distrust_until: now,
+            dirty: VecDeque::new(),
             unflushed: Unflushed::default(),
             buffer: vec![0; CHUNK_BYTES].into_boxed_slice(),
             frames: Vec::new(),
@@ -96,7 +124,7 @@ impl ConnectionIo {
 
     /// Whether the next poll must not sleep.
     pub(super) fn has_work(&self) -> bool {
-        !self.readable.is_empty() || !self.dirty.is_empty()
+        self.budget.has_work() || !self.dirty.is_empty()
     }
 
     /// Gives a connection this much time for the step it is in.
@@ -115,6 +143,17 @@ impl ConnectionIo {
         }
     }
 
+    /// This process stood still until now.
+    pub(super) fn note_stall(&mut self) {
+        self.distrust_until = self.now + DISTRUST;
+    }
+
+    /// Whether the peer of a connection that has ended is known to be gone, so that nothing it sent is acted on any
+    /// more. It may be on another node by now, and have sent newer messages there.
+    pub(super) fn is_gone(&self) -> bool {
+        self.now < self.distrust_until
+    }
+
     /// Lends the read buffer, to be given back with [`ConnectionIo::give_back`].
     pub(super) fn take_buffer(&mut self) -> Box<[u8]> {
         mem::take(&mut self.buffer)
@@ -128,11 +167,15 @@ impl ConnectionIo {
     #[inline]
     pub(super) fn read(&mut self, id: ConnId, buffer: &mut [u8]) -> Chunk {
         let Some(connection) = self.connections.get_mut(id) else { return Chunk::Gone };
+        if connection.stream.is_handshaking() {
+            self.extra_units += HANDSHAKE_UNITS;
+        }
         match connection.stream.read(buffer) {
             Ok(0) => Chunk::Ended,
             Ok(len) => {
                 let is_short = connection.stream.is_drained_by(len, buffer);
                 self.unflushed.note_received(len);
+                self.budget.spend_bytes(len);
                 Chunk::Bytes { len, is_last: is_short && !connection.has_peer_ended }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Chunk::Blocked,
@@ -141,14 +184,84 @@ impl ConnectionIo {
         }
     }
 
-    /// Notes that a connection is to be read from again without an event.
-    pub(super) fn read_again(&mut self, id: ConnId) {
-        self.readable.push(id);
+    /// An event says that a connection has something to read.
+    pub(super) fn readable(&mut self, id: ConnId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.has_input = true;
+            self.serve_again(id);
+        }
     }
 
-    /// The connections to read from again.
-    pub(super) fn take_readable(&mut self) -> Vec<ConnId> {
-        mem::take(&mut self.readable)
+    /// Nothing is left to read from a connection; an event will say when there is.
+    pub(super) fn note_drained(&mut self, id: ConnId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.has_input = false;
+        }
+    }
+
+    /// Notes that a connection is to be served, once, unless the core wants none of its messages now.
+    pub(super) fn serve_again(&mut self, id: ConnId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.is_paused || mem::replace(&mut connection.is_listed, true) {
+            return;
+        }
+        let class = class(connection);
+        self.budget.push(class, id);
+    }
+
+    /// The core does not want the messages of a connection now.
+    pub(super) fn pause(&mut self, id: ConnId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.is_paused = true;
+        }
+    }
+
+    /// The core wants the messages of a connection again.
+    pub(super) fn resume(&mut self, id: ConnId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.is_paused = false;
+            self.serve_again(id);
+        }
+    }
+
+    /// Begins to serve the next connection of a class, `work` being the core's count.
+    pub(super) fn start_serving(&mut self, class: Class, work: u64) -> Next {
+        let Some(id) = self.budget.pop(class) else { return Next::None };
+        let Some(connection) = self.connections.get_mut(id) else { return Next::Skip };
+        connection.is_listed = false;
+        if connection.is_paused {
+            return Next::Skip;
+        }
+        connection.credit = with_share(connection.credit);
+        let Some(share) = u64::try_from(connection.credit).ok().filter(|share| *share > 0) else {
+            // It pays a debt, and goes to the end of its queue.
+            self.serve_again(id);
+            return Next::Skip;
+        };
+        self.share_end = work + share;
+        self.extra_units = 0;
+        Next::Connection(id)
+    }
+
+    /// Ends it: the connection and the turn pay for what it caused.
+    pub(super) fn end_serving(&mut self, class: Class, id: ConnId, work: u64) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            let left = self.share_end.cast_signed().saturating_sub(work.cast_signed());
+            let started = i64::from(connection.credit);
+            connection.credit = i32::try_from(left).unwrap_or(i32::MIN);
+            self.budget.spend(Class::Session, started - left);
+        }
+        self.budget.spend(class, 1 + self.extra_units);
+    }
+
+    /// The core's count of work at which the connection that is served has used up its share.
+    pub(super) fn share_end(&self) -> u64 {
+        self.share_end
+    }
+
+    /// The connection that is served costs so many units besides those that the core counts.
+    pub(super) fn add_units(&mut self, units: i64) {
+        self.extra_units += units;
     }
 
     /// The stream takes bytes again.
@@ -166,7 +279,15 @@ impl ConnectionIo {
         if let Some(connection) = self.connections.get_mut(id)
             && !mem::replace(&mut connection.is_dirty, true)
         {
-            self.dirty.push(id);
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// Queues finished bytes for a connection, to go out with the next flush.
+    pub(super) fn queue(&mut self, id: ConnId, bytes: Vec<u8>) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.out.push_bytes(bytes);
+            self.mark_dirty(id);
         }
     }
 
@@ -175,17 +296,28 @@ impl ConnectionIo {
         self.unflushed.0 >= CHUNK_BYTES
     }
 
-    /// The connections to flush; the count of bytes that came in starts over.
-    pub(super) fn take_dirty(&mut self) -> Vec<ConnId> {
+    /// A round of flushing begins: the count of bytes that came in starts over. Returns how many connections wait.
+    pub(super) fn start_flush(&mut self) -> usize {
         self.unflushed.0 = 0;
-        mem::take(&mut self.dirty)
+        self.dirty.len()
+    }
+
+    /// The next connection to flush, while the budget of the turn lasts.
+    pub(super) fn next_dirty(&mut self) -> Option<ConnId> {
+        if self.budget.may_flush() { self.dirty.pop_front() } else { None }
+    }
+
+    /// Whether a budget left connections to flush for the next turn.
+    pub(super) fn has_flush_debt(&self) -> bool {
+        !self.dirty.is_empty()
     }
 
     /// Pulls and writes, a chunk at a time. Bytes that a full round leaves wait for the next one, or for the peer.
     pub(super) fn flush<A: App>(&mut self, node: &mut Node<A>, id: ConnId) {
-        let ConnectionIo { connections, frames, .. } = self;
+        let ConnectionIo { connections, frames, budget, .. } = self;
         let Some(connection) = connections.get_mut(id) else { return };
         connection.is_dirty = false;
+        let mut has_taken = false;
         for _ in 0..WRITES_PER_ROUND {
             if connection.is_blocked {
                 return;
@@ -194,9 +326,18 @@ impl ConnectionIo {
                 connection.has_frames = node.pull(id, CHUNK_BYTES, frames);
                 frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
             }
-            match connection.write() {
-                Ok(Progress::Done) if connection.has_frames => {}
+            let queued = connection.out.len_bytes();
+            let written = connection.write();
+            let taken = queued - connection.out.len_bytes();
+            has_taken |= taken > 0;
+            let may_go_on = budget.spend_flush(taken);
+            match written {
+                Ok(Progress::Done) if connection.has_frames && may_go_on => {}
+                Ok(Progress::Done) if connection.has_frames => break,
                 Ok(Progress::Done) if connection.is_over() => return self.remove(id),
+                Ok(Progress::Blocked) if connection.has_frames && has_taken => {
+                    return node.handle(self.now, Input::Blocked { conn: id });
+                }
                 Ok(_) => return,
                 Err(_) => return self.drop_connection(node, id, Reason::TransportError),
             }
@@ -220,8 +361,14 @@ impl ConnectionIo {
         }
     }
 
-    /// Drops a connection that can go no further, here and in the core.
+    /// Drops a connection that can go no further, here and in the core. One that has its answer and whose packets are
+    /// still handed over needs no peer for that.
     pub(super) fn drop_connection<A: App>(&mut self, node: &mut Node<A>, id: ConnId, reason: Reason) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.is_answered_early() && node.intake(id) != Intake::Closed {
+            connection.out = SendQueue::default();
+            return;
+        }
         node.handle(self.now, Input::Closed { conn: id, reason });
         self.remove(id);
     }
@@ -247,5 +394,14 @@ impl ConnectionIo {
         }
         self.set_deadline_in(id, self.limits.close_timeout);
         self.mark_dirty(id);
+    }
+}
+
+/// The queue in which a connection waits. A request head is a newcomer's, on whatever connection it comes.
+fn class(connection: &Connection) -> Class {
+    match (connection.audience, &connection.phase) {
+        (Audience::Admin, _) => Class::Admin,
+        (Audience::Public, Phase::Head(_) | Phase::Closing { .. }) => Class::Newcomer,
+        (Audience::Public, _) => Class::Session,
     }
 }

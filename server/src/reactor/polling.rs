@@ -1,145 +1,149 @@
 //! Long polling on a connection: held GETs, bodies of POSTs, and the answers to both.
 //!
-//! Owns the list of bodies that a budget cut short. The core decides whether a request is welcome and how a poll is
-//! answered.
+//! Owns no state: a connection holds its own. The core decides whether a request is welcome and how a poll is answered.
 //!
-//! Invariant: a body is handed over packet by packet within a budget per turn, so a long one cannot starve others.
+//! Invariants: a body is handed over packet by packet within its connection's share of a turn, so a long one cannot
+//! starve others; its client gets the answer within [`ANSWER_WITHIN`], though packets may be left.
 
 use crate::{
     causes::Violation,
-    connection::Phase,
+    connection::{Connection, Phase},
     cors,
     reactor::{exchange::HttpExchange, io::ConnectionIo},
     route::{self, EngineRefusal},
     wire::http::{Body, RequestHead, Response},
 };
-use moorline_core::{App, ConnId, Dialect, Input, Node, RequestAnswer, RequestError};
+use moorline_core::{App, ConnId, Dialect, Input, Intake, Node, RequestAnswer, RequestError};
 use moorline_protocol::{
     Frame, Reason, TransportKind,
     engine::{self, Part, Payload},
 };
-use std::mem;
+use std::{mem, time::Duration};
 
 /// Packets of one body handed over per turn.
 const PACKETS_PER_TURN: usize = 256;
+/// A body whose packets take longer is answered before they are all taken: clients in Python give a POST up after 5 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// The bodies of POSTs on their way to the core.
-#[derive(Default)]
-pub(super) struct Polling {
-    /// Connections whose body a budget cut short.
-    unfinished: Vec<ConnId>,
+/// Starts a POST whose body is about to come; `rest` is the start of it.
+pub(super) fn start_post<A: App>(
+    node: &mut Node<A>,
+    http: &mut HttpExchange,
+    id: ConnId,
+    head: &RequestHead,
+    sid: &str,
+    rest: &[u8],
+) {
+    let io = &mut http.io;
+    node.handle(io.now(), Input::Post { conn: id, sid });
+    let body = match Body::new(head.body, io.limits.payload_bytes_max) {
+        Ok(body) => body,
+        Err(refusal) => return refuse_body(node, http, id, refusal.violation, refusal.response()),
+    };
+    io.set_deadline_in(id, io.limits.body_timeout);
+    let Some(connection) = io.get_mut(id) else { return };
+    connection.phase = Phase::Body(body);
+    if rest.is_empty() && head.expects_continue() {
+        connection.out.push_bytes(CONTINUE.to_vec());
+        io.mark_dirty(id);
+    }
+    receive_body(node, http, id, rest);
 }
 
-impl Polling {
-    /// Whether the next poll must not sleep.
-    pub(super) fn has_work(&self) -> bool {
-        !self.unfinished.is_empty()
-    }
-
-    /// The connections whose bodies are to be continued.
-    pub(super) fn take_unfinished(&mut self) -> Vec<ConnId> {
-        mem::take(&mut self.unfinished)
-    }
-
-    /// Starts a POST whose body is about to come; `rest` is the start of it.
-    pub(super) fn start_post<A: App>(
-        &mut self,
-        node: &mut Node<A>,
-        http: &mut HttpExchange,
-        id: ConnId,
-        head: &RequestHead,
-        sid: &str,
-        rest: &[u8],
-    ) {
-        let io = &mut http.io;
-        node.handle(io.now(), Input::Post { conn: id, sid });
-        let body = match Body::new(head.body, io.limits.payload_bytes_max) {
-            Ok(body) => body,
-            Err(refusal) => return refuse_body(node, http, id, refusal.violation, refusal.response()),
-        };
-        io.set_deadline_in(id, io.limits.body_timeout);
-        let Some(connection) = io.get_mut(id) else { return };
-        connection.phase = Phase::Body(body);
-        if rest.is_empty() && head.expects_continue() {
-            connection.out.push_bytes(CONTINUE.to_vec());
-            io.mark_dirty(id);
-        }
-        self.receive_body(node, http, id, rest);
-    }
-
-    /// Takes bytes of a body.
-    pub(super) fn receive_body<A: App>(
-        &mut self,
-        node: &mut Node<A>,
-        http: &mut HttpExchange,
-        id: ConnId,
-        bytes: &[u8],
-    ) {
-        let Some(connection) = http.io.get_mut(id) else { return };
-        let Phase::Body(body) = &mut connection.phase else { return };
-        match body.feed(bytes) {
-            Err(refusal) => refuse_body(node, http, id, refusal.violation, refusal.response()),
-            Ok((_, false)) => {}
-            Ok((taken, true)) => {
-                connection.exchange_mut().pipelined.extend_from_slice(&bytes[taken..]);
-                self.end_body(node, http, id);
-            }
+/// Takes bytes of a body.
+pub(super) fn receive_body<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId, bytes: &[u8]) {
+    let Some(connection) = http.io.get_mut(id) else { return };
+    let Phase::Body(body) = &mut connection.phase else { return };
+    match body.feed(bytes) {
+        Err(refusal) => refuse_body(node, http, id, refusal.violation, refusal.response()),
+        Ok((_, false)) => {}
+        Ok((taken, true)) => {
+            connection.exchange_mut().pipelined.extend_from_slice(&bytes[taken..]);
+            end_body(node, http, id);
         }
     }
+}
 
-    fn end_body<A: App>(&mut self, node: &mut Node<A>, http: &mut HttpExchange, id: ConnId) {
-        http.io.clear_deadline(id);
-        let Some(connection) = http.io.get_mut(id) else { return };
-        let Phase::Body(body) = mem::replace(&mut connection.phase, Phase::Poll) else { return };
-        match String::from_utf8(body.into_bytes()) {
-            Ok(text) => {
-                connection.phase = Phase::Packets(Payload::new(text));
-                self.hand_over_packets(node, http, id);
+fn end_body<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId) {
+    http.io.clear_deadline(id);
+    let Some(connection) = http.io.get_mut(id) else { return };
+    let Phase::Body(body) = mem::replace(&mut connection.phase, Phase::Poll) else { return };
+    match String::from_utf8(body.into_bytes()) {
+        Ok(text) => {
+            connection.phase = Phase::Packets(Payload::new(text));
+            hand_over_packets(node, http, id);
+        }
+        Err(_) => {
+            let response = Response::text(400, "The body is not UTF-8.");
+            refuse_body(node, http, id, Violation::BodyNotUtf8, response);
+        }
+    }
+}
+
+/// Hands the next packets of a body to the core, and tells it when they were all.
+pub(super) fn hand_over_packets<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId) {
+    let (now, share_end) = (http.io.now(), http.io.share_end());
+    let ConnectionIo { connections, unflushed, .. } = &mut http.io;
+    let Some(connection) = connections.get_mut(id) else { return };
+    let Phase::Packets(payload) = &mut connection.phase else { return };
+    for _ in 0..PACKETS_PER_TURN {
+        match node.intake(id) {
+            Intake::Open if node.stats().work < share_end => {}
+            Intake::Open => break,
+            Intake::Paused => {
+                http.io.pause(id);
+                return answer_in_time(http, id);
             }
-            Err(_) => {
-                let response = Response::text(400, "The body is not UTF-8.");
-                refuse_body(node, http, id, Violation::BodyNotUtf8, response);
+            Intake::Closed => return end_packets(http, id),
+        }
+        match payload.next_part() {
+            None => {
+                node.handle(now, Input::Posted { conn: id });
+                http.io.clear_deadline(id);
+                return end_packets(http, id);
+            }
+            Some(Ok(Part::Text(text))) => {
+                unflushed.note_received(text.len());
+                node.handle(now, Input::Text { conn: id, text });
+            }
+            Some(Ok(Part::Binary(bytes))) => {
+                unflushed.note_received(bytes.len());
+                node.handle(now, Input::Binary { conn: id, bytes: &bytes });
+            }
+            // Bad base64 is the only error here; the core judges the packets themselves.
+            Some(Err(_)) => {
+                let refused = Response::text(400, "A binary packet of the body is not base64.");
+                return refuse_body(node, http, id, Violation::BadBase64, refused);
             }
         }
     }
+    http.io.serve_again(id);
+    answer_in_time(http, id);
+}
 
-    /// Hands the next packets of a body to the core, and tells it when they were all.
-    pub(super) fn hand_over_packets<A: App>(
-        &mut self,
-        node: &mut Node<A>,
-        http: &mut HttpExchange,
-        id: ConnId,
-    ) {
-        let now = http.io.now();
-        let ConnectionIo { connections, unflushed, .. } = &mut http.io;
-        let Some(connection) = connections.get_mut(id) else { return };
-        let Phase::Packets(payload) = &mut connection.phase else { return };
-        for _ in 0..PACKETS_PER_TURN {
-            // When the session has ended meanwhile, its answer is on its way and nobody takes the rest of the body.
-            if !node.carries(id) {
-                return;
-            }
-            match payload.next_part() {
-                None => return node.handle(now, Input::Posted { conn: id }),
-                Some(Ok(Part::Text(text))) => {
-                    unflushed.note_received(text.len());
-                    node.handle(now, Input::Text { conn: id, text });
-                }
-                Some(Ok(Part::Binary(bytes))) => {
-                    unflushed.note_received(bytes.len());
-                    node.handle(now, Input::Binary { conn: id, bytes: &bytes });
-                }
-                // Bad base64 is the only error here; the core judges the packets themselves.
-                Some(Err(_)) => {
-                    let refused = Response::text(400, "A binary packet of the body is not base64.");
-                    return refuse_body(node, http, id, Violation::BadBase64, refused);
-                }
-            }
-        }
-        self.unfinished.push(id);
+/// Packets are left: the client gets its answer in time all the same.
+fn answer_in_time(http: &mut HttpExchange, id: ConnId) {
+    let is_due = |connection: &Connection| connection.deadline.is_some() || connection.is_answered_early();
+    if http.io.get_mut(id).is_some_and(|connection| !is_due(connection)) {
+        http.io.set_deadline_in(id, ANSWER_WITHIN);
     }
+}
+
+/// All packets were handed over, or nobody takes them any more: the session has ended, and its answer is on its way. A
+/// connection that had its answer before has served.
+fn end_packets(http: &mut HttpExchange, id: ConnId) {
+    if http.io.get_mut(id).is_some_and(|connection| connection.is_answered_early()) {
+        http.io.close(id);
+    }
+}
+
+/// The client of a POST has waited long enough. When the rest of an earlier one is in the way, it waits on: nothing
+/// would be gained by holding more bodies than that.
+pub(super) fn answer_early<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId) {
+    node.handle(http.io.now(), Input::PostLate { conn: id });
+    http.io.set_deadline_in(id, ANSWER_WITHIN);
 }
 
 /// A GET that asks for a new session; its handshake is the answer.
@@ -195,6 +199,13 @@ pub(super) fn answer<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: Co
         RequestAnswer::Probed if is_websocket => {
             connection.out.push_frame(engine::probe_answer());
             http.io.mark_dirty(id);
+        }
+        RequestAnswer::TakenEarly if is_request => {
+            connection.exchange_mut().is_answered_early = true;
+            let response = Response::new(200).body("text/html", &b"ok"[..]);
+            let response = cors::grant(response, http.take_origin(id).as_deref());
+            http.io.clear_deadline(id);
+            http.io.queue(id, response.to_bytes(false));
         }
         RequestAnswer::Taken if is_request => {
             http.answer_granted(node, id, Response::new(200).body("text/html", &b"ok"[..]));

@@ -14,7 +14,8 @@ use crate::{
     signal::{Request, Signals},
 };
 use mio::{Events, Poll, Token, event::Event};
-use moorline_core::{App, Input};
+use moorline_core::{App, Input, Time};
+use moorline_protocol::Reason;
 use std::{
     io,
     time::{Duration, Instant},
@@ -25,6 +26,8 @@ pub(crate) const ADMIN: Token = Token(1);
 pub(crate) const WAKER: Token = Token(2);
 pub(crate) const SIGNALS: Token = Token(3);
 
+/// A process that comes to its work so much late has stood still, long enough for a proxy to give its connections up.
+const STALL: Duration = Duration::from_secs(1);
 /// Deadlines handled per turn.
 const TIMEOUTS_PER_TURN: usize = 1024;
 
@@ -71,9 +74,10 @@ impl<A: App> Reactor<A> {
         let mut events = Events::with_capacity(1024);
         self.dispatcher.apply_outputs();
         loop {
-            match self.poll.poll(&mut events, self.poll_timeout()) {
+            let due = self.due();
+            match self.poll.poll(&mut events, due.map(|due| due - self.dispatcher.http.io.now())) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => self.dispatcher.http.io.set_time(self.clock.time()),
+                _ => self.begin_turn(due),
             }
             for event in &events {
                 if let Some(code) = self.event(event) {
@@ -88,21 +92,27 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    /// The time the poll may sleep; `None` when nothing is due.
-    fn poll_timeout(&self) -> Option<Duration> {
-        let Dispatcher { node, http, polling, bus } = &self.dispatcher;
-        let has_work = self.acceptor.has_work()
-            || bus.has_events()
-            || self.has_timeouts
-            || http.io.has_work()
-            || polling.has_work();
+    /// The time until which the poll may sleep; `None` when nothing is due.
+    fn due(&self) -> Option<Time> {
+        let Dispatcher { node, http, bus, .. } = &self.dispatcher;
+        let has_work =
+            self.acceptor.has_work() || bus.has_events() || self.has_timeouts || http.io.has_work();
         if has_work {
-            return Some(Duration::ZERO);
+            return Some(http.io.now());
         }
         let node = node.poll_timeout().map(|(at, _)| at);
         let connections = http.io.connections.next_deadline();
-        let due = [node, connections, self.acceptor.paused_until()].into_iter().flatten().min()?;
-        Some(due - http.io.now())
+        [node, connections, self.acceptor.paused_until()].into_iter().flatten().min()
+    }
+
+    /// Reads the clock. A poll that ended long after it was due shows that the process itself stood still.
+    fn begin_turn(&mut self, due: Option<Time>) {
+        let io = &mut self.dispatcher.http.io;
+        io.set_time(self.clock.time());
+        io.budget.start_turn();
+        if due.is_some_and(|due| io.now() - due > STALL) {
+            io.note_stall();
+        }
     }
 
     /// One event; the exit code if it ends the process.
@@ -112,13 +122,18 @@ impl<A: App> Reactor<A> {
             SIGNALS => return self.signal(),
             listener @ (PUBLIC | ADMIN) => self.acceptor.note_waiting(listener),
             token => {
-                let id = conn_id(token)?;
-                if event.is_writable() {
-                    self.dispatcher.http.io.writable(id);
+                let (id, Dispatcher { node, http, .. }) = (conn_id(token)?, &mut self.dispatcher);
+                let has_ended = event.is_read_closed();
+                if event.is_write_closed() || has_ended && http.io.is_gone() {
+                    http.io.drop_connection(node, id, Reason::TransportClose);
+                    return None;
                 }
-                if event.is_readable() || event.is_read_closed() || event.is_error() {
-                    self.dispatcher.http.io.note_end(id, event.is_read_closed());
-                    self.dispatcher.read(id);
+                if event.is_writable() {
+                    http.io.writable(id);
+                }
+                if event.is_readable() || has_ended {
+                    http.io.note_end(id, has_ended);
+                    http.io.readable(id);
                 }
             }
         }
@@ -128,8 +143,7 @@ impl<A: App> Reactor<A> {
     /// Everything of a turn that no single event stands for.
     fn turn(&mut self) {
         let dispatcher = &mut self.dispatcher;
-        dispatcher.read_on();
-        dispatcher.continue_bodies();
+        dispatcher.serve();
         self.acceptor.accept(self.poll.registry(), &mut dispatcher.http);
         dispatcher.take_bus_events();
         self.has_timeouts = dispatcher.node.handle_timeout(dispatcher.http.io.now(), TIMEOUTS_PER_TURN);

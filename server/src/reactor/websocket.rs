@@ -7,12 +7,11 @@ use crate::{
     reactor::{exchange::HttpExchange, io::ConnectionIo},
     wire::{
         http::switching_protocols,
-        websocket::{Message, MessageLimits, Status, WebSocket},
+        websocket::{Flow, Message, MessageLimits, ProtocolError, Status, WebSocket},
     },
 };
-use moorline_core::{App, ConnId, Input, Node};
+use moorline_core::{App, ConnId, Input, Intake, Node, Time};
 use moorline_protocol::Reason;
-use std::ops::ControlFlow;
 
 /// Turns the connection into a WebSocket, and tells the core which session it is for.
 pub(super) fn upgrade<A: App>(
@@ -38,24 +37,61 @@ pub(super) fn upgrade<A: App>(
 
 /// Takes bytes of frames.
 pub(super) fn receive<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId, bytes: &[u8]) {
-    let now = http.io.now();
+    let (now, share_end) = (http.io.now(), http.io.share_end());
     let Some(connection) = http.io.get_mut(id) else { return };
     let Phase::WebSocket(websocket) = &mut connection.phase else { return };
     let mut reply = Vec::new();
-    let outcome = websocket.feed(bytes, &mut reply, &mut |message| {
-        let input = match message {
-            Message::Text(text) => Input::Text { conn: id, text },
-            Message::Binary(bytes) => Input::Binary { conn: id, bytes },
-        };
-        node.handle(now, input);
-        if node.carries(id) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
+    let outcome =
+        websocket.feed(bytes, &mut reply, &mut |message| hand_over(node, now, share_end, id, message));
+    finish(node, http, id, reply, outcome);
+}
+
+/// Goes on with messages that a pause left behind. Returns whether all of them were handed over.
+pub(super) fn resume<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId) -> bool {
+    let (now, share_end) = (http.io.now(), http.io.share_end());
+    let Some(connection) = http.io.get_mut(id) else { return true };
+    let Phase::WebSocket(websocket) = &mut connection.phase else { return true };
+    if !websocket.is_paused() {
+        return true;
+    }
+    let mut reply = Vec::new();
+    let outcome = websocket.resume(&mut reply, &mut |message| hand_over(node, now, share_end, id, message));
+    finish(node, http, id, reply, outcome);
+    outcome != Ok(Status::Paused)
+}
+
+/// Hands one message to the core, and says whether the next one may follow in this turn.
+fn hand_over<A: App>(
+    node: &mut Node<A>,
+    now: Time,
+    share_end: u64,
+    conn: ConnId,
+    message: Message<'_>,
+) -> Flow {
+    let input = match message {
+        Message::Text(text) => Input::Text { conn, text },
+        Message::Binary(bytes) => Input::Binary { conn, bytes },
+    };
+    node.handle(now, input);
+    match node.intake(conn) {
+        Intake::Closed => Flow::Stop,
+        Intake::Open if node.stats().work < share_end => Flow::Continue,
+        Intake::Open | Intake::Paused => Flow::Pause,
+    }
+}
+
+fn finish<A: App>(
+    node: &mut Node<A>,
+    http: &mut HttpExchange,
+    id: ConnId,
+    reply: Vec<u8>,
+    outcome: Result<Status, ProtocolError>,
+) {
     if !reply.is_empty() {
-        connection.out.push_bytes(reply);
-        http.io.mark_dirty(id);
+        http.io.queue(id, reply);
     }
     match outcome {
-        Ok(Status::Open | Status::Stopped) => http.io.check_send_queue(node, id),
+        Ok(Status::Open | Status::Paused | Status::Stopped) => http.io.check_send_queue(node, id),
         Ok(Status::Closed) => {
             node.handle(http.io.now(), Input::Closed { conn: id, reason: Reason::TransportClose });
             http.io.close(id);

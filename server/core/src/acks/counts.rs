@@ -30,6 +30,8 @@ pub(crate) struct Count {
     is_unicast: bool,
     /// Whether other nodes should have received the message and could not.
     is_cut: bool,
+    /// Whether recipients on other nodes are behind with reading.
+    is_busy: bool,
     /// The recipients' acknowledgements, if they are wanted.
     collector: Option<Box<Collector>>,
     pub(crate) timer: Timer,
@@ -57,6 +59,7 @@ impl Count {
             node_counts: 0,
             is_unicast: reach.is_unicast,
             is_cut: reach.is_cut,
+            is_busy: false,
             collector: collector.map(Box::new),
             timer: Timer::default(),
         }
@@ -75,6 +78,16 @@ impl Count {
     /// Whether other nodes should have received the message and could not.
     pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
+    }
+
+    /// Whether recipients on other nodes are behind with reading.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_busy
+    }
+
+    /// Notes that recipients on another node are behind with reading.
+    pub(crate) fn mark_busy(&mut self) {
+        self.is_busy = true;
     }
 
     /// The acknowledgements gathered so far, if they are wanted.

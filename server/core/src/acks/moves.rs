@@ -52,6 +52,13 @@ pub(crate) fn node_counted(state: &mut State, ticket: Ticket, recipients: u64) {
     finish_if_complete(state, ticket);
 }
 
+/// Recipients on another node are behind with reading; that node's count follows.
+pub(crate) fn node_busy(state: &mut State, ticket: Ticket) {
+    if let Some(count) = state.counts.get_mut(ticket) {
+        count.mark_busy();
+    }
+}
+
 /// A recipient acknowledged.
 pub(crate) fn response(state: &mut State, ticket: Ticket, json: &str, attachments: &[Frame]) {
     let State { counts, config, sockets, .. } = state;
@@ -94,6 +101,7 @@ pub(crate) fn finish_count(state: &mut State, ticket: Ticket, outcome: CountOutc
     let Some(count) = remove_count(state, ticket) else { return };
     let outcome = match outcome {
         CountOutcome::Complete if count.is_cut() => CountOutcome::BusDown,
+        CountOutcome::Complete if count.is_busy() => CountOutcome::Busy,
         outcome => outcome,
     };
     let (ack, expected) = (count.ack(), count.expected());

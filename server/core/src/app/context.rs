@@ -28,6 +28,9 @@ use moorline_protocol::{
     socket::{self, Envelope},
 };
 
+/// The bytes of an acknowledgement around its arguments, at most.
+const ENVELOPE_BYTES: usize = 256;
+
 /// The commands an application may give while one of its hooks runs.
 pub struct Context<'a> {
     state: &'a mut State,
@@ -115,6 +118,16 @@ impl<'a> Context<'a> {
     pub fn send(&mut self, namespace: &str, outgoing: &Outgoing<'_>) -> Result<Sent, Code> {
         let namespace = self.state.namespaces.find(namespace).ok_or(Code::BadTarget)?;
         send(self.state, namespace, outgoing)
+    }
+
+    /// Whether the client that waits for an acknowledgement has left room for this one. Without room it is cut to
+    /// [`Code::TooMany`].
+    pub fn has_room(&self, ack: PendingAck, args: &Args) -> bool {
+        let bytes = args.as_json().len() + args.attachments().iter().map(Frame::len_bytes).sum::<usize>();
+        self.state.sockets.find(ack.socket).is_none_or(|key| {
+            let session = &self.state.sessions[self.state.sockets[key].session];
+            bytes + ENVELOPE_BYTES <= session.room_bytes(&self.state.config.limits)
+        })
     }
 
     /// Sends an acknowledgement. Nothing happens when the socket is gone. In place of arguments that would end a stock

@@ -68,7 +68,10 @@ impl App for Relay {
             }
             Completion::Gathered { ack, expected, responses, more, outcome } => {
                 let code = code_of(*outcome);
-                (ack, code, gathered_answer(code, *expected, responses, *more))
+                let answer = gathered_answer(code, *expected, responses, *more);
+                // For an asker that has not read what came before, the responses are only counted.
+                let cut = || gathered_answer(code, *expected, &Args::new(), more + responses.count() as u64);
+                (ack, code, if context.has_room(*ack, &answer) { answer } else { cut() })
             }
         };
         if let Some(code) = code {
@@ -83,6 +86,7 @@ fn code_of(outcome: CountOutcome) -> Option<Code> {
         CountOutcome::Complete => None,
         CountOutcome::BusDown => Some(Code::BusDown),
         CountOutcome::Timeout => Some(Code::Timeout),
+        CountOutcome::Busy => Some(Code::Busy),
     }
 }
 

@@ -9,8 +9,8 @@ use crate::{
     acks::{
         clients::Requester,
         moves::{
-            bus_lost_backend_acks, bus_lost_counts, finish_backend_ack, finish_count, node_counted,
-            receivers_known, recipients_left, response,
+            bus_lost_backend_acks, bus_lost_counts, finish_backend_ack, finish_count, node_busy,
+            node_counted, receivers_known, recipients_left, response,
         },
     },
     backend::moves::backend_message,
@@ -30,6 +30,7 @@ use crate::{
         completion::CountOutcome,
         ids::SocketId,
         input::BusEvent,
+        keys::SocketKey,
         message::Message,
         numbers::{ChannelSequence, Sequence, Ticket},
         output::Output,
@@ -79,6 +80,7 @@ fn bus_message(state: &mut State, channel: &str, payload: &[u8]) {
     match node_message::parse(payload) {
         Some(NodeMessage::Message(message)) => receive(state, channel, &message),
         Some(NodeMessage::Count { ticket, count }) => node_counted(state, ticket, count),
+        Some(NodeMessage::Busy { ticket }) => node_busy(state, ticket),
         Some(NodeMessage::Ack { ticket, json, attachments }) => {
             let attachments: Vec<Frame> = attachments.into_iter().map(Frame::binary).collect();
             response(state, ticket, json, &attachments);
@@ -101,22 +103,35 @@ fn receive(state: &mut State, channel: &str, message: &node_message::Message<'_>
     }
     let is_new = state.bus.sequences.receive(message.origin, message.sequence, state.now);
     note_gap(state, channel, message);
-    let count = if is_new { deliver_message(state, message) } else { 0 };
+    let Delivered { count, is_busy } =
+        if is_new { deliver_message(state, message) } else { Delivered::default() };
     if message.wants.is_some() && state.bus.is_up() {
+        if is_busy {
+            state.publish_to_node(message.origin, node_message::write_busy(ticket));
+        }
         state.publish_to_node(message.origin, node_message::write_count(ticket, count));
     }
 }
 
-fn deliver_message(state: &mut State, message: &node_message::Message<'_>) -> u64 {
+/// The fate of a message of another node here.
+#[derive(Debug, Clone, Copy, Default)]
+struct Delivered {
+    count: u64,
+    /// Whether recipients are behind with reading. Their own node cannot make a sender elsewhere wait; it can tell it.
+    is_busy: bool,
+}
+
+fn deliver_message(state: &mut State, message: &node_message::Message<'_>) -> Delivered {
     let Some(namespace) = state.namespaces.find(&message.namespace) else {
         state.stats.drop(DropCause::UnknownNamespace);
-        return 0;
+        return Delivered::default();
     };
     let targets: Vec<Target<'_>> = message.targets.iter().map(|target| Target::parse(target)).collect();
     count_unknown(state, namespace, &targets);
     let frame = engine::message(message.packet);
     let attachments = message.attachments.iter().map(|bytes| Frame::binary(bytes)).collect();
     let mut recipients = resolve(state, Some(namespace), &targets, None);
+    let is_busy = state.sessions.has_crowded() && recipients.iter().any(|key| is_behind(state, *key));
     let delivered = Message::new(frame, attachments);
     let count = if message.wants == Some(Wants::Responses) {
         let requester = Requester::Node(message.origin, message.sequence.ticket());
@@ -126,10 +141,16 @@ fn deliver_message(state: &mut State, message: &node_message::Message<'_>) -> u6
     };
     let Some(count) = count else {
         state.stats.drop(DropCause::TooManyRequests);
-        return 0;
+        return Delivered { count: 0, is_busy };
     };
     state.stats.deliveries_remote += count;
-    count
+    Delivered { count, is_busy }
+}
+
+/// Whether a recipient has much unsent, and takes none of it now.
+fn is_behind(state: &State, key: SocketKey) -> bool {
+    let session = &state.sessions[state.sockets[key].session];
+    session.is_crowded() && session.stalled_since().is_some()
 }
 
 /// Each node numbers its messages on each channel. A number that was skipped is a message lost on the way; a number

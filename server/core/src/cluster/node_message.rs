@@ -25,6 +25,11 @@ pub(crate) enum NodeMessage<'a> {
         ticket: Ticket,
         count: u64,
     },
+    /// Recipients on the answering node are behind with reading. Its count follows; a node that does not know this word
+    /// counts all the same.
+    Busy {
+        ticket: Ticket,
+    },
     /// A recipient's acknowledgement; empty JSON for one that only counts.
     Ack {
         ticket: Ticket,
@@ -113,6 +118,10 @@ pub(crate) fn write_count(ticket: Ticket, count: u64) -> Vec<u8> {
     format!("count1 [{},{count}]\n", ticket.number()).into_bytes()
 }
 
+pub(crate) fn write_busy(ticket: Ticket) -> Vec<u8> {
+    format!("busy1 {}\n", ticket.number()).into_bytes()
+}
+
 pub(crate) fn write_ack(ticket: Ticket, json: &str, attachments: &[Frame]) -> Vec<u8> {
     let mut out = Vec::with_capacity(48 + json.len());
     out.extend_from_slice(b"answer1 [");
@@ -144,6 +153,7 @@ pub(crate) fn parse(payload: &[u8]) -> Option<NodeMessage<'_>> {
             let (ticket, count) = serde_json::from_str(head).ok()?;
             Some(NodeMessage::Count { ticket: Ticket::new(ticket), count })
         }
+        "busy1" => Some(NodeMessage::Busy { ticket: Ticket::new(head.parse().ok()?) }),
         "answer1" => {
             let (ticket, sizes): (u64, Vec<usize>) = serde_json::from_str(head).ok()?;
             let (json, attachments) = split_body(&payload[end + 1..], &sizes)?;

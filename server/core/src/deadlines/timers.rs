@@ -20,6 +20,8 @@ pub enum TimerKind {
     Session(SessionKey),
     /// A room whose channel is awaited or lingers.
     Room(RoomKey),
+    /// Messages that wait for a recipient, by its session.
+    Hold(SessionKey),
     /// A count that other nodes were asked for.
     Count(Ticket),
     /// An acknowledgement that a backend owes a client.

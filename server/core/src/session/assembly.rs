@@ -28,6 +28,11 @@ impl Assembly {
         self.due
     }
 
+    /// It has until then instead.
+    pub(crate) fn restart(&mut self, due: Time) {
+        self.due = due;
+    }
+
     /// The packet and its attachments.
     pub(crate) fn into_parts(self) -> (String, Vec<Frame>) {
         (self.packet, self.attachments)

@@ -20,6 +20,8 @@ pub(crate) enum Carried {
     Poll(SessionKey),
     /// A session's POST whose packets are coming in.
     Post(SessionKey),
+    /// A session's POST that was answered before its packets were all taken.
+    Rest(SessionKey),
     /// A WebSocket that a session may move to.
     Probe(SessionKey),
     /// The last frames of a session that has ended.
@@ -30,9 +32,11 @@ impl Carried {
     /// The live session it belongs to.
     pub(crate) fn session(&self) -> Option<SessionKey> {
         match self {
-            Carried::Session(key) | Carried::Poll(key) | Carried::Post(key) | Carried::Probe(key) => {
-                Some(*key)
-            }
+            Carried::Session(key)
+            | Carried::Poll(key)
+            | Carried::Post(key)
+            | Carried::Rest(key)
+            | Carried::Probe(key) => Some(*key),
             Carried::Closing(_) => None,
         }
     }

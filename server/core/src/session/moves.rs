@@ -9,6 +9,7 @@ use crate::{
         connections::Carried,
         drain::Drain,
         outbox::Outbox,
+        pausing::resume_if,
         sessions::SessionDue,
         transport::{Misfit, Transport, UpgradeDue},
     },
@@ -111,13 +112,18 @@ fn flush(state: &mut State, key: SessionKey) {
 pub(crate) fn pull(state: &mut State, conn: ConnId, bytes: usize, frames: &mut Vec<Frame>) -> bool {
     let State { connections, sessions, .. } = state;
     match connections.get_mut(conn) {
-        Some(Carried::Session(key)) => sessions[*key].outbox.pull(bytes, frames),
+        Some(&mut Carried::Session(key)) => {
+            let before = frames.len();
+            let has_more = sessions[key].outbox.pull(bytes, frames);
+            frames_taken(state, key, frames.len() - before);
+            has_more
+        }
         Some(Carried::Closing(outbox)) => outbox.pull(bytes, frames),
         Some(&mut Carried::Poll(key)) => {
             pull_poll(state, key, frames);
             false
         }
-        Some(Carried::Post(_) | Carried::Probe(_)) | None => false,
+        Some(Carried::Post(_) | Carried::Rest(_) | Carried::Probe(_)) | None => false,
     }
 }
 
@@ -128,9 +134,46 @@ fn pull_poll(state: &mut State, key: SessionKey, frames: &mut Vec<Frame>) {
     if session.outbox.is_empty() {
         return;
     }
+    let before = frames.len();
     session.outbox.pull_packets(packets_max, frames);
     if let Some(conn) = session.transport.take_poll(state.now) {
         state.connections.remove(conn);
+    }
+    frames_taken(state, key, frames.len() - before);
+    if state.sessions[key].is_crowded() {
+        state.schedule_session(key);
+    }
+}
+
+/// The transport took so many frames of a session.
+#[inline]
+fn frames_taken(state: &mut State, key: SessionKey, frames: usize) {
+    let State { sessions, config, now, .. } = state;
+    let session = &mut sessions[key];
+    session.mark_taken();
+    session.heartbeat.note_taken(*now, frames, config.limits.ping_timeout);
+    if session.is_crowded() {
+        crowd_taken(state, key);
+    }
+}
+
+/// The transport took frames of a session that has too much unsent: what waits for that is looked at again.
+fn crowd_taken(state: &mut State, key: SessionKey) {
+    state.hold_due_now(key);
+    if state.sessions.update_crowded(key, &state.config.limits) {
+        let has_ended = state.sessions[key].pause.set_unread(false);
+        resume_if(state, key, has_ended);
+    }
+}
+
+/// A WebSocket with unsent frames took some bytes and takes no more for now.
+pub(crate) fn blocked(state: &mut State, conn: ConnId) {
+    let Some(&Carried::Session(key)) = state.connections.get(conn) else { return };
+    let session = &mut state.sessions[key];
+    session.mark_stalled(state.now);
+    session.heartbeat.note_taken(state.now, 0, state.config.limits.ping_timeout);
+    if session.is_crowded() {
+        state.schedule_session(key);
     }
 }
 
@@ -156,10 +199,29 @@ fn refuse_misfit(state: &mut State, key: SessionKey, conn: ConnId, misfit: Misfi
 
 /// All packets of a POST were taken.
 pub(crate) fn posted(state: &mut State, conn: ConnId) {
+    match state.connections.get(conn) {
+        Some(&Carried::Post(key)) => {
+            state.sessions[key].transport.take_post();
+            state.connections.remove(conn);
+            answer(state, conn, RequestAnswer::Taken);
+        }
+        Some(&Carried::Rest(key)) => {
+            state.sessions[key].transport.take_rest();
+            state.connections.remove(conn);
+            let is_open = !state.sessions[key].pause.is_on();
+            resume_if(state, key, is_open);
+        }
+        _ => {}
+    }
+}
+
+/// The client of a POST should wait no longer, though packets of it are still to come.
+pub(crate) fn post_late(state: &mut State, conn: ConnId) {
     let Some(&Carried::Post(key)) = state.connections.get(conn) else { return };
-    state.sessions[key].transport.take_post();
-    state.connections.remove(conn);
-    answer(state, conn, RequestAnswer::Taken);
+    if state.sessions[key].transport.start_rest() {
+        state.connections.insert(conn, Carried::Rest(key));
+        answer(state, conn, RequestAnswer::TakenEarly);
+    }
 }
 
 /// A WebSocket that names a session. Only the first one of a session that polls may become its transport.
@@ -235,18 +297,32 @@ fn close_probe(state: &mut State, key: SessionKey, reason: Reason) {
 pub(crate) fn session_due(state: &mut State, key: SessionKey) {
     let Some(session) = state.sessions.get_mut(key) else { return };
     session.timer.mark_fired();
-    match session.take_due(state.now, state.config.limits.ping_timeout) {
+    match session.take_due(state.now, &state.config.limits) {
         SessionDue::Nothing => {}
-        SessionDue::Ping => _ = state.enqueue(key, &engine::ping().into()),
+        SessionDue::Ping => ping(state, key),
         SessionDue::Upgrade => upgrade_due(state, key),
+        SessionDue::Resume => {
+            let has_ended = session.pause.end_rate(state.now);
+            resume_if(state, key, has_ended);
+        }
         SessionDue::End(reason) => {
-            if session.is_assembly_late(state.now) {
-                state.stats.drop(DropCause::LateAttachment);
+            match reason {
+                Reason::SlowConsumer => state.stats.drop(DropCause::SlowConsumer),
+                Reason::ParseError => state.stats.drop(DropCause::LateAttachment),
+                _ => {}
             }
             return state.sessions.mark_closing(key, reason);
         }
     }
     state.schedule_session(key);
+}
+
+fn ping(state: &mut State, key: SessionKey) {
+    if state.enqueue(key, &engine::ping().into()) {
+        let session = &mut state.sessions[key];
+        let is_paused = session.pause.is_on();
+        session.heartbeat.queue_ping(state.now, session.outbox.len(), is_paused, &state.config.limits);
+    }
 }
 
 /// An upgrade took too long, or a poll was held long enough during one.
@@ -300,6 +376,10 @@ pub(crate) fn connection_closed(state: &mut State, conn: ConnId, reason: Reason)
             state.sessions[key].transport.take_post();
             state.sessions.mark_closing(key, reason);
         }
+        Some(Carried::Rest(key)) => {
+            state.sessions[key].transport.take_rest();
+            state.sessions.mark_closing(key, reason);
+        }
         Some(Carried::Probe(key)) => {
             state.sessions[key].transport.take_probe();
             state.schedule_session(key);
@@ -314,6 +394,10 @@ pub(crate) fn close_connections(state: &mut State, transport: &Transport, outbox
     if let Some(conn) = conns.post {
         state.connections.remove(conn);
         refuse(state, conn, RequestError::BadRequest);
+    }
+    if let Some(conn) = conns.rest {
+        state.connections.remove(conn);
+        state.outputs.push_back(Output::Resume(conn));
     }
     if let Some(conn) = conns.writer {
         // Its connection may be what ended the session; then nobody is there to tell.

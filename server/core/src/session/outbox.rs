@@ -2,12 +2,16 @@
 //!
 //! Owns the frames and their byte count. It never decides when they are sent, nor what follows when it is full.
 //!
-//! Invariant: never more than the byte bound given to `push`; when it is full the frame is refused and the session's
-//! owner ends the session. An empty outbox holds no memory.
+//! Invariant: never more than the byte bound given to `push`, or one message; when it is full a message is refused and
+//! the session's owner ends the session. An empty outbox holds no memory.
 
 use crate::words::message::Message;
 use alloc::{collections::VecDeque, vec::Vec};
 use moorline_protocol::Frame;
+
+/// A poll is answered with about so many bytes. More would be copied for one client in one turn; the rest comes with
+/// the next poll.
+const POLL_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -20,10 +24,10 @@ pub(crate) struct Outbox {
 pub(crate) struct Full;
 
 impl Outbox {
-    /// Takes all frames of a message, or none.
+    /// Takes all frames of a message, or none. An empty outbox takes any message.
     pub(crate) fn push(&mut self, message: &Message, bytes_max: usize) -> Result<(), Full> {
         let bytes = self.bytes + message.len_bytes();
-        if bytes > bytes_max {
+        if bytes > bytes_max && !self.frames.is_empty() {
             return Err(Full);
         }
         self.bytes = bytes;
@@ -39,9 +43,20 @@ impl Outbox {
         self.frames.len()
     }
 
-    /// Moves at most `packets` frames to `into`.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Moves at most `packets` frames to `into`, about [`POLL_BYTES`] of them; at least one if there is any.
     pub(crate) fn pull_packets(&mut self, packets: usize, into: &mut Vec<Frame>) {
-        let packets = packets.min(self.frames.len());
+        let mut taken = 0;
+        let sizes = self.frames.iter().take(packets).map(Frame::len_bytes);
+        let packets = sizes.take_while(|size| {
+            let has_room = taken < POLL_BYTES;
+            taken += size;
+            has_room
+        });
+        let packets = packets.count();
         let pulled = self.frames.drain(..packets).inspect(|frame| self.bytes -= frame.len_bytes());
         into.extend(pulled);
         if self.frames.is_empty() {
@@ -90,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_are_pulled_by_number() {
+    fn packets_are_pulled_by_number_and_size() {
         let mut outbox = Outbox::default();
         for length in 1..=5 {
             outbox.push(&message(length), 1000).unwrap();
@@ -101,6 +116,20 @@ mod tests {
         outbox.pull_packets(usize::MAX, &mut frames);
         assert_eq!((frames.len(), outbox.bytes, outbox.frames.capacity()), (5, 0, 0));
         assert_eq!(frames[4].as_packet().len(), 5);
+    }
+
+    #[test]
+    fn one_poll_takes_about_a_megabyte_and_a_large_message_whole() {
+        let mut outbox = Outbox::default();
+        for length in [600_000, 600_000, 600_000, 3_000_000] {
+            outbox.push(&message(length), 10_000_000).unwrap();
+        }
+        let pulls = [(); 3].map(|()| {
+            let mut frames = Vec::new();
+            outbox.pull_packets(usize::MAX, &mut frames);
+            frames.len()
+        });
+        assert_eq!(pulls, [2, 2, 0], "the fourth begins before the megabyte is full");
     }
 
     #[test]

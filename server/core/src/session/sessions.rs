@@ -7,7 +7,10 @@
 
 use crate::{
     deadlines::timers::Timer,
-    session::{assembly::Assembly, heartbeat::Heartbeat, outbox::Outbox, transport::Transport},
+    session::{
+        assembly::Assembly, heartbeat::Heartbeat, meter::Meter, outbox::Outbox, pause::Pause,
+        transport::Transport,
+    },
     words::{
         config::Limits,
         ids::{Secret, SessionId},
@@ -18,7 +21,12 @@ use crate::{
 };
 use alloc::{boxed::Box, vec::Vec};
 use core::{ops::Index, ops::IndexMut, time::Duration};
-use moorline_protocol::Reason;
+use moorline_protocol::{Reason, TransportKind};
+
+/// One that polls may have this many times as much unsent as one on a WebSocket: between two polls it cannot read.
+const POLLING_BYTES_FACTOR: usize = 2;
+/// One that polls may be this many times as long without taking any of it.
+const POLLING_TIME_FACTOR: u32 = 3;
 
 /// A client that is longer without a poll makes room for a newcomer on a full node. A live client is without one for a
 /// round trip only.
@@ -39,6 +47,12 @@ pub(crate) struct Session {
     connect_by: Option<Time>,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) timer: Timer,
+    pub(crate) meter: Meter,
+    pub(crate) pause: Pause,
+    /// The time since which its WebSocket has taken no byte, though frames wait.
+    stalled_since: Option<Time>,
+    /// Whether more is unsent than a client that reads well ever has. Kept by the table.
+    is_crowded: bool,
     /// Set once a drain has chosen this session: if it cannot be closed now, it is closed at its next poll or upgrade.
     is_draining: bool,
     /// Set once the session will be closed at the end of this input.
@@ -53,6 +67,8 @@ pub(crate) enum SessionDue {
     Ping,
     /// The upgrade under way needs attention.
     Upgrade,
+    /// It is no longer over its rate.
+    Resume,
     /// It ends.
     End(Reason),
 }
@@ -77,6 +93,10 @@ impl Session {
             connect_by: (dialect == Dialect::SocketIo).then_some(now + limits.connect_timeout),
             heartbeat: Heartbeat::new(now, limits, random),
             timer: Timer::default(),
+            meter: Meter::default(),
+            pause: Pause::default(),
+            stalled_since: None,
+            is_crowded: false,
             is_draining: false,
             closing: None,
         }
@@ -140,10 +160,58 @@ impl Session {
         self.connect_by = None;
     }
 
+    /// The most bytes that may wait in its outbox.
+    pub(crate) fn outbox_bytes_max(&self, limits: &Limits) -> usize {
+        match self.transport.kind() {
+            TransportKind::WebSocket => limits.outbox_bytes_max,
+            TransportKind::Polling => POLLING_BYTES_FACTOR * limits.outbox_bytes_max,
+        }
+    }
+
+    /// The bytes that its outbox still takes.
+    pub(crate) fn room_bytes(&self, limits: &Limits) -> usize {
+        self.outbox_bytes_max(limits).saturating_sub(self.outbox.len_bytes())
+    }
+
+    /// Whether more is unsent than a client that reads well ever has.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.is_crowded
+    }
+
+    /// Its WebSocket took what it could and takes no more for now.
+    pub(crate) fn mark_stalled(&mut self, now: Time) {
+        self.stalled_since = Some(now);
+    }
+
+    /// The transport took frames.
+    pub(crate) fn mark_taken(&mut self) {
+        self.stalled_since = None;
+    }
+
+    /// The time since which the client has taken nothing, by its own fault: its WebSocket takes no bytes, or it holds
+    /// no poll.
+    pub(crate) fn stalled_since(&self) -> Option<Time> {
+        self.stalled_since.or_else(|| self.transport.away_since())
+    }
+
+    /// The time at which it is too slow, unless it takes something before.
+    fn slow_at(&self, limits: &Limits) -> Option<Time> {
+        let since = self.stalled_since().filter(|_| self.is_crowded)?;
+        Some(match self.transport.kind() {
+            TransportKind::WebSocket => since + limits.slow_timeout,
+            TransportKind::Polling => since + POLLING_TIME_FACTOR * limits.slow_timeout,
+        })
+    }
+
     /// The time at which this session next needs attention.
-    pub(crate) fn deadline(&self) -> Time {
-        let assembled_by = self.assembly.as_ref().map(|assembly| assembly.due());
-        let others = [self.connect_by, assembled_by, self.transport.deadline()];
+    pub(crate) fn deadline(&self, limits: &Limits) -> Time {
+        let others = [
+            self.connect_by,
+            self.assembled_by(),
+            self.transport.deadline(),
+            self.pause.due(),
+            self.slow_at(limits),
+        ];
         others.into_iter().flatten().fold(self.heartbeat.due(), Time::min)
     }
 
@@ -152,32 +220,60 @@ impl Session {
         self.end_due(now).is_some()
     }
 
-    /// Whether a binary packet waits too long for its attachments.
-    pub(crate) fn is_assembly_late(&self, now: Time) -> bool {
-        self.assembly.as_ref().is_some_and(|assembly| assembly.due() <= now)
+    /// The time by which the attachments of its client must be there; none while nothing is read from it.
+    fn assembled_by(&self) -> Option<Time> {
+        let assembly = self.assembly.as_ref().filter(|_| !self.pause.is_on())?;
+        Some(assembly.due())
     }
 
     fn end_due(&self, now: Time) -> Option<Reason> {
         if self.connect_by.is_some_and(|by| by <= now) {
             return Some(Reason::ConnectTimeout);
         }
-        if self.is_assembly_late(now) {
+        if self.assembled_by().is_some_and(|by| by <= now) {
             return Some(Reason::ParseError);
         }
         self.heartbeat.is_over(now).then_some(Reason::PingTimeout)
     }
 
-    /// Takes what is due at `now`. A ping that it returns counts as sent.
-    pub(crate) fn take_due(&mut self, now: Time, ping_timeout: Duration) -> SessionDue {
+    /// Takes what is due at `now`. A ping that it returns is to be put into the outbox.
+    pub(crate) fn take_due(&mut self, now: Time, limits: &Limits) -> SessionDue {
         if let Some(reason) = self.end_due(now) {
             return SessionDue::End(reason);
         }
-        if self.heartbeat.take_ping(now, ping_timeout) {
+        if self.slow_at(limits).is_some_and(|at| at <= now) {
+            return SessionDue::End(Reason::SlowConsumer);
+        }
+        if self.heartbeat.is_ping_due(now) {
             return SessionDue::Ping;
+        }
+        if self.pause.due().is_some_and(|until| until <= now) {
+            return SessionDue::Resume;
         }
         match self.transport.deadline() {
             Some(at) if at <= now => SessionDue::Upgrade,
             _ => SessionDue::Nothing,
+        }
+    }
+
+    /// The client could not be heard for a while, and not by its fault: whatever it has to do in time, it has the whole
+    /// time again.
+    pub(crate) fn restart_deadlines(&mut self, now: Time, limits: &Limits) {
+        self.heartbeat.restart(now, limits.ping_timeout);
+        self.restart_assembly(now, limits);
+        if let Some(by) = &mut self.connect_by {
+            *by = now + limits.connect_timeout;
+        }
+        if let Some(since) = &mut self.stalled_since {
+            *since = now;
+        }
+        self.transport.restart_deadlines(now, limits.upgrade_timeout);
+    }
+
+    /// The client is read from again: it has the whole time again for the attachments that are due.
+    pub(crate) fn restart_assembly(&mut self, now: Time, limits: &Limits) {
+        if let Some(assembly) = &mut self.assembly {
+            assembly.restart(now + limits.assembly_timeout);
         }
     }
 }
@@ -188,6 +284,8 @@ pub(crate) struct Sessions {
     table: Table<SessionKey, Session>,
     /// Sessions to close at the end of this input.
     closing: Vec<SessionKey>,
+    /// The number of sessions that are crowded.
+    crowded: usize,
 }
 
 impl Sessions {
@@ -196,7 +294,31 @@ impl Sessions {
     }
 
     pub(crate) fn remove(&mut self, key: SessionKey) -> Session {
-        self.table.remove(key)
+        let session = self.table.remove(key);
+        self.crowded -= usize::from(session.is_crowded);
+        session
+    }
+
+    /// Notes whether a session has more unsent than a quarter of its bound. Returns whether that changed.
+    #[inline]
+    pub(crate) fn update_crowded(&mut self, key: SessionKey, limits: &Limits) -> bool {
+        let session = &mut self.table[key];
+        let is_crowded = session.outbox.len_bytes() > limits.outbox_bytes_max / 4;
+        if is_crowded == session.is_crowded {
+            return false;
+        }
+        session.is_crowded = is_crowded;
+        if is_crowded {
+            self.crowded += 1;
+        } else {
+            self.crowded -= 1;
+        }
+        true
+    }
+
+    /// Whether any session has more unsent than a client that reads well.
+    pub(crate) fn has_crowded(&self) -> bool {
+        self.crowded > 0
     }
 
     pub(crate) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
@@ -261,6 +383,13 @@ impl Sessions {
     pub(crate) fn check_invariants(&self) {
         let marked = self.iter().filter(|(_, session)| session.is_closing()).count();
         assert_eq!(marked, self.closing.len(), "each session that is marked is listed once");
+        let crowded = self.iter().filter(|(_, session)| session.is_crowded).count();
+        assert_eq!(crowded, self.crowded, "the sessions that are crowded are counted");
+    }
+
+    /// Every session, to change.
+    pub(crate) fn keys(&self) -> Vec<SessionKey> {
+        self.table.iter().map(|(key, _)| key).collect()
     }
 
     /// The number of sessions that are marked.
@@ -287,7 +416,6 @@ impl IndexMut<SessionKey> for Sessions {
 mod tests {
     use super::*;
     use crate::words::{conn::ConnId, ids::tests::Counter};
-    use moorline_protocol::TransportKind;
 
     fn session(kind: TransportKind, dialect: Dialect, entropy: &mut Counter) -> Session {
         let limits = Limits { ping_jitter: false, ..Limits::default() };
@@ -326,17 +454,21 @@ mod tests {
     #[test]
     fn the_deadline_is_the_earliest_of_heartbeat_connect_and_assembly() {
         let mut session = session(TransportKind::WebSocket, Dialect::SocketIo, &mut Counter(0));
-        assert_eq!(session.deadline(), at(10), "CONNECT");
+        let limits = Limits { ping_jitter: false, ..Limits::default() };
+        assert_eq!(session.deadline(&limits), at(10), "CONNECT");
         session.mark_connected();
-        assert_eq!(session.deadline(), at(25), "heartbeat");
+        assert_eq!(session.deadline(&limits), at(25), "heartbeat");
         session.start_assembly(Box::new(Assembly::new("51-[]", 1, at(7))));
-        assert_eq!(session.deadline(), at(7), "attachments");
-        let timeout = Duration::from_secs(20);
-        assert_eq!(session.take_due(at(7), timeout), SessionDue::End(Reason::ParseError));
+        assert_eq!(session.deadline(&limits), at(7), "attachments");
+        assert_eq!(session.take_due(at(7), &limits), SessionDue::End(Reason::ParseError));
+        session.pause.start_rate(at(9));
+        let due = (session.deadline(&limits), session.take_due(at(7), &limits));
+        assert_eq!(due, (at(9), SessionDue::Nothing), "nothing is read from it");
+        assert_eq!(session.take_due(at(9), &limits), SessionDue::Resume);
         session.take_assembly();
-        assert_eq!(session.take_due(at(7), timeout), SessionDue::Nothing);
-        assert_eq!(session.take_due(at(25), timeout), SessionDue::Ping);
-        assert_eq!(session.take_due(at(45), timeout), SessionDue::End(Reason::PingTimeout));
+        assert_eq!(session.take_due(at(25), &limits), SessionDue::Ping);
+        session.heartbeat.queue_ping(at(25), 1, false, &limits);
+        assert_eq!(session.take_due(at(45), &limits), SessionDue::End(Reason::PingTimeout));
     }
 
     #[test]

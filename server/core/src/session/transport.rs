@@ -12,7 +12,8 @@
 //! On the probe, `2probe` is answered by `3probe` and `5` makes it the transport. Either ends a held poll with a noop,
 //! `2probe` only when the outbox is empty.
 //!
-//! A second GET or POST beside a first ends the session, and so does a GET or POST whose connection goes away.
+//! A second GET or POST beside a first ends the session, and so does a GET or POST whose connection goes away. A POST
+//! whose packets take long is answered before they are all taken; what is left of it comes before anything else.
 //!
 //! Invariants: a poll is held by one connection at most and answered exactly once; a message stays in the outbox until
 //! one transport takes it, so moving to a WebSocket loses, doubles and reorders nothing.
@@ -30,8 +31,8 @@ const NOOP_AFTER: Duration = Duration::from_millis(100);
 pub(crate) enum Transport {
     WebSocket {
         conn: ConnId,
-        /// A POST that had begun when the client moved here.
-        post: Option<ConnId>,
+        /// POSTs that had begun when the client moved here. Boxed: few sessions have any.
+        posts: Option<Box<Posts>>,
     },
     /// Boxed: most sessions are on a WebSocket and should not pay for it.
     Polling(Box<Polling>),
@@ -45,9 +46,17 @@ pub(crate) struct Polling {
     packets_max: usize,
     /// The time of the last answer to a GET. It counts only while none is held.
     away_since: Time,
-    /// The POST whose packets are coming in.
-    post: Option<ConnId>,
+    posts: Posts,
     probe: Option<Probe>,
+}
+
+/// The POSTs whose packets are coming in.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Posts {
+    /// The one that waits for its answer.
+    open: Option<ConnId>,
+    /// The one before it, which was answered, and whose packets are not all taken.
+    rest: Option<ConnId>,
 }
 
 /// The WebSocket that a session may move to.
@@ -85,6 +94,8 @@ pub(crate) struct SessionConns {
     /// The WebSocket, or the held GET.
     pub(crate) writer: Option<ConnId>,
     pub(crate) post: Option<ConnId>,
+    /// A POST that was answered before its packets were all taken.
+    pub(crate) rest: Option<ConnId>,
     pub(crate) probe: Option<ConnId>,
 }
 
@@ -92,7 +103,7 @@ impl Transport {
     /// The transport of a session that `conn` opened: a WebSocket, or a GET that is held.
     pub(crate) fn new(kind: TransportKind, conn: ConnId) -> Transport {
         match kind {
-            TransportKind::WebSocket => Transport::WebSocket { conn, post: None },
+            TransportKind::WebSocket => Transport::WebSocket { conn, posts: None },
             TransportKind::Polling => {
                 let poll = Some(conn);
                 Transport::Polling(Box::new(Polling { poll, packets_max: 1, ..Polling::default() }))
@@ -118,12 +129,14 @@ impl Transport {
     /// Every connection of the session.
     pub(crate) fn conns(&self) -> SessionConns {
         match self {
-            Transport::WebSocket { conn, post } => {
-                SessionConns { writer: Some(*conn), post: *post, probe: None }
+            Transport::WebSocket { conn, posts } => {
+                let Posts { open: post, rest } = posts.as_deref().copied().unwrap_or_default();
+                SessionConns { writer: Some(*conn), post, rest, probe: None }
             }
             Transport::Polling(polling) => SessionConns {
                 writer: polling.poll,
-                post: polling.post,
+                post: polling.posts.open,
+                rest: polling.posts.rest,
                 probe: polling.probe.as_ref().map(|probe| probe.conn),
             },
         }
@@ -198,10 +211,10 @@ impl Transport {
     /// The misfit when the session takes no POST now.
     pub(crate) fn start_post(&mut self, conn: ConnId) -> Result<(), Misfit> {
         let polling = self.polling_mut().ok_or(Misfit::NotPolling)?;
-        match polling.post {
+        match polling.posts.open {
             Some(_) => Err(Misfit::Second),
             None => {
-                polling.post = Some(conn);
+                polling.posts.open = Some(conn);
                 Ok(())
             }
         }
@@ -209,9 +222,34 @@ impl Transport {
 
     /// The POST is over, whatever became of it.
     pub(crate) fn take_post(&mut self) -> Option<ConnId> {
+        self.posts_mut()?.open.take()
+    }
+
+    /// The POST is answered before its packets are all taken. Returns false when the rest of another is in the way.
+    pub(crate) fn start_rest(&mut self) -> bool {
+        let Some(posts) = self.posts_mut().filter(|posts| posts.rest.is_none()) else { return false };
+        posts.rest = posts.open.take();
+        posts.rest.is_some()
+    }
+
+    /// The rest of a POST was taken, or is lost.
+    pub(crate) fn take_rest(&mut self) -> Option<ConnId> {
+        self.posts_mut()?.rest.take()
+    }
+
+    /// Whether what comes on this connection has to wait for the rest of a POST.
+    pub(crate) fn waits_for_rest(&self, conn: ConnId) -> bool {
+        let rest = match self {
+            Transport::WebSocket { posts, .. } => posts.as_deref().and_then(|posts| posts.rest),
+            Transport::Polling(polling) => polling.posts.rest,
+        };
+        rest.is_some_and(|rest| rest != conn)
+    }
+
+    fn posts_mut(&mut self) -> Option<&mut Posts> {
         match self {
-            Transport::WebSocket { post, .. } => post.take(),
-            Transport::Polling(polling) => polling.post.take(),
+            Transport::WebSocket { posts, .. } => posts.as_deref_mut(),
+            Transport::Polling(polling) => Some(&mut polling.posts),
         }
     }
 
@@ -240,8 +278,16 @@ impl Transport {
 
     /// The session leaves polling behind. A POST that had begun is taken to its end.
     pub(crate) fn move_to(&mut self, conn: ConnId) {
-        let post = self.take_post();
-        *self = Transport::WebSocket { conn, post };
+        let posts = self.posts_mut().copied().unwrap_or_default();
+        let has_posts = posts.open.is_some() || posts.rest.is_some();
+        *self = Transport::WebSocket { conn, posts: has_posts.then(|| Box::new(posts)) };
+    }
+
+    /// The client could not be heard for a while: its upgrade has the whole time again.
+    pub(crate) fn restart_deadlines(&mut self, now: Time, upgrade_timeout: Duration) {
+        if let Some(probe) = self.polling_mut().and_then(|polling| polling.probe.as_mut()) {
+            probe.by = now + upgrade_timeout;
+        }
     }
 
     /// The time at which an upgrade under way needs attention.
@@ -269,8 +315,8 @@ impl Transport {
 impl SessionConns {
     /// The connections that there are.
     pub(crate) fn iter(self) -> impl Iterator<Item = ConnId> {
-        let SessionConns { writer, post, probe } = self;
-        [writer, post, probe].into_iter().flatten()
+        let SessionConns { writer, post, rest, probe } = self;
+        [writer, post, rest, probe].into_iter().flatten()
     }
 }
 
@@ -307,6 +353,21 @@ mod tests {
     }
 
     #[test]
+    fn the_rest_of_a_post_that_was_answered_comes_before_anything_else() {
+        let mut transport = Transport::new(TransportKind::Polling, conn(1));
+        assert!(!transport.start_rest(), "there is no POST");
+        transport.start_post(conn(2)).unwrap();
+        assert!(transport.start_rest());
+        assert_eq!(transport.start_post(conn(3)), Ok(()), "it was answered");
+        assert!(!transport.start_rest(), "one rest at a time");
+        transport.move_to(conn(4));
+        assert!(transport.waits_for_rest(conn(3)) && transport.waits_for_rest(conn(4)));
+        assert!(!transport.waits_for_rest(conn(2)));
+        assert_eq!((transport.take_rest(), transport.take_post()), (Some(conn(2)), Some(conn(3))));
+        assert!(!transport.waits_for_rest(conn(4)));
+    }
+
+    #[test]
     fn a_tested_probe_ends_the_polls_that_follow_and_then_takes_over_with_the_post() {
         let mut transport = Transport::new(TransportKind::Polling, conn(1));
         transport.take_poll(at(0));
@@ -326,7 +387,7 @@ mod tests {
         assert_eq!(transport.kind(), TransportKind::WebSocket);
         assert_eq!(
             transport.conns(),
-            SessionConns { writer: Some(conn(2)), post: Some(conn(5)), probe: None }
+            SessionConns { writer: Some(conn(2)), post: Some(conn(5)), rest: None, probe: None }
         );
         assert_eq!((transport.deadline(), transport.upgrade_due(at(99_999))), (None, None));
     }

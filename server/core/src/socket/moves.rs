@@ -19,24 +19,34 @@ use crate::{
         subscriptions::{Subscription, parse_room_channel},
     },
     deadlines::timers::TimerKind,
-    session::moves::close_connections,
+    session::{
+        moves::close_connections,
+        pausing::{pause_held, resume_held},
+    },
+    socket::holds::HeldMessage,
     state::{Ended, State},
     words::{
+        args::Args,
         cause::DropCause,
         code::Code,
-        completion::{Completion, JoinOutcome, Joined},
+        completion::{Completion, CountOutcome, JoinOutcome, Joined},
         ids::SocketId,
         keys::{NamespaceKey, RoomKey, SessionKey, SocketKey},
         message::Message,
         numbers::{RequestId, Sequence},
         output::Output,
         pending_ack::PendingAck,
-        target::{Outgoing, Sent, Target, Wants},
+        target::{Outgoing, Receipt, Sent, Target, Wants},
     },
 };
 use alloc::{collections::BTreeSet, vec, vec::Vec};
 use core::mem;
 use moorline_protocol::{Reason, socket};
+
+/// The bytes that an acknowledgement id adds to an event.
+const ACK_ID_BYTES: usize = 16;
+/// So many bytes for one recipient are a unit of work more.
+const BYTES_PER_UNIT: u64 = 16 << 10;
 
 // Rooms.
 
@@ -87,6 +97,7 @@ fn await_channel(state: &mut State, socket: SocketKey, room: RoomKey, ack: Optio
 
 fn insert_room(state: &mut State, namespace: NamespaceKey, name: &str) -> RoomKey {
     let channel = state.room_channel(namespace, name);
+    state.stats.work += u64::from(channel.is_some());
     let subscription = if channel.is_some() { Subscription::Pending } else { Subscription::None };
     state.outputs.extend(channel.map(Output::Subscribe));
     state.rooms.insert(namespace, name, subscription)
@@ -190,8 +201,12 @@ pub(crate) fn send(
     if outgoing.message.len_bytes() * channels.len() > state.config.limits.fanout_bytes_max {
         return Err(Code::TooMany);
     }
-    let sequence = state.bus.sequences.next();
     let mut recipients = resolve(state, Some(namespace), outgoing.targets, outgoing.sender);
+    if let Some(recipient) = recipient_without_room(state, &recipients, outgoing) {
+        hold(state, recipient, namespace, outgoing);
+        return Ok(Sent::Waiting);
+    }
+    let sequence = state.bus.sequences.next();
     let (expected, request) = match outgoing.receipt.map(|receipt| receipt.wants) {
         Some(Wants::Responses) => {
             let requester = Requester::Node(state.tag, sequence.ticket());
@@ -203,6 +218,108 @@ pub(crate) fn send(
     state.stats.deliveries_local += expected;
     count_unknown(state, namespace, outgoing.targets);
     Ok(send_remote(state, namespace, outgoing, &channels, Local { sequence, expected, request }))
+}
+
+/// The session of a recipient here that this message has to wait for: its outbox takes no more, and it may still make
+/// others wait. Only a client waits, since its connection can be left unread meanwhile.
+fn recipient_without_room(
+    state: &State,
+    recipients: &[SocketKey],
+    outgoing: &Outgoing<'_>,
+) -> Option<SessionKey> {
+    let limits = &state.config.limits;
+    let wanted_bytes = outgoing.message.len_bytes() + ACK_ID_BYTES;
+    // While nobody is behind, nobody lacks room for a message that is not large itself.
+    if !state.sessions.has_crowded() && wanted_bytes <= limits.outbox_bytes_max / 4 {
+        return None;
+    }
+    state.sockets.find(outgoing.sender?)?;
+    let sessions = recipients.iter().map(|key| state.sockets[*key].session);
+    let mut full = sessions.filter(|key| {
+        let session = &state.sessions[*key];
+        let is_full = !session.outbox.is_empty() && session.room_bytes(limits) < wanted_bytes;
+        is_full && !session.is_closing() && state.holds.allows(*key, state.now)
+    });
+    full.next()
+}
+
+/// Keeps a message until a recipient has room for it. Its sender is not read from meanwhile.
+fn hold(state: &mut State, recipient: SessionKey, namespace: NamespaceKey, outgoing: &Outgoing<'_>) {
+    let Some((id, sender)) = outgoing.sender.and_then(|id| Some((id, state.sockets.find(id)?))) else {
+        return;
+    };
+    if let Some(waiting) = outgoing.receipt.and_then(|receipt| state.sockets.find(receipt.ack.socket)) {
+        state.sockets.start_ack(waiting);
+    }
+    let message = HeldMessage::new(namespace, id, outgoing, state.config.has_legacy_peers);
+    let hold = state.holds.push(recipient, message, state.now);
+    let due = hold.due();
+    state.timers.set(TimerKind::Hold(recipient), &mut hold.timer, due);
+    pause_held(state, state.sockets[sender].session);
+}
+
+/// A recipient that others wait for took something, or its time is over. It is too slow if it made others wait for too
+/// long; not if this node itself has not come to write to it.
+pub(crate) fn hold_due(state: &mut State, recipient: SessionKey) {
+    let Some(hold) = state.holds.get_mut(recipient) else { return };
+    hold.timer.mark_fired();
+    if hold.is_over(state.now) {
+        if state.sessions[recipient].stalled_since().is_some() {
+            state.stats.drop(DropCause::SlowConsumer);
+            return state.sessions.mark_closing(recipient, Reason::SlowConsumer);
+        }
+        hold.forgive(state.now);
+    }
+    while let Some(held) = take_held(state, recipient) {
+        send_held(state, &held);
+    }
+    let State { holds, timers, .. } = state;
+    if let Some(hold) = holds.get_mut(recipient) {
+        let due = hold.due();
+        timers.set(TimerKind::Hold(recipient), &mut hold.timer, due);
+    }
+}
+
+/// The next message that waits for this recipient, if there is room for it now.
+fn take_held(state: &mut State, recipient: SessionKey) -> Option<HeldMessage> {
+    let session = &state.sessions[recipient];
+    let (is_empty, room_bytes) = (session.outbox.is_empty(), session.room_bytes(&state.config.limits));
+    let hold = state.holds.get_mut(recipient)?;
+    let has_room = is_empty || hold.first()?.len_bytes() + ACK_ID_BYTES <= room_bytes;
+    has_room.then(|| hold.pop(state.now)).flatten()
+}
+
+/// Sends a message that had to wait. Whoever waits for its outcome may be gone meanwhile, and so may its sender.
+fn send_held(state: &mut State, held: &HeldMessage) {
+    let waiting = |state: &State, receipt: Receipt| state.sockets.find(receipt.ack.socket);
+    let receipt = held.receipt.filter(|receipt| waiting(state, *receipt).is_some());
+    if let Some(key) = receipt.and_then(|receipt| waiting(state, receipt)) {
+        state.sockets.end_ack(key);
+    }
+    if let Some(sender) = state.sockets.find(held.sender) {
+        resume_held(state, state.sockets[sender].session);
+    }
+    let sent = held.send(receipt, |outgoing| send(state, held.namespace, outgoing));
+    let Some(Receipt { ack, wants }) = receipt else { return };
+    let (expected, outcome) = match sent {
+        Ok(Sent::Waiting) => return,
+        Ok(Sent::Now { expected }) => (expected, CountOutcome::Complete),
+        Ok(Sent::BusDown { expected }) => (expected, CountOutcome::BusDown),
+        Err(code) => return state.completions.push(Completion::NotAcknowledged { ack, code }),
+    };
+    state.completions.push(match wants {
+        Wants::Count => Completion::Counted { ack, expected, outcome },
+        Wants::Responses => Completion::Gathered { ack, expected, responses: Args::new(), more: 0, outcome },
+    });
+}
+
+/// A session has ended: what waited for it goes out to the others.
+fn release_hold(state: &mut State, recipient: SessionKey) {
+    let Some(mut hold) = state.holds.remove(recipient) else { return };
+    state.timers.set(TimerKind::Hold(recipient), &mut hold.timer, None);
+    while let Some(held) = hold.pop(state.now) {
+        send_held(state, &held);
+    }
 }
 
 /// The part of a message that this node did by itself.
@@ -350,8 +467,10 @@ pub(crate) fn resolve(
 /// Puts one message into the outbox of each recipient, and takes out of the list those that cannot take it. Returns how
 /// many stay.
 pub(crate) fn deliver(state: &mut State, recipients: &mut Vec<SocketKey>, message: &Message) -> u64 {
+    let visited = recipients.len() as u64;
     recipients.retain(|key| state.enqueue(state.sockets[*key].session, message));
     let count = recipients.len() as u64;
+    state.stats.work += visited * (1 + message.len_bytes() as u64 / BYTES_PER_UNIT);
     state.stats.events_out += count;
     count
 }
@@ -425,6 +544,7 @@ fn close_session(state: &mut State, key: SessionKey, reason: Reason) {
     }
     state.stats.sessions_closed.add(reason);
     close_connections(state, &session.transport, session.outbox, reason);
+    release_hold(state, key);
 }
 
 /// Closes one socket; its session and the other sockets of that go on.

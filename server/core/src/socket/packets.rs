@@ -11,7 +11,9 @@ use crate::{
     session::{
         assembly::Assembly,
         connections::Carried,
+        meter::Load,
         moves::{closed_by_client, pong, probe_text, refuse_packet, refuse_probe},
+        pausing::charge,
     },
     socket::moves::{close_socket, remove_refused},
     state::State,
@@ -40,10 +42,22 @@ use serde_json::value::RawValue;
 /// A text message of a connection, or a text packet of a POST.
 pub(crate) fn text<A: App>(app: &mut A, state: &mut State, conn: ConnId, text: &str) {
     match state.connections.get(conn) {
-        Some(&Carried::Session(session) | &Carried::Post(session)) => packet(app, state, session, text),
+        Some(&(Carried::Session(session) | Carried::Post(session) | Carried::Rest(session))) => {
+            charged(state, session, text.len(), |state| packet(app, state, session, text));
+        }
         Some(&Carried::Probe(session)) => probe_text(state, session, conn, text),
         Some(Carried::Poll(_) | Carried::Closing(_)) | None => {}
     }
+}
+
+/// Does what a packet of so many bytes asks for, and charges its client for all of it: a fan-out that has begun is
+/// finished, and its cost is a debt.
+fn charged(state: &mut State, session: SessionKey, bytes: usize, take: impl FnOnce(&mut State)) {
+    let before = state.stats.work;
+    state.stats.work += 1;
+    take(state);
+    let work = state.stats.work - before;
+    charge(state, session, Load { events: 1, bytes: bytes as u64, work });
 }
 
 fn packet<A: App>(app: &mut A, state: &mut State, session: SessionKey, text: &str) {
@@ -67,11 +81,11 @@ fn packet<A: App>(app: &mut A, state: &mut State, session: SessionKey, text: &st
 /// A binary message of a connection, or a binary packet of a POST.
 pub(crate) fn binary<A: App>(app: &mut A, state: &mut State, conn: ConnId, bytes: &[u8]) {
     match state.connections.get(conn) {
-        Some(&Carried::Session(session) | &Carried::Post(session)) => {
-            match state.sessions[session].dialect() {
+        Some(&(Carried::Session(session) | Carried::Post(session) | Carried::Rest(session))) => {
+            charged(state, session, bytes.len(), |state| match state.sessions[session].dialect() {
                 Dialect::SocketIo => attachment(app, state, session, bytes),
                 Dialect::EngineIo => message(app, state, session, Data::Binary(bytes)),
-            }
+            });
         }
         Some(&Carried::Probe(session)) => refuse_probe(state, session),
         Some(Carried::Poll(_) | Carried::Closing(_)) | None => {}
@@ -153,7 +167,7 @@ fn connect<A: App>(app: &mut A, state: &mut State, session: SessionKey, packet: 
     }
     let Some(namespace) = state.namespaces.find(name) else {
         let frame = socket::connect_error(name, "Invalid namespace", "");
-        state.enqueue(session, &frame.into());
+        state.enqueue_answer(session, &frame.into());
         return;
     };
     let joined = &state.sessions[session];
@@ -172,7 +186,7 @@ fn connect<A: App>(app: &mut A, state: &mut State, session: SessionKey, packet: 
             socket::connect_error(name, &refusal.message, &refusal.data)
         }
     };
-    let is_told = state.enqueue(session, &frame.into());
+    let is_told = state.enqueue_answer(session, &frame.into());
     let Some(socket) = state.sockets.find(id).filter(|_| is_told) else { return };
     state.sockets.mark_connected(socket);
     state.sessions[session].mark_connected();

@@ -71,6 +71,12 @@ impl Args {
         self.push(items.unwrap_or("null"))
     }
 
+    /// How many arguments there are.
+    pub fn count(&self) -> usize {
+        let list = format!("[{}]", self.json);
+        serde_json::from_str::<Vec<&RawValue>>(&list).map_or(0, |items| items.len())
+    }
+
     /// Arguments that the caller wrote: JSON joined by commas, with placeholders where `attachments` stand. The
     /// caller vouches for them, since malformed ones would end the connection of every client that receives them;
     /// checked builds panic over JSON that does not parse.

@@ -62,6 +62,8 @@ moorline_protocol::causes! {
         SessionEvicted = "session_evicted" => "Add a node, or raise --limit connections_max.",
         /// A client read too slowly: its outbox was full, and its session was closed.
         SlowConsumer = "slow_consumer" => "Send less to slow clients, or raise --limit outbox_bytes_max.",
+        /// An answer was cut to an error, since its client had not read what it was sent before.
+        CutAnswer = "cut_answer" => "Let the client read before it asks for more, or raise --limit outbox_bytes_max.",
         /// A client acknowledged a number that it was not asked under, or too late.
         UnknownAck = "unknown_ack" => "Clients answer late: raise --ack-timeout if their answers matter.",
         /// A message named the id of a socket that is gone or never was.
@@ -96,6 +98,24 @@ moorline_protocol::causes! {
         LegacyRate = "legacy_rate" => "Finish the migration, or raise --limit legacy_per_second_max.",
         /// A message to servers of the old design was larger than what one message may cost.
         LegacySize = "legacy_size" => "Send smaller messages to ids of old servers.",
+    }
+}
+
+moorline_protocol::causes! {
+    /// The cause for which a node stopped reading from a client for a while. Nothing is lost: what the client sends
+    /// meanwhile waits in its own connection.
+    #[non_exhaustive]
+    pub enum PauseCause {
+        /// A client sent more events than its rate.
+        RateEvents = "rate_events" => "Send less often, or raise --rate-events.",
+        /// A client sent more bytes than its rate.
+        RateBytes = "rate_bytes" => "Send less, or raise --rate-bytes.",
+        /// A client caused more work than its rate: recipients and publications count.
+        RateWork = "rate_work" => "Send to fewer recipients or less often, or raise --limit rate_work.",
+        /// A message had to wait until one of its recipients took what it was sent before.
+        SlowRecipient = "slow_recipient" => "Look for recipients on slow networks, or raise --limit outbox_bytes_max.",
+        /// A client asks for more answers than it reads.
+        UnreadAnswers = "unread_answers" => "Let the client read its acknowledgements before it asks for more.",
     }
 }
 
@@ -137,6 +157,7 @@ mod tests {
         check::<DropCause>();
         check::<Reason>();
         check::<Code>();
+        check::<PauseCause>();
     }
 
     #[test]

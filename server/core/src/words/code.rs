@@ -21,6 +21,8 @@ moorline_protocol::causes! {
         TooMany = "too_many" => "Send less at once, or raise the limit: `moorline --help` lists them.",
         /// Other nodes cannot be reached now.
         BusDown = "bus_down" => "Bring Redis back; the log says why the link is down.",
+        /// Recipients on other nodes are behind with reading; those counted were reached all the same.
+        Busy = "busy" => "Send less to slow recipients: the next messages may end their connections.",
         /// Other nodes, clients or backends did not answer in time.
         Timeout = "timeout" => "Look for a node or backend that is stuck, or raise --ack-timeout.",
         /// Nobody takes this event.

@@ -15,7 +15,7 @@ pub enum Completion {
         /// How far it reaches.
         outcome: JoinOutcome,
     },
-    /// A backend did not acknowledge an event.
+    /// A backend did not acknowledge an event, or a message that had to wait could not be sent after all.
     NotAcknowledged {
         /// The acknowledgement that waits for it.
         ack: PendingAck,
@@ -79,4 +79,6 @@ pub enum CountOutcome {
     BusDown,
     /// A node did not answer in time.
     Timeout,
+    /// Every node has counted, and recipients on other nodes are behind with reading.
+    Busy,
 }

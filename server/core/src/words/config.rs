@@ -98,8 +98,24 @@ pub struct Limits {
     /// Bytes one message may put on the bus, over all nodes and rooms it goes to. More would multiply the work that one
     /// sender causes, and fill the queue that everyone's messages wait in.
     pub fanout_bytes_max: usize,
-    /// Unsent bytes of one session; full means closed, since a slow reader must not cost memory.
+    /// Unsent bytes of one session, twice that for one that polls: a slow reader must not cost memory. Four messages of
+    /// the largest size fit.
     pub outbox_bytes_max: usize,
+    /// Time that a session with more than a quarter of that may take none of it, three times that for one that polls.
+    pub slow_timeout: Duration,
+    /// Events a client may send per second; 0 for no bound. Over a rate its input waits, unread.
+    pub rate_events: usize,
+    /// Events a client may send at once: a stock client may flush 10,000 that it buffered while it was away.
+    pub rate_events_burst: usize,
+    /// Bytes a client may send per second; 0 for no bound.
+    pub rate_bytes: usize,
+    /// Bytes a client may send at once.
+    pub rate_bytes_burst: usize,
+    /// Units of work a client may cause per second; 0 for no bound. One for a packet, one for each recipient, and one
+    /// for each publication.
+    pub rate_work: usize,
+    /// Units of work a client may cause at once.
+    pub rate_work_burst: usize,
 
     /// Fragments of one message, since tiny fragments could exhaust memory.
     pub fragments_max: usize,
@@ -146,7 +162,14 @@ impl Default for Limits {
             legacy_per_second_max: 10,
             targets_max: 64,
             fanout_bytes_max: 4 << 20,
-            outbox_bytes_max: 1 << 20,
+            outbox_bytes_max: 4 << 20,
+            slow_timeout: Duration::from_secs(5),
+            rate_events: 1000,
+            rate_events_burst: 20_000,
+            rate_bytes: 1_000_000,
+            rate_bytes_burst: 4_000_000,
+            rate_work: 20_000,
+            rate_work_burst: 200_000,
             fragments_max: 1024,
             head_bytes_max: 15 * 1024,
             headers_max: 64,

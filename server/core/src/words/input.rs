@@ -42,6 +42,12 @@ pub enum Input<'a> {
         /// The connection.
         conn: ConnId,
     },
+    /// The client of a POST should wait no longer, and packets of it are still to come. Unless the rest of an earlier
+    /// one is in the way, it is answered now; its packets still follow on this connection, until `Posted`.
+    PostLate {
+        /// The connection.
+        conn: ConnId,
+    },
     /// A client completed a WebSocket handshake that names a session.
     Upgrade {
         /// The connection.
@@ -63,6 +69,11 @@ pub enum Input<'a> {
         /// The message.
         bytes: &'a [u8],
     },
+    /// A WebSocket whose outbox is not empty took some bytes, and takes no more for now.
+    Blocked {
+        /// The connection.
+        conn: ConnId,
+    },
     /// The connection is gone, or the shell gave it up.
     Closed {
         /// The connection.
@@ -77,6 +88,17 @@ pub enum Input<'a> {
         /// The time until the last session is closed.
         over: Duration,
     },
+}
+
+/// Whether messages that a client sent on a connection are to be handed over now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intake {
+    /// Yes.
+    Open,
+    /// Not yet: leave them where they are until [`Output::Resume`](crate::Output::Resume) names the connection.
+    Paused,
+    /// No more: nothing on this connection reaches a session.
+    Closed,
 }
 
 /// The kind of messages a session carries.

@@ -20,6 +20,8 @@ pub enum Output {
         /// The answer.
         answer: RequestAnswer,
     },
+    /// Messages on this connection are wanted again.
+    Resume(ConnId),
     /// Send what the outbox still holds, then close. A held GET is answered with that and the end of its session.
     Close {
         /// The connection.
@@ -42,6 +44,9 @@ pub enum Output {
 pub enum RequestAnswer {
     /// To a POST: it was taken.
     Taken,
+    /// To a POST whose packets are still to come: the same. They go on to come on this connection, which takes no other
+    /// request.
+    TakenEarly,
     /// To a held GET: nothing, ask again.
     Noop,
     /// To the ping that tests a WebSocket: `3probe`, on that WebSocket.

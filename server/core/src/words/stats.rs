@@ -2,7 +2,7 @@
 //!
 //! Owns plain numbers. It never names a client; the shell turns the numbers into metrics.
 
-use crate::words::{cause::DropCause, code::Code};
+use crate::words::{cause::DropCause, cause::PauseCause, code::Code};
 use core::time::Duration;
 use moorline_protocol::{Reason, Tally};
 
@@ -28,6 +28,11 @@ pub struct Stats {
     pub drops: Tally<DropCause>,
     /// Relay requests refused, by code.
     pub refusals: Tally<Code>,
+    /// Units of work: one for each packet of a client, each recipient and each publication or subscription. Larger
+    /// messages count more per recipient.
+    pub work: u64,
+    /// Times a client's input had to wait, by cause.
+    pub pauses: Tally<PauseCause>,
     /// Messages that came in from the bus.
     pub bus_in: u64,
     /// Messages handed to the bus.

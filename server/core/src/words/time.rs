@@ -1,23 +1,31 @@
 //! Time as the core knows it: a number somebody else read from a clock.
 
-use core::{ops::Add, ops::Sub, time::Duration};
+use core::{num::NonZero, ops::Add, ops::Sub, time::Duration};
 
 /// Microseconds since an arbitrary start, the same for everything given to one node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Time(u64);
+///
+/// One more than that is stored, so that an `Option<Time>` is as small as a `Time`: every session has several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(NonZero<u64>);
 
 impl Time {
     /// The start itself.
-    pub const ZERO: Time = Time(0);
+    pub const ZERO: Time = Time(NonZero::<u64>::MIN);
 
     /// A point in time `micros` microseconds after the start.
     pub const fn from_micros(micros: u64) -> Time {
-        Time(micros)
+        Time(NonZero::<u64>::MIN.saturating_add(micros))
     }
 
     /// Microseconds since the start.
     pub const fn as_micros(self) -> u64 {
-        self.0
+        self.0.get() - 1
+    }
+}
+
+impl Default for Time {
+    fn default() -> Time {
+        Time::ZERO
     }
 }
 
@@ -34,7 +42,7 @@ impl Sub<Time> for Time {
 
     /// The time since `earlier`; zero when `earlier` is later.
     fn sub(self, earlier: Time) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 

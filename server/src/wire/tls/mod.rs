@@ -58,6 +58,11 @@ impl<S: Read + Write> Stream<S> {
         matches!(self, Stream::Plain(_)) && read_bytes < buffer.len()
     }
 
+    /// Whether the handshake of TLS is not over. Its signature costs as much as hundreds of messages.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self, Stream::Tls(tls) if tls.connection.is_handshaking())
+    }
+
     /// Whether rustls holds records that the socket did not take.
     pub fn wants_write(&self) -> bool {
         matches!(self, Stream::Tls(tls) if tls.connection.wants_write())

@@ -4,6 +4,9 @@
 //! tungstenite's context while there is work for it. It never touches a socket and never sends of its own
 //! accord: the server's messages go through [`super::send_queue`] as finished frames.
 //!
+//! Invariant: a sink that wants no more for now loses nothing: what it has not seen is kept here, and nothing after it
+//! is read until it has.
+//!
 //! Invariant: between two whole messages nothing is allocated. tungstenite's context reserves its read buffer eagerly
 //! and hides its state, so frames are walked here, the context sees only whole ones, and it is dropped after a final
 //! frame. Every limit is judged by a frame's header, before its payload is kept.
@@ -12,7 +15,6 @@ use crate::causes::Violation;
 use std::{
     io::{self, Cursor, Read, Write},
     mem,
-    ops::ControlFlow,
 };
 use tungstenite::protocol::{
     Role, WebSocketConfig, WebSocketContext,
@@ -46,8 +48,29 @@ pub struct WebSocket {
     partial: Vec<u8>,
     /// The whole length of that frame, header included, once its header was read and admitted.
     partial_frame_bytes: Option<usize>,
-    context: Option<Box<WebSocketContext>>,
+    context: Option<Box<Context>>,
     has_ended: bool,
+}
+
+/// tungstenite's state, and what it has still to read after a pause.
+#[derive(Debug)]
+struct Context {
+    inner: WebSocketContext,
+    /// `None` unless the sink paused. Frames that are whole and admitted; more may lie in tungstenite's own buffer.
+    unread: Option<Vec<u8>>,
+    /// The fault of the frame after those.
+    error: Option<ProtocolError>,
+}
+
+/// The answer of a sink to a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// The next one, please.
+    Continue,
+    /// No more for now: keep the rest until [`WebSocket::resume`].
+    Pause,
+    /// No more ever: the connection is being closed.
+    Stop,
 }
 
 /// One whole message, fragments joined and text checked to be UTF-8.
@@ -64,6 +87,8 @@ pub enum Message<'a> {
 pub enum Status {
     /// More may come.
     Open,
+    /// The sink paused it: call [`WebSocket::resume`] before feeding it more.
+    Paused,
     /// The sink stopped it; bytes after that message were discarded.
     Stopped,
     /// The peer's close frame was received and its echo is in `reply`: write that and close the transport.
@@ -103,8 +128,8 @@ impl WebSocket {
         }
     }
 
-    /// Takes bytes just read from the transport and calls `sink` for each message they complete, in order; the sink
-    /// breaks when the connection is being closed. Pongs and the close echo are appended to `reply` as finished
+    /// Takes bytes just read from the transport and calls `sink` for each message they complete, in order; the sink may
+    /// pause or stop that. Pongs and the close echo are appended to `reply` as finished
     /// frames: a pong is shorter than its ping. Everything after the end of the conversation is ignored.
     ///
     /// # Errors
@@ -113,16 +138,46 @@ impl WebSocket {
         &mut self,
         bytes: &[u8],
         reply: &mut Vec<u8>,
-        sink: &mut dyn FnMut(Message<'_>) -> ControlFlow<()>,
+        sink: &mut dyn FnMut(Message<'_>) -> Flow,
     ) -> Result<Status, ProtocolError> {
         if self.has_ended {
             return Ok(Status::Closed);
         }
+        debug_assert!(!self.is_paused(), "resume it first");
         let outcome = self.feed_frames(bytes, reply, sink);
-        if outcome == Ok(Status::Open) {
-            self.release_context();
-        } else {
-            self.end();
+        self.finish(outcome)
+    }
+
+    /// Whether messages wait here that the sink has not seen.
+    pub fn is_paused(&self) -> bool {
+        self.context.as_ref().is_some_and(|context| context.unread.is_some())
+    }
+
+    /// Goes on after a pause.
+    ///
+    /// # Errors
+    /// As for [`WebSocket::feed`].
+    pub fn resume(
+        &mut self,
+        reply: &mut Vec<u8>,
+        sink: &mut dyn FnMut(Message<'_>) -> Flow,
+    ) -> Result<Status, ProtocolError> {
+        let Some(unread) = self.context.as_mut().and_then(|context| context.unread.take()) else {
+            return Ok(Status::Open);
+        };
+        let outcome = self.read_frames(&unread, reply, sink).and_then(|status| {
+            let error =
+                self.context.as_mut().filter(|_| status == Status::Open).and_then(|at| at.error.take());
+            error.map_or(Ok(status), Err)
+        });
+        self.finish(outcome)
+    }
+
+    fn finish(&mut self, outcome: Result<Status, ProtocolError>) -> Result<Status, ProtocolError> {
+        match outcome {
+            Ok(Status::Open) => self.release_context(),
+            Ok(Status::Paused) => {}
+            Ok(Status::Stopped | Status::Closed) | Err(_) => self.end(),
         }
         outcome
     }
@@ -131,7 +186,7 @@ impl WebSocket {
         &mut self,
         mut bytes: &[u8],
         reply: &mut Vec<u8>,
-        sink: &mut dyn FnMut(Message<'_>) -> ControlFlow<()>,
+        sink: &mut dyn FnMut(Message<'_>) -> Flow,
     ) -> Result<Status, ProtocolError> {
         if !self.partial.is_empty() {
             bytes = self.fill_partial(bytes)?;
@@ -140,19 +195,45 @@ impl WebSocket {
             }
             self.partial_frame_bytes = None;
             let frame = mem::take(&mut self.partial);
-            let status = self.read_frames(&frame, reply, sink)?;
-            if status != Status::Open {
-                return Ok(status);
+            match self.read_frames(&frame, reply, sink)? {
+                Status::Open => {}
+                Status::Paused => return Ok(self.keep(bytes)),
+                ended => return Ok(ended),
             }
         }
         let (whole_bytes, verdict) = self.walk(bytes);
         let (whole, rest) = bytes.split_at(whole_bytes);
         let status = self.read_frames(whole, reply, sink)?;
-        if status == Status::Open {
-            self.partial_frame_bytes = verdict?;
-            self.partial.extend_from_slice(rest);
+        match status {
+            Status::Open => self.keep_partial(verdict?, rest),
+            Status::Paused => self.keep_verdict(verdict, rest),
+            Status::Stopped | Status::Closed => {}
         }
         Ok(status)
+    }
+
+    /// Keeps bytes that come after a pause: whole frames to read later, and the start of one.
+    fn keep(&mut self, bytes: &[u8]) -> Status {
+        let (whole_bytes, verdict) = self.walk(bytes);
+        let (whole, rest) = bytes.split_at(whole_bytes);
+        if let Some(unread) = self.context.as_mut().and_then(|context| context.unread.as_mut()) {
+            unread.extend_from_slice(whole);
+        }
+        self.keep_verdict(verdict, rest);
+        Status::Paused
+    }
+
+    fn keep_verdict(&mut self, verdict: Result<Option<usize>, ProtocolError>, rest: &[u8]) {
+        match (verdict, &mut self.context) {
+            (Ok(frame_bytes), _) => self.keep_partial(frame_bytes, rest),
+            (Err(error), Some(context)) => context.error = Some(error),
+            (Err(_), None) => {}
+        }
+    }
+
+    fn keep_partial(&mut self, frame_bytes: Option<usize>, rest: &[u8]) {
+        self.partial_frame_bytes = frame_bytes;
+        self.partial.extend_from_slice(rest);
     }
 
     /// Moves bytes to the incomplete frame until it is whole, and returns those that come after it.
@@ -187,23 +268,28 @@ impl WebSocket {
         &mut self,
         frames: &[u8],
         reply: &mut Vec<u8>,
-        sink: &mut dyn FnMut(Message<'_>) -> ControlFlow<()>,
+        sink: &mut dyn FnMut(Message<'_>) -> Flow,
     ) -> Result<Status, ProtocolError> {
-        if frames.is_empty() {
+        if frames.is_empty() && self.context.is_none() {
             return Ok(Status::Open);
         }
         let message_bytes_max = self.admission.limits.message_bytes_max;
         let context = self.context.get_or_insert_with(|| new_context(frames.len(), message_bytes_max));
         let mut frame_io = FrameIo { input: frames, reply };
         loop {
-            let flow = match context.read(&mut frame_io) {
+            let flow = match context.inner.read(&mut frame_io) {
                 Ok(tungstenite::Message::Text(text)) => sink(Message::Text(&text)),
                 Ok(tungstenite::Message::Binary(bytes)) => sink(Message::Binary(&bytes)),
-                Ok(_) => ControlFlow::Continue(()),
+                Ok(_) => Flow::Continue,
                 Err(error) => return status_of(&error),
             };
-            if flow.is_break() {
-                return Ok(Status::Stopped);
+            match flow {
+                Flow::Continue => {}
+                Flow::Pause => {
+                    context.unread = Some(frame_io.input.to_vec());
+                    return Ok(Status::Paused);
+                }
+                Flow::Stop => return Ok(Status::Stopped),
             }
         }
     }
@@ -225,13 +311,14 @@ impl WebSocket {
 
 /// A context for a first input of `input_bytes`. The buffer is twice that, because tungstenite reserves room for a
 /// frame's payload on top of what it has already read of it.
-fn new_context(input_bytes: usize, message_bytes_max: usize) -> Box<WebSocketContext> {
+fn new_context(input_bytes: usize, message_bytes_max: usize) -> Box<Context> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES_MAX.min(2 * input_bytes))
         .write_buffer_size(0)
         .max_message_size(Some(message_bytes_max))
         .max_frame_size(Some(message_bytes_max.max(CONTROL_BYTES_MAX)));
-    Box::new(WebSocketContext::new(Role::Server, Some(config)))
+    let inner = WebSocketContext::new(Role::Server, Some(config));
+    Box::new(Context { inner, unread: None, error: None })
 }
 
 /// The end of a read: input used up, conversation closed, or a violation only the payload could show.

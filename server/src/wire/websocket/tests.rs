@@ -62,7 +62,7 @@ fn receive<'a>(socket: &mut WebSocket, pieces: impl IntoIterator<Item = &'a [u8]
     for piece in pieces {
         let mut sink = |message: Message<'_>| {
             received.messages.push(got(message));
-            ControlFlow::Continue(())
+            Flow::Continue
         };
         received.outcome = socket.feed(piece, &mut received.reply, &mut sink);
         if received.outcome != Ok(Status::Open) {
@@ -371,11 +371,49 @@ fn the_sink_can_stop_it() {
     let mut messages = Vec::new();
     let outcome = socket.feed(&wire, &mut Vec::new(), &mut |message| {
         messages.push(got(message));
-        if messages.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if messages.len() == 2 { Flow::Stop } else { Flow::Continue }
     });
     assert_eq!((outcome, messages.len()), (Ok(Status::Stopped), 2));
     assert_holds_nothing(&socket);
     assert_eq!(receive(&mut socket, [&text("d")[..]]).messages, []);
+}
+
+/// Feeds pieces with a pause after every message.
+fn receive_with_pauses<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Received {
+    let mut socket = WebSocket::new(LIMITS);
+    let mut received = Received { messages: Vec::new(), reply: Vec::new(), outcome: Ok(Status::Open) };
+    for piece in pieces {
+        let mut sink = |message: Message<'_>| {
+            received.messages.push(got(message));
+            Flow::Pause
+        };
+        received.outcome = socket.feed(piece, &mut received.reply, &mut sink);
+        while received.outcome == Ok(Status::Paused) {
+            assert!(socket.is_paused());
+            received.outcome = socket.resume(&mut received.reply, &mut sink);
+        }
+        assert!(!socket.is_paused());
+        if received.outcome != Ok(Status::Open) {
+            break;
+        }
+    }
+    received
+}
+
+#[test]
+fn pauses_lose_double_and_reorder_nothing_wherever_the_bytes_are_cut() {
+    let fragments = [frame(TEXT, b"fr"), frame(FINAL | PING, b"p"), frame(FINAL, b"agments")].concat();
+    let start = [text("a"), text("b"), fragments, frame(FINAL | BINARY, b"xyz"), text("c")].concat();
+    for end in [frame(FINAL | CLOSE, b""), frame(0x83, b"no such opcode"), text("d")] {
+        let wire = [start.clone(), end, text("after")].concat();
+        let whole = receive_once(&wire);
+        for cut in 0..=wire.len() {
+            let (first, second) = wire.split_at(cut);
+            let paused = receive_with_pauses([first, second]);
+            assert_eq!(paused.messages, whole.messages, "cut at {cut}");
+            assert_eq!((paused.reply, paused.outcome), (whole.reply.clone(), whole.outcome), "cut at {cut}");
+        }
+    }
 }
 
 #[test]
