@@ -26,7 +26,7 @@ use crate::{
         code::Code,
         completion::{Completion, JoinOutcome, Joined},
         ids::SocketId,
-        keys::{NamespaceKey, RoomKey, SessionKey, SocketKey},
+        keys::{KeySet, NamespaceKey, RoomKey, SessionKey, SocketKey},
         message::Message,
         numbers::{RequestId, Sequence},
         output::Output,
@@ -53,7 +53,7 @@ pub(crate) fn join(
     let limits = &state.config.limits;
     let member = &state.sockets[socket];
     let found = state.rooms.find(member.namespace, name);
-    let is_member = found.is_some_and(|room| state.rooms[room].members().contains(&socket));
+    let is_member = found.is_some_and(|room| state.rooms[room].members().contains(socket));
     let is_full = !is_member && member.rooms().len() >= limits.rooms_max;
     if is_full || ack.is_some() && member.pending_acks() >= limits.pending_acks_max {
         return Err(Code::TooMany);
@@ -319,31 +319,40 @@ fn remote_channels<'a>(state: &State, targets: &[Target<'a>]) -> RemoteChannels<
     targets.iter().filter_map(channel).collect()
 }
 
-/// The sockets on this node that `targets` name, each once, without `except`. Without a namespace, rooms are those of
-/// the first namespace, and an id finds its socket in any.
+/// The sockets on this node that `targets` name, each once, in the order of their places, without `except`. Without a
+/// namespace, rooms are those of the first namespace, and an id finds its socket in any.
 pub(crate) fn resolve(
-    state: &mut State,
+    state: &State,
     namespace: Option<NamespaceKey>,
     targets: &[Target<'_>],
     except: Option<SocketId>,
 ) -> Vec<SocketKey> {
     let State { sockets, rooms, namespaces, .. } = state;
-    sockets.start_delivery(except);
-    let mut recipients = Vec::new();
-    for target in targets {
-        match *target {
-            Target::Socket(id) => {
-                let is_inside = |key: &SocketKey| namespace.is_none_or(|at| sockets[*key].namespace == at);
-                recipients.extend(sockets.find(id).filter(is_inside));
+    let is_inside = |key: &SocketKey| namespace.is_none_or(|at| sockets[*key].namespace == at);
+    let socket = |id| sockets.find(id).filter(is_inside);
+    let namespace_of_rooms = namespace.or_else(|| namespaces.keys().next());
+    let members = |name| {
+        let room = namespace_of_rooms.and_then(|namespace| rooms.find(namespace, name));
+        room.map(|room| rooms[room].members())
+    };
+    let except = except.and_then(|id| sockets.find(id));
+    let is_reached = |key: &SocketKey| Some(*key) != except && sockets[*key].is_connected();
+    let mut union = KeySet::default();
+    let set = match targets {
+        [Target::Socket(id)] => return socket(*id).into_iter().filter(is_reached).collect(),
+        [Target::Room(name)] => members(name),
+        _ => {
+            for target in targets {
+                match *target {
+                    Target::Socket(id) => union.extend(socket(id)),
+                    Target::Room(name) => members(name).into_iter().for_each(|set| union.union_with(set)),
+                }
             }
-            Target::Room(name) => {
-                let namespace = namespace.or_else(|| namespaces.keys().next());
-                let room = namespace.and_then(|namespace| rooms.find(namespace, name));
-                recipients.extend(room.into_iter().flat_map(|room| rooms[room].members()));
-            }
+            Some(&union)
         }
-    }
-    recipients.retain(|key| sockets.reach(*key));
+    };
+    let mut recipients = Vec::with_capacity(set.map_or(0, KeySet::len));
+    recipients.extend(set.into_iter().flat_map(KeySet::iter).filter(is_reached));
     recipients
 }
 
