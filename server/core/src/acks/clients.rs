@@ -31,15 +31,19 @@ pub(crate) struct Request {
     pub(crate) requester: Requester,
     /// The sockets that have not acknowledged yet.
     sockets: BTreeSet<SocketId>,
-    /// Acknowledgements that were sent on whole, and their bytes.
-    sent: usize,
-    sent_bytes: usize,
+    /// How many were asked.
+    asked: usize,
+    /// Acknowledgements that were sent on whole: those within their share, and those beyond.
+    within: usize,
+    beyond: usize,
+    beyond_bytes: usize,
     pub(crate) timer: Timer,
 }
 
 impl Request {
     pub(crate) fn new(requester: Requester, sockets: BTreeSet<SocketId>) -> Request {
-        Request { requester, sockets, sent: 0, sent_bytes: 0, timer: Timer::default() }
+        let (asked, timer) = (sockets.len(), Timer::default());
+        Request { requester, sockets, asked, within: 0, beyond: 0, beyond_bytes: 0, timer }
     }
 
     /// The sockets that have not acknowledged yet.
@@ -47,14 +51,19 @@ impl Request {
         &self.sockets
     }
 
-    /// Counts an acknowledgement of so many bytes. Returns whether it is sent on whole: beyond the limits of one
-    /// message, the node of the requester is only told that it came.
+    /// Counts an acknowledgement of so many bytes. Returns whether it is sent on whole, or the node of the requester is
+    /// only told that it came. Each that was asked has an equal share of one message; larger ones have one message
+    /// among them, so that they take nothing from others.
     pub(crate) fn admit(&mut self, bytes: usize, limits: &Limits) -> bool {
+        if bytes <= limits.payload_bytes_max / self.asked.max(1) {
+            self.within += 1;
+            return self.within <= limits.responses_max;
+        }
         let is_admitted =
-            self.sent < limits.responses_max && self.sent_bytes + bytes <= limits.payload_bytes_max;
+            self.beyond < limits.responses_max && self.beyond_bytes + bytes <= limits.payload_bytes_max;
         if is_admitted {
-            self.sent += 1;
-            self.sent_bytes += bytes;
+            self.beyond += 1;
+            self.beyond_bytes += bytes;
         }
         is_admitted
     }
@@ -183,10 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn what_one_message_cannot_hold_is_only_counted() {
+    fn who_stays_within_its_share_is_sent_on_whatever_larger_ones_came_before() {
         let limits = Limits { responses_max: 2, payload_bytes_max: 10, ..Limits::default() };
-        let mut request = Request::new(REQUESTER, BTreeSet::new());
-        assert!(request.admit(8, &limits) && !request.admit(3, &limits) && request.admit(2, &limits));
+        let mut request = Request::new(REQUESTER, BTreeSet::from(sockets()));
+        assert!(request.admit(8, &limits) && !request.admit(6, &limits), "one message for all larger ones");
+        assert!(request.admit(5, &limits) && request.admit(5, &limits));
         assert!(!request.admit(0, &limits), "two is all");
+        let mut alone = Request::new(REQUESTER, BTreeSet::from([sockets()[0]]));
+        assert!(!alone.admit(11, &limits) && alone.admit(10, &limits));
     }
 }
