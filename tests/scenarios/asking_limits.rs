@@ -206,14 +206,14 @@ fn questions_are_bounded_by_socket_and_by_node() {
     for mut world in World::each_way(|| {
         World::cluster_with(Seed(1), 2, |config: &mut Config| {
             config.limits.pending_acks_max = 3;
-            config.limits.awaited_answers_max = 6;
+            config.limits.awaited_answers_max = 32;
         })
     }) {
         let [alice, bob, near, far] = members(&mut world, [0, 0, 0, 1]);
         let items = ask("\"r\"", r#""q""#);
         let first = world.request(alice, &items);
         let second = world.request(alice, &items);
-        assert_eq!(world.ask(alice, &items), r#"{"error":"too_many"}"#, "of six it awaits four already");
+        assert_eq!(world.ask(alice, &items), r#"{"error":"too_many"}"#, "of the four for her it awaits four");
         world.settle();
         assert_eq!(world.received(bob).len(), 2, "what was refused reached nobody");
         for client in [near, far] {

@@ -7,7 +7,7 @@
 
 use crate::{
     acks::{
-        clients::Requester,
+        clients::{Asker, Requester},
         moves::{
             bus_lost_backend_acks, bus_lost_counts, finish_backend_ack, finish_count, node_counted,
             receivers_known, recipients_left, response,
@@ -119,7 +119,8 @@ fn deliver_message(state: &mut State, message: &node_message::Message<'_>) -> u6
     let mut recipients = resolve(state, Some(namespace), &targets, None);
     let delivered = Message::new(frame, attachments);
     let count = if message.wants == Some(Wants::Responses) {
-        let requester = Requester::Node(message.origin, message.sequence.ticket());
+        let asker = message.asker.map_or(Asker::Node(message.origin), Asker::Socket);
+        let requester = Requester::Node(asker, message.sequence.ticket());
         deliver_request(state, requester, vec![(recipients, delivered)]).map(|(count, _)| count)
     } else {
         Some(deliver(state, &mut recipients, &delivered))

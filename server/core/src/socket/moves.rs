@@ -8,7 +8,7 @@
 
 use crate::{
     acks::{
-        clients::{Request, Requester},
+        clients::{Asker, Request, Requester},
         collectors::Collector,
         counts::{Count, Reach},
         moves::{await_clients, await_count, remove_waits},
@@ -31,7 +31,7 @@ use crate::{
         numbers::{RequestId, Sequence},
         output::Output,
         pending_ack::PendingAck,
-        target::{Outgoing, Sent, Target, Wants},
+        target::{Outgoing, Receipt, Sent, Target, Wants},
     },
 };
 use alloc::{collections::BTreeSet, vec, vec::Vec};
@@ -192,13 +192,15 @@ pub(crate) fn send(
     }
     let sequence = state.bus.sequences.next();
     let mut recipients = resolve(state, Some(namespace), outgoing.targets, outgoing.sender);
-    let (expected, request) = match outgoing.receipt.map(|receipt| receipt.wants) {
-        Some(Wants::Responses) => {
-            let requester = Requester::Node(state.tag, sequence.ticket());
+    let (expected, request) = match outgoing.receipt {
+        Some(Receipt { ack, wants: Wants::Responses }) => {
+            let requester = Requester::Node(Asker::Socket(ack.socket), sequence.ticket());
             let everyone = vec![(recipients, outgoing.message.clone())];
             deliver_request(state, requester, everyone).ok_or(Code::TooMany)?
         }
-        Some(Wants::Count) | None => (deliver(state, &mut recipients, &outgoing.message), None),
+        Some(Receipt { wants: Wants::Count, .. }) | None => {
+            (deliver(state, &mut recipients, &outgoing.message), None)
+        }
     };
     state.stats.deliveries_local += expected;
     count_unknown(state, namespace, outgoing.targets);
@@ -267,6 +269,7 @@ fn publish_message(
             sequence,
             channel_sequence,
             wants,
+            asker: outgoing.receipt.map(|receipt| receipt.ack.socket),
             namespace: &state.namespaces[namespace],
             targets: outgoing.targets,
         };
@@ -377,7 +380,7 @@ pub(crate) fn deliver_request(
     if wanted == 0 {
         return Some((0, None));
     }
-    if !state.client_acks.has_room(wanted, &state.config.limits) {
+    if !state.client_acks.has_room(requester, wanted, &state.config.limits) {
         return None;
     }
     let id = state.client_acks.next_id();
