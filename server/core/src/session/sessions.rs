@@ -3,20 +3,22 @@
 //! Owns the sessions, their deadlines and which of them are to be closed. A session is not a TCP connection: it holds a
 //! transport, and everything else in the core speaks to the session. It never closes one by itself; that is a move.
 //!
-//! Invariant: a live session always has exactly one deadline registered, so a silent client is always noticed.
+//! Invariants: a live session always has exactly one deadline registered, so a silent client is always noticed. Those
+//! that poll and hold no poll are listed, so that a newcomer at a full node costs no look at all sessions.
 
 use crate::{
     deadlines::timers::Timer,
     session::{assembly::Assembly, heartbeat::Heartbeat, outbox::Outbox, transport::Transport},
     words::{
         config::Limits,
+        conn::ConnId,
         ids::{Secret, SessionId},
         input::Dialect,
         keys::{NamespaceKey, SessionKey, SocketKey, Table},
         time::Time,
     },
 };
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 use core::{ops::Index, ops::IndexMut, time::Duration};
 use moorline_protocol::Reason;
 
@@ -188,6 +190,8 @@ pub(crate) struct Sessions {
     table: Table<SessionKey, Session>,
     /// Sessions to close at the end of this input.
     closing: Vec<SessionKey>,
+    /// Sessions that poll and hold no poll, by the time since when.
+    away: BTreeSet<(Time, SessionKey)>,
 }
 
 impl Sessions {
@@ -196,7 +200,28 @@ impl Sessions {
     }
 
     pub(crate) fn remove(&mut self, key: SessionKey) -> Session {
+        self.list_away(key, None);
         self.table.remove(key)
+    }
+
+    /// A session came to hold a poll, or holds none any more.
+    pub(crate) fn poll_changed(&mut self, key: SessionKey) {
+        self.list_away(key, self.table[key].transport.away_since());
+    }
+
+    /// A session leaves polling behind.
+    pub(crate) fn move_to(&mut self, key: SessionKey, conn: ConnId) {
+        self.list_away(key, None);
+        self.table[key].transport.move_to(conn);
+    }
+
+    /// Lists a session as away since then, or not at all.
+    fn list_away(&mut self, key: SessionKey, since: Option<Time>) {
+        let Some(listed) = self.table[key].transport.listed_mut() else { return };
+        if let Some(before) = core::mem::replace(listed, since) {
+            self.away.remove(&(before, key));
+        }
+        self.away.extend(since.map(|since| (since, key)));
     }
 
     pub(crate) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
@@ -236,9 +261,8 @@ impl Sessions {
 
     /// The session whose client has been without a poll the longest, if that is long enough to make room for another.
     pub(crate) fn longest_away(&self, now: Time) -> Option<SessionKey> {
-        let live = self.iter().filter(|(_, session)| !session.is_closing());
-        let away = live.filter_map(|(key, session)| Some((session.transport.away_since()?, key)));
-        away.min().filter(|(since, _)| now - *since >= AWAY_MAX).map(|(_, key)| key)
+        let (since, key) = self.away.iter().find(|(_, key)| !self.table[*key].is_closing())?;
+        (now - *since >= AWAY_MAX).then_some(*key)
     }
 
     /// Marks a session to be closed at the end of this input. The first reason stands.
@@ -256,11 +280,13 @@ impl Sessions {
         self.table[key].closing.map(|reason| (key, reason))
     }
 
-    /// Panics when a session is marked and not listed, or the other way round.
+    /// Panics when a session is marked or away and not listed, or the other way round.
     #[cfg(debug_assertions)]
     pub(crate) fn check_invariants(&self) {
         let marked = self.iter().filter(|(_, session)| session.is_closing()).count();
         assert_eq!(marked, self.closing.len(), "each session that is marked is listed once");
+        let away = self.iter().filter_map(|(key, session)| Some((session.transport.away_since()?, key)));
+        assert_eq!(self.away, away.collect(), "each session without a poll is listed as away");
     }
 
     /// The number of sessions that are marked.
@@ -286,17 +312,24 @@ impl IndexMut<SessionKey> for Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{conn::ConnId, ids::tests::Counter};
+    use crate::words::ids::tests::Counter;
     use moorline_protocol::TransportKind;
+
+    const CONN: ConnId = ConnId { slot: 0, generation: 0 };
 
     fn session(kind: TransportKind, dialect: Dialect, entropy: &mut Counter) -> Session {
         let limits = Limits { ping_jitter: false, ..Limits::default() };
-        let transport = Transport::new(kind, ConnId { slot: 0, generation: 0 });
+        let transport = Transport::new(kind, CONN);
         Session::new(Secret::random(entropy), transport, dialect, Time::ZERO, &limits, 0)
     }
 
     fn at(seconds: u64) -> Time {
         Time::from_micros(seconds * 1_000_000)
+    }
+
+    fn take_poll(sessions: &mut Sessions, key: SessionKey, now: Time) {
+        sessions[key].transport.take_poll(now);
+        sessions.poll_changed(key);
     }
 
     #[test]
@@ -345,10 +378,34 @@ mod tests {
         let keys = [(); 3]
             .map(|()| sessions.insert(session(TransportKind::Polling, Dialect::EngineIo, &mut entropy)));
         assert_eq!(sessions.longest_away(at(100)), None, "each holds a poll");
-        sessions[keys[1]].transport.take_poll(at(5));
-        sessions[keys[2]].transport.take_poll(at(4));
+        take_poll(&mut sessions, keys[1], at(5));
+        take_poll(&mut sessions, keys[2], at(4));
         assert_eq!((sessions.longest_away(at(5)), sessions.longest_away(at(6))), (None, Some(keys[2])));
         sessions.mark_closing(keys[2], Reason::TransportClose);
         assert_eq!(sessions.longest_away(at(7)), Some(keys[1]));
+    }
+
+    #[test]
+    fn who_polls_again_moves_or_ends_is_away_no_more() {
+        let (mut sessions, mut entropy) = (Sessions::default(), Counter(0));
+        let keys = [(); 3]
+            .map(|()| sessions.insert(session(TransportKind::Polling, Dialect::EngineIo, &mut entropy)));
+        keys.iter().for_each(|key| take_poll(&mut sessions, *key, at(1)));
+        sessions.check_invariants();
+        assert_eq!(sessions.longest_away(at(9)), Some(keys[0]));
+        sessions[keys[0]].transport.hold_poll(CONN, 1, at(2)).unwrap();
+        sessions.poll_changed(keys[0]);
+        sessions.check_invariants();
+        assert_eq!(sessions.longest_away(at(9)), Some(keys[1]));
+        sessions.move_to(keys[1], CONN);
+        sessions.check_invariants();
+        assert_eq!(sessions.longest_away(at(9)), Some(keys[2]));
+        sessions.remove(keys[2]);
+        sessions.check_invariants();
+        assert_eq!(sessions.longest_away(at(9)), None);
+        take_poll(&mut sessions, keys[0], at(3));
+        take_poll(&mut sessions, keys[0], at(4));
+        sessions.check_invariants();
+        assert_eq!((sessions.longest_away(at(5)), sessions.longest_away(at(6))), (None, Some(keys[0])));
     }
 }

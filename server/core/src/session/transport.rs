@@ -45,6 +45,8 @@ pub(crate) struct Polling {
     packets_max: usize,
     /// The time of the last answer to a GET. It counts only while none is held.
     away_since: Time,
+    /// The time under which the table lists it among those that are away.
+    listed: Option<Time>,
     /// The POST whose packets are coming in.
     post: Option<ConnId>,
     probe: Option<Probe>,
@@ -144,6 +146,12 @@ impl Transport {
             Transport::Polling(polling) if polling.poll.is_none() => Some(polling.away_since),
             _ => None,
         }
+    }
+
+    /// The time under which the table of sessions lists a client that polls as away, for the table to keep; `None` on a
+    /// WebSocket, which is never listed.
+    pub(crate) fn listed_mut(&mut self) -> Option<&mut Option<Time>> {
+        self.polling_mut().map(|polling| &mut polling.listed)
     }
 
     /// Holds a GET.
