@@ -92,6 +92,46 @@ fn the_gathered_ack_stays_below_the_largest_message() {
     }
 }
 
+/// Of six that are asked, one answers with nearly all that one message may hold, as the first, the last or in between.
+#[test]
+fn one_big_ack_takes_no_room_from_small_ones_whenever_it_comes() {
+    let [big, small] = [998_000, 100_000].map(|bytes| format!("\"{}\"", "x".repeat(bytes)));
+    for nodes in [1, 2] {
+        for turn in 0..6 {
+            let mut world = World::cluster(nodes);
+            let alice = world.client(0);
+            world.join(alice, "r");
+            let others = members(&mut world, [nodes - 1; 6]);
+            let ack = world.request(alice, &ask("\"r\"", r#""q""#));
+            world.settle();
+            for (at, client) in others.into_iter().enumerate() {
+                acknowledge(&mut world, client, if at == turn { &big } else { &small });
+                world.settle();
+            }
+            let acked = world.take_ack(alice, ack).expect("all have answered");
+            let all = [small.as_str(); 5].join(",");
+            let expected = format!(r#"{{"expected":6,"responses":[{all}],"more":1}}"#);
+            assert!(acked == expected, "{nodes} nodes, turn {turn}: {} bytes", acked.len());
+        }
+    }
+}
+
+#[test]
+fn one_big_ack_alone_is_held() {
+    for nodes in [1, 2] {
+        let mut world = World::cluster(nodes);
+        let [alice, bob, carol] = members(&mut world, [0, nodes - 1, 0]);
+        let ack = world.request(alice, &ask("\"r\"", r#""q""#));
+        world.settle();
+        let big = format!("\"{}\"", "x".repeat(998_000));
+        acknowledge(&mut world, bob, &big);
+        world.leave(carol);
+        world.settle();
+        let expected = format!(r#"{{"expected":2,"responses":[{big}]}}"#);
+        assert!(world.take_ack(alice, ack) == Some(expected), "{nodes} nodes");
+    }
+}
+
 #[test]
 fn what_is_gathered_for_one_socket_stays_below_what_it_may_have_unsent() {
     let small = |config: &mut Config| config.limits.outbox_bytes_max = 1 << 20;
@@ -121,7 +161,7 @@ fn what_is_gathered_for_one_socket_stays_below_what_it_may_have_unsent() {
 }
 
 #[test]
-fn one_node_sends_no_more_acks_on_than_one_message_may_hold() {
+fn one_node_sends_no_more_big_acks_on_than_one_message_may_hold() {
     for mut world in World::each_way(|| World::cluster(2)) {
         let alice = world.client(0);
         world.join(alice, "r");
@@ -167,14 +207,14 @@ fn questions_are_bounded_by_socket_and_by_node() {
     for mut world in World::each_way(|| {
         World::cluster_with(Seed(1), 2, |config: &mut Config| {
             config.limits.pending_acks_max = 3;
-            config.limits.awaited_answers_max = 6;
+            config.limits.awaited_answers_max = 32;
         })
     }) {
         let [alice, bob, near, far] = members(&mut world, [0, 0, 0, 1]);
         let items = ask("\"r\"", r#""q""#);
         let first = world.request(alice, &items);
         let second = world.request(alice, &items);
-        assert_eq!(world.ask(alice, &items), r#"{"error":"too_many"}"#, "of six it awaits four already");
+        assert_eq!(world.ask(alice, &items), r#"{"error":"too_many"}"#, "of the four for her it awaits four");
         world.settle();
         assert_eq!(world.received(bob).len(), 2, "what was refused reached nobody");
         for client in [near, far] {

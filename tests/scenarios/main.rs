@@ -2,6 +2,7 @@
 
 mod asking;
 mod asking_limits;
+mod asking_shares;
 mod asking_world;
 mod backend_channel;
 mod backend_questions;

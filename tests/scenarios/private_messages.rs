@@ -70,7 +70,9 @@ fn the_sender_never_receives_itself() {
     for mut world in World::each_way(|| World::cluster(2)) {
         let (alice, id) = world.client_with_id(0);
         world.join(alice, "r");
-        assert_eq!(world.ask(alice, &to(&format!(r#"["{id}","r"]"#), r#""e""#)), r#"{"expected":0}"#);
+        for targets in [format!(r#"["{id}","r"]"#), quoted(&id), quoted("r"), r#"["r","r"]"#.into()] {
+            assert_eq!(world.ask(alice, &to(&targets, r#""e""#)), r#"{"expected":0}"#, "{targets}");
+        }
         assert_eq!(world.received(alice), Vec::<String>::new());
     }
 }

@@ -6,7 +6,7 @@
 use crate::{
     acks::collectors::Collector,
     deadlines::timers::{Timer, TimerKind},
-    session::{connections::Carried, sessions::Session},
+    session::{connections::Carried, entry::Session},
     state::State,
     words::{conn::ConnId, ids::SocketId, keys::SessionKey, time::Time},
 };
@@ -99,7 +99,7 @@ fn check_sockets(state: &State) {
         let owner = session.and_then(|session| session.socket_in(socket.namespace));
         assert_eq!(owner, Some(key), "{key:?} belongs to its session");
         for room in socket.rooms() {
-            assert!(state.rooms[*room].members().contains(&key), "{key:?} is a member of its rooms");
+            assert!(state.rooms[*room].members().contains(key), "{key:?} is a member of its rooms");
         }
         let wait = waits.get(&socket.id).copied().unwrap_or_default();
         assert_eq!(socket.pending_acks(), wait.acks, "the acknowledgements {key:?} waits for add up");
@@ -149,8 +149,8 @@ fn check_holds(state: &State) {
 /// Every member of a room knows that it is in it.
 fn check_rooms(state: &State) {
     for (key, room) in state.rooms.iter() {
-        for member in room.members() {
-            let socket = &state.sockets[*member];
+        for member in room.members().iter() {
+            let socket = &state.sockets[member];
             assert_eq!(socket.namespace, room.namespace, "{key:?} has a member of its namespace");
             assert!(socket.rooms().contains(&key), "{key:?} has a member that knows it");
         }

@@ -14,7 +14,7 @@ use crate::{
     },
     deadlines::timers::{TimerKind, Timers},
     session::{
-        connections::Connections, drain::Drain, late_polls::LatePolls, meter::Rates, sessions::Session,
+        connections::Connections, drain::Drain, entry::Session, late_polls::LatePolls, meter::Rates,
         sessions::Sessions, transport::Transport,
     },
     socket::{holds::Holds, namespaces::Namespaces, rooms::Rooms, sockets::Sockets},

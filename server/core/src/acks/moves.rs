@@ -209,7 +209,7 @@ pub(crate) fn client_acked(
     };
     match requester {
         Requester::Backend(number) => append_ack(state, socket, number, &joined(args, attachments)),
-        Requester::Node(tag, ticket) => send_ack(state, id, (tag, ticket), args, attachments),
+        Requester::Node(asker, ticket) => send_ack(state, id, (asker.node(), ticket), args, attachments),
     }
     if is_last {
         remove_request(state, id);
@@ -288,9 +288,9 @@ fn remove_owed(state: &mut State, id: RequestId, socket: SocketId) {
     }
     match requester {
         Requester::Backend(_) => {}
-        Requester::Node(tag, ticket) if tag == state.tag => recipients_left(state, ticket, 1),
-        Requester::Node(tag, ticket) if state.bus.is_up() => {
-            state.publish_to_node(tag, write_left(ticket, 1));
+        Requester::Node(asker, ticket) if asker.node() == state.tag => recipients_left(state, ticket, 1),
+        Requester::Node(asker, ticket) if state.bus.is_up() => {
+            state.publish_to_node(asker.node(), write_left(ticket, 1));
         }
         Requester::Node(..) => {}
     }

@@ -6,7 +6,10 @@
 use crate::{
     acks::moves::forward_to_backend,
     backend::stream::{Entry, EntryKind, joined},
-    socket::moves::{join, leave, send},
+    socket::{
+        delivery::send,
+        moves::{join, leave},
+    },
     state::State,
     words::{
         args::Args,

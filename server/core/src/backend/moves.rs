@@ -9,7 +9,7 @@ use crate::{
         moves::{append_no_ack, take_backend_ack},
     },
     backend::channel::{self, BackendMessage, BackendMessageKind},
-    socket::moves::{deliver, deliver_request, resolve},
+    socket::delivery::{deliver, deliver_request, resolve},
     state::State,
     words::{
         args::Args,

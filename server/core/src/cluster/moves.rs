@@ -7,7 +7,7 @@
 
 use crate::{
     acks::{
-        clients::Requester,
+        clients::{Asker, Requester},
         moves::{
             bus_lost_backend_acks, bus_lost_counts, finish_backend_ack, finish_count, node_busy,
             node_counted, receivers_known, recipients_left, response,
@@ -20,8 +20,9 @@ use crate::{
         node_message::{self, NodeMessage},
     },
     deadlines::timers::TimerKind,
-    socket::moves::{
-        bus_lost_rooms, channel_subscribed, count_unknown, deliver, deliver_request, resolve, room_of_channel,
+    socket::{
+        delivery::{count_unknown, deliver, deliver_request, resolve},
+        moves::{bus_lost_rooms, channel_subscribed, room_of_channel},
     },
     state::State,
     words::{
@@ -134,7 +135,8 @@ fn deliver_message(state: &mut State, message: &node_message::Message<'_>) -> De
     let is_busy = state.sessions.has_crowded() && recipients.iter().any(|key| is_behind(state, *key));
     let delivered = Message::new(frame, attachments);
     let count = if message.wants == Some(Wants::Responses) {
-        let requester = Requester::Node(message.origin, message.sequence.ticket());
+        let asker = message.asker.map_or(Asker::Node(message.origin), Asker::Socket);
+        let requester = Requester::Node(asker, message.sequence.ticket());
         deliver_request(state, requester, vec![(recipients, delivered)]).map(|(count, _)| count)
     } else {
         Some(deliver(state, &mut recipients, &delivered))

@@ -4,10 +4,15 @@
 //! builds it again. The head is a word and JSON, readable in `redis-cli`; the word is the version, so a future form
 //! can stand beside it. It never sends or receives anything.
 //!
+//! Each node counts what one socket asks of its clients, so `ask1` names the socket that asks. Its head has no place
+//! for that, and older nodes read it strictly: the name travels as one more target at the end, `@from:` and the id. To
+//! an older node it is a room without members, since no client can join a room whose name starts with `@`. An `ask1`
+//! without it comes from such a node.
+//!
 //! Invariant: what one node writes, every node of the same version reads back; anything else is `None`, never a panic.
 
 use crate::words::{
-    ids::NodeTag,
+    ids::{NodeTag, SocketId},
     message,
     numbers::{ChannelSequence, Sequence, Ticket},
     target::{Target, Wants},
@@ -15,6 +20,9 @@ use crate::words::{
 };
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use moorline_protocol::{Frame, json};
+
+/// The start of the target that names the socket that asks.
+const FROM: &str = "@from:";
 
 /// A parsed message from the channel of this node or of a room.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,11 +65,28 @@ pub(crate) struct Message<'a> {
     pub(crate) channel_sequence: ChannelSequence,
     /// The answer that the origin wants, if any.
     pub(crate) wants: Option<Wants>,
+    /// The socket of the origin that asks for acknowledgements, if the origin names it.
+    pub(crate) asker: Option<SocketId>,
     pub(crate) namespace: String,
     pub(crate) targets: Vec<String>,
     /// The Socket.IO packet.
     pub(crate) packet: &'a str,
     pub(crate) attachments: Vec<&'a [u8]>,
+}
+
+impl Message<'_> {
+    /// The same as a request for acknowledgements, whose last target may name the socket that asks.
+    fn into_request(mut self) -> Self {
+        self.wants = Some(Wants::Responses);
+        let last = self.targets.last();
+        self.asker = last.and_then(|last| SocketId::parse(last.strip_prefix(FROM)?));
+        // Acknowledgements go to the origin: it names one of its own.
+        self.asker = self.asker.filter(|id| id.tag() == self.origin);
+        if self.asker.is_some() {
+            self.targets.pop();
+        }
+        self
+    }
 }
 
 /// The head of a message that is to be written.
@@ -70,6 +95,8 @@ pub(crate) struct Head<'a> {
     pub(crate) sequence: Sequence,
     pub(crate) channel_sequence: ChannelSequence,
     pub(crate) wants: Option<Wants>,
+    /// The socket that waits for the answer, which `ask1` names.
+    pub(crate) asker: Option<SocketId>,
     pub(crate) namespace: &'a str,
     pub(crate) targets: &'a [Target<'a>],
 }
@@ -78,7 +105,8 @@ pub(crate) struct Head<'a> {
 pub(crate) fn write_message(head: &Head<'_>, message: &message::Message) -> Vec<u8> {
     let packet = message.frame().as_packet().get(1..).unwrap_or_default();
     let mut out = Vec::with_capacity(96 + message.len_bytes() + head.targets.len() * 24);
-    out.extend_from_slice(if head.wants == Some(Wants::Responses) { b"ask1 [\"" } else { b"to1 [\"" });
+    let is_ask = head.wants == Some(Wants::Responses);
+    out.extend_from_slice(if is_ask { b"ask1 [\"" } else { b"to1 [\"" });
     out.extend_from_slice(head.origin.to_string().as_bytes());
     out.extend_from_slice(b"\",");
     json::push_number(&mut out, head.sequence.number());
@@ -87,7 +115,9 @@ pub(crate) fn write_message(head: &Head<'_>, message: &message::Message) -> Vec<
     out.extend_from_slice(if head.wants.is_none() { b",false," } else { b",true," });
     json::push_string(&mut out, head.namespace);
     out.push(b',');
-    push_list(&mut out, head.targets, |out, target| match target {
+    let from = head.asker.filter(|_| is_ask).map(|id| [FROM, id.text().as_str()].concat());
+    let from = from.as_deref().map(Target::Room);
+    push_list(&mut out, head.targets.iter().chain(&from), |out, target| match target {
         Target::Socket(id) => json::push_string(out, id.text().as_str()),
         Target::Room(name) => json::push_string(out, name),
     });
@@ -108,7 +138,7 @@ fn push_body(out: &mut Vec<u8>, text: &[u8], attachments: &[Frame]) {
     }
 }
 
-fn push_list<T>(out: &mut Vec<u8>, items: &[T], push: impl FnMut(&mut Vec<u8>, &T)) {
+fn push_list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, push: impl FnMut(&mut Vec<u8>, T)) {
     out.push(b'[');
     json::push_separated(out, b",", items, push);
     out.push(b']');
@@ -147,7 +177,7 @@ pub(crate) fn parse(payload: &[u8]) -> Option<NodeMessage<'_>> {
         "to1" => parse_message(head, &payload[end + 1..]).map(NodeMessage::Message),
         "ask1" => {
             let message = parse_message(head, &payload[end + 1..])?;
-            Some(NodeMessage::Message(Message { wants: Some(Wants::Responses), ..message }))
+            Some(NodeMessage::Message(message.into_request()))
         }
         "count1" => {
             let (ticket, count) = serde_json::from_str(head).ok()?;
@@ -176,9 +206,19 @@ fn parse_message<'a>(head: &str, body: &'a [u8]) -> Option<Message<'a>> {
         serde_json::from_str(head).ok()?;
     let (packet, attachments) = split_body(body, &sizes)?;
     let origin = NodeTag::parse(origin)?;
-    let wants = is_counted.then_some(Wants::Count);
+    let (wants, asker) = (is_counted.then_some(Wants::Count), None);
     let (sequence, channel_sequence) = (Sequence::new(sequence), ChannelSequence::new(channel_sequence));
-    Some(Message { origin, sequence, channel_sequence, wants, namespace, targets, packet, attachments })
+    Some(Message {
+        origin,
+        sequence,
+        channel_sequence,
+        wants,
+        asker,
+        namespace,
+        targets,
+        packet,
+        attachments,
+    })
 }
 
 /// The text of a body, and the attachments of these sizes behind it.
@@ -192,16 +232,21 @@ fn split_body<'a>(body: &'a [u8], sizes: &[usize]) -> Option<(&'a str, Vec<&'a [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::ids::SocketId;
+    use crate::{rights::names::check_room_name, words::code::Code, words::config::Limits};
     use alloc::vec;
     use moorline_protocol::engine;
 
     fn sample(targets: &[Target<'_>]) -> Vec<u8> {
+        written(targets, Wants::Count, None)
+    }
+
+    fn written(targets: &[Target<'_>], wants: Wants, asker: Option<SocketId>) -> Vec<u8> {
         let head = Head {
-            origin: NodeTag::parse("00c0ffee").unwrap(),
+            origin: asker.map_or(NodeTag::parse("00c0ffee").unwrap(), SocketId::tag),
             sequence: Sequence::new(7),
             channel_sequence: ChannelSequence::new(3),
-            wants: Some(Wants::Count),
+            wants: Some(wants),
+            asker,
             namespace: "/admin",
             targets,
         };
@@ -232,13 +277,42 @@ mod tests {
         assert_eq!(Target::parse(&message.targets[0]), Target::Socket(id));
     }
 
+    fn message(bytes: &[u8]) -> Message<'_> {
+        let Some(NodeMessage::Message(message)) = parse(bytes) else { panic!("not a message") };
+        message
+    }
+
     #[test]
-    fn a_request_for_acknowledgements_reads_back_as_one() {
-        let text = String::from_utf8_lossy(&sample(&[])).into_owned();
-        let request = [b"ask", &sample(&[])[2..]].concat();
-        assert!(text.starts_with("to1 ["));
-        let Some(NodeMessage::Message(message)) = parse(&request) else { panic!("not a message") };
-        assert_eq!(message.wants, Some(Wants::Responses));
+    fn a_request_for_acknowledgements_reads_back_with_the_socket_that_asks() {
+        let id = SocketId::parse("abcdefghijABCDEF-_09").unwrap();
+        for targets in [&[Target::Room("r"), Target::Socket(id)][..], &[]] {
+            let bytes = written(targets, Wants::Responses, Some(id));
+            let read = message(&bytes);
+            assert_eq!((read.wants, read.asker), (Some(Wants::Responses), Some(id)));
+            assert!(read.targets.iter().map(|text| Target::parse(text)).eq(targets.iter().copied()));
+        }
+        let counted = written(&[], Wants::Count, Some(id));
+        assert!(counted.starts_with(b"to1 [") && message(&counted).targets.is_empty());
+    }
+
+    #[test]
+    fn a_request_of_an_older_node_names_nobody_and_only_the_origins_own_sockets_are_believed() {
+        let request = [b"ask", &sample(&[Target::Room("r")])[2..]].concat();
+        assert_eq!((message(&request).wants, message(&request).asker), (Some(Wants::Responses), None));
+        for name in ["@from:", "@from:abcdefghijABCDEF-_09", "@from:r", "abcdefghijABCDEF-_09"] {
+            let request = [b"ask", &sample(&[Target::Room(name)])[2..]].concat();
+            assert_eq!(
+                (message(&request).asker, message(&request).targets.as_slice()),
+                (None, &[name.into()][..])
+            );
+        }
+    }
+
+    #[test]
+    fn to_an_older_node_the_socket_that_asks_is_a_room_that_nobody_can_join() {
+        let name = "@from:abcdefghijABCDEF-_09";
+        assert_eq!(Target::parse(name), Target::Room(name));
+        assert_eq!(check_room_name(name, &Limits::default()), Err(Code::BadRoom));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
         moves::{drain_due, session_due},
         pausing::restart_deadlines,
     },
-    socket::moves::{hold_due, room_due},
+    socket::{delivery::hold_due, moves::room_due},
     state::State,
     words::{code::Code, time::Time},
 };

@@ -3,6 +3,7 @@
 pub(crate) mod assembly;
 pub(crate) mod connections;
 pub(crate) mod drain;
+pub(crate) mod entry;
 pub(crate) mod heartbeat;
 pub(crate) mod late_polls;
 pub(crate) mod meter;

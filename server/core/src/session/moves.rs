@@ -8,9 +8,9 @@ use crate::{
     session::{
         connections::Carried,
         drain::Drain,
+        entry::SessionDue,
         outbox::Outbox,
         pausing::resume_if,
-        sessions::SessionDue,
         transport::{Misfit, Transport, UpgradeDue},
     },
     state::State,
@@ -93,6 +93,8 @@ pub(crate) fn poll(state: &mut State, conn: ConnId, sid: &str, packets_max: usiz
         return refuse_misfit(state, key, conn, misfit, DropCause::SecondPoll);
     }
     state.connections.insert(conn, Carried::Poll(key));
+    state.sessions.poll_changed(key);
+    let session = &state.sessions[key];
     if session.is_draining() && session.transport.can_close_after(session.outbox.len()) {
         return state.sessions.mark_closing(key, Reason::ServerShuttingDown);
     }
@@ -139,6 +141,7 @@ fn pull_poll(state: &mut State, key: SessionKey, frames: &mut Vec<Frame>) {
     if let Some(conn) = session.transport.take_poll(state.now) {
         state.connections.remove(conn);
     }
+    state.sessions.poll_changed(key);
     frames_taken(state, key, frames.len() - before);
     if state.sessions[key].is_crowded() {
         state.schedule_session(key);
@@ -265,7 +268,9 @@ fn test_probe(state: &mut State, key: SessionKey, conn: ConnId) {
 
 /// Ends a held poll with nothing to say.
 fn end_poll(state: &mut State, key: SessionKey) {
-    if let Some(conn) = state.sessions[key].transport.end_poll(state.now) {
+    let ended = state.sessions[key].transport.end_poll(state.now);
+    state.sessions.poll_changed(key);
+    if let Some(conn) = ended {
         state.connections.remove(conn);
         answer(state, conn, RequestAnswer::Noop);
     }
@@ -274,7 +279,7 @@ fn end_poll(state: &mut State, key: SessionKey) {
 /// The session leaves polling behind. The outbox goes out here, in its order.
 fn move_to(state: &mut State, key: SessionKey, conn: ConnId) {
     end_poll(state, key);
-    state.sessions[key].transport.move_to(conn);
+    state.sessions.move_to(key, conn);
     state.connections.insert(conn, Carried::Session(key));
     state.stats.upgrades += 1;
     flush(state, key);
@@ -370,6 +375,7 @@ pub(crate) fn connection_closed(state: &mut State, conn: ConnId, reason: Reason)
         Some(Carried::Session(key)) => state.sessions.mark_closing(key, reason),
         Some(Carried::Poll(key)) => {
             state.sessions[key].transport.remove_poll();
+            state.sessions.poll_changed(key);
             state.sessions.mark_closing(key, reason);
         }
         Some(Carried::Post(key)) => {

@@ -70,6 +70,7 @@ pub(crate) fn resume_if(state: &mut State, key: SessionKey, has_ended: bool) {
 pub(crate) fn restart_deadlines(state: &mut State) {
     for key in state.sessions.keys() {
         state.sessions[key].restart_deadlines(state.now, &state.config.limits);
+        state.sessions.poll_changed(key);
         state.schedule_session(key);
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Polling {
     packets_max: usize,
     /// The time of the last answer to a GET. It counts only while none is held.
     away_since: Time,
+    /// The time under which the table lists it among those that are away.
+    listed: Option<Time>,
     posts: Posts,
     probe: Option<Probe>,
 }
@@ -157,6 +159,12 @@ impl Transport {
             Transport::Polling(polling) if polling.poll.is_none() => Some(polling.away_since),
             _ => None,
         }
+    }
+
+    /// The time under which the table of sessions lists a client that polls as away, for the table to keep; `None` on a
+    /// WebSocket, which is never listed.
+    pub(crate) fn listed_mut(&mut self) -> Option<&mut Option<Time>> {
+        self.polling_mut().map(|polling| &mut polling.listed)
     }
 
     /// Holds a GET.
@@ -283,9 +291,11 @@ impl Transport {
         *self = Transport::WebSocket { conn, posts: has_posts.then(|| Box::new(posts)) };
     }
 
-    /// The client could not be heard for a while: its upgrade has the whole time again.
+    /// The client could not be heard for a while: its upgrade and its next poll have the whole time again.
     pub(crate) fn restart_deadlines(&mut self, now: Time, upgrade_timeout: Duration) {
-        if let Some(probe) = self.polling_mut().and_then(|polling| polling.probe.as_mut()) {
+        let Some(polling) = self.polling_mut() else { return };
+        polling.away_since = now;
+        if let Some(probe) = &mut polling.probe {
             probe.by = now + upgrade_timeout;
         }
     }

@@ -11,13 +11,13 @@ use crate::{
     deadlines::timers::Timer,
     words::{
         ids::NodeTag,
-        keys::{KeyMap, NamespaceKey, RoomKey, SocketKey, Table},
+        keys::{KeyMap, KeySet, NamespaceKey, RoomKey, SocketKey, Table},
         numbers::ChannelSequence,
         pending_ack::PendingAck,
         time::Time,
     },
 };
-use alloc::{collections::BTreeMap, collections::BTreeSet, collections::VecDeque, rc::Rc};
+use alloc::{collections::BTreeMap, collections::VecDeque, rc::Rc};
 use core::{mem, ops::Index, time::Duration};
 
 /// One room.
@@ -25,7 +25,7 @@ use core::{mem, ops::Index, time::Duration};
 pub(crate) struct Room {
     pub(crate) namespace: NamespaceKey,
     pub(crate) name: Rc<str>,
-    members: BTreeSet<SocketKey>,
+    members: KeySet<SocketKey>,
     subscription: Subscription,
     /// Joins to answer once the channel is confirmed, and by when each must be.
     waiting: VecDeque<(PendingAck, Time)>,
@@ -39,7 +39,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    pub(crate) fn members(&self) -> &BTreeSet<SocketKey> {
+    pub(crate) fn members(&self) -> &KeySet<SocketKey> {
         &self.members
     }
 
@@ -88,7 +88,7 @@ impl Rooms {
         let key = self.table.insert(Room {
             namespace,
             name: name.clone(),
-            members: BTreeSet::new(),
+            members: KeySet::default(),
             subscription,
             waiting: VecDeque::new(),
             sent: ChannelSequence::NONE,
@@ -120,7 +120,7 @@ impl Rooms {
 
     /// Whether the socket is in the room of this name.
     pub(crate) fn has_member(&self, namespace: NamespaceKey, name: &str, socket: SocketKey) -> bool {
-        self.find(namespace, name).is_some_and(|key| self.table[key].members.contains(&socket))
+        self.find(namespace, name).is_some_and(|key| self.table[key].members.contains(socket))
     }
 
     /// Puts a socket into a room.
@@ -134,7 +134,7 @@ impl Rooms {
     /// that it cannot make a channel linger longer.
     pub(crate) fn remove_member(&mut self, key: RoomKey, socket: SocketKey, now: Time) -> bool {
         let room = &mut self.table[key];
-        let is_last = room.members.remove(&socket) && room.members.is_empty();
+        let is_last = room.members.remove(socket) && room.members.is_empty();
         if is_last {
             room.empty_since = Some(now);
         }
@@ -189,6 +189,7 @@ impl Rooms {
         let names: usize = self.by_name.values().map(BTreeMap::len).sum();
         assert_eq!(names, self.table.len(), "each room has one name");
         for (key, room) in self.table.iter() {
+            room.members.check_invariants();
             assert_eq!(self.find(room.namespace, &room.name), Some(key), "a room is found by its name");
             assert_eq!(room.members.is_empty(), room.empty_since.is_some(), "an empty room lingers");
         }

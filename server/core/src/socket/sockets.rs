@@ -1,6 +1,6 @@
 //! The sockets of a node: one client in one namespace each.
 //!
-//! Owns the sockets, what each waits for, and which of them a delivery has reached. It never sends anything.
+//! Owns the sockets and what each waits for. It never sends anything.
 //!
 //! Invariant: a socket is reached by its own key or by an id that is compared whole, so a place that is used again
 //! never answers to an old id.
@@ -25,14 +25,17 @@ pub(crate) struct Socket {
     pending_acks: usize,
     /// Bytes gathered for its requests that are still open.
     gathered_bytes: usize,
-    /// The last delivery that reached this socket.
-    delivery: u64,
 }
 
 impl Socket {
     /// The rooms it is in.
     pub(crate) fn rooms(&self) -> &[RoomKey] {
         &self.rooms
+    }
+
+    /// Whether it receives already.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.is_connected
     }
 
     pub(crate) fn pending_acks(&self) -> usize {
@@ -47,8 +50,6 @@ impl Socket {
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
     table: Table<SocketKey, Socket>,
-    /// Numbers deliveries, so that a socket which several targets name is reached once.
-    delivery: u64,
 }
 
 impl Sockets {
@@ -69,7 +70,6 @@ impl Sockets {
             is_connected: false,
             pending_acks: 0,
             gathered_bytes: 0,
-            delivery: 0,
         })
     }
 
@@ -124,21 +124,6 @@ impl Sockets {
     pub(crate) fn forget_gathered(&mut self, key: SocketKey, bytes: usize) {
         self.table[key].gathered_bytes -= bytes;
     }
-
-    /// Starts a delivery, which leaves out `except`.
-    pub(crate) fn start_delivery(&mut self, except: Option<SocketId>) {
-        self.delivery += 1;
-        if let Some(key) = except.and_then(|id| self.find(id)) {
-            self.table[key].delivery = self.delivery;
-        }
-    }
-
-    /// Whether the delivery under way reaches this socket; once only, and not before its client is connected.
-    pub(crate) fn reach(&mut self, key: SocketKey) -> bool {
-        let socket = &mut self.table[key];
-        let is_new = core::mem::replace(&mut socket.delivery, self.delivery) != self.delivery;
-        is_new && socket.is_connected
-    }
 }
 
 impl Index<SocketKey> for Sockets {
@@ -174,18 +159,6 @@ mod tests {
         let (session, namespace) = (removed.session, removed.namespace);
         assert_eq!(sockets.insert(tag, session, namespace, &mut Counter(9)), first);
         assert_eq!((sockets.find(old), sockets.find(sockets[second].id)), (None, Some(second)));
-    }
-
-    #[test]
-    fn a_delivery_reaches_a_connected_socket_once_and_never_its_sender() {
-        let (mut sockets, [sender, other]) = two();
-        sockets.mark_connected(sender);
-        sockets.start_delivery(Some(sockets[sender].id));
-        assert!(!sockets.reach(sender) && !sockets.reach(other), "the other is not connected");
-        sockets.mark_connected(other);
-        assert!(!sockets.reach(other), "this delivery came too early");
-        sockets.start_delivery(None);
-        assert!(sockets.reach(other) && !sockets.reach(other) && sockets.reach(sender));
     }
 
     #[test]

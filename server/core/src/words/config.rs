@@ -90,6 +90,7 @@ pub struct Limits {
     /// Acknowledgements gathered for one request; more are only counted, since the outcome is one message as well.
     pub responses_max: usize,
     /// Acknowledgements of clients this node may await at a time, over all requests: each costs memory until it comes.
+    /// A quarter is for backends alone, and one socket that asks has an eighth at most.
     pub awaited_answers_max: usize,
     /// Messages one socket may send to sockets of an old cluster, per second: every node of it receives each.
     pub legacy_per_second_max: usize,

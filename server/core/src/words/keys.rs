@@ -1,4 +1,4 @@
-//! Keys of a node's tables, and the table they lead into.
+//! Keys of a node's tables, the table they lead into, and maps and sets of them.
 //!
 //! Owns the rule that only a table makes a key: a key is opaque, so a number cannot be taken for one, nor the key of
 //! one table for that of another. It never says what a table holds.
@@ -6,6 +6,7 @@
 //! Invariant: a key that a table gave out leads to its entry until that entry is removed.
 
 use self::sealed::TableKey;
+use crate::words::slot_set::SlotSet;
 use alloc::vec::Vec;
 use core::{marker::PhantomData, ops::Index, ops::IndexMut};
 use slab::Slab;
@@ -174,6 +175,65 @@ impl<K: TableKey, V: Default> KeyMap<K, V> {
     }
 }
 
+/// A set of keys of one table, in the order of their places.
+#[derive(Debug)]
+pub(crate) struct KeySet<K> {
+    slots: SlotSet,
+    keys: PhantomData<K>,
+}
+
+impl<K> Default for KeySet<K> {
+    fn default() -> KeySet<K> {
+        KeySet { slots: SlotSet::default(), keys: PhantomData }
+    }
+}
+
+impl<K: TableKey> KeySet<K> {
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn contains(&self, key: K) -> bool {
+        self.slots.contains(key.to_slot())
+    }
+
+    /// Puts a key in; false when it was in.
+    pub(crate) fn insert(&mut self, key: K) -> bool {
+        self.slots.insert(key.to_slot())
+    }
+
+    /// Takes a key out; false when it was not in.
+    pub(crate) fn remove(&mut self, key: K) -> bool {
+        self.slots.remove(key.to_slot())
+    }
+
+    /// Puts every key of another set in, 64 places at a time.
+    pub(crate) fn union_with(&mut self, other: &KeySet<K>) {
+        self.slots.union_with(&other.slots);
+    }
+
+    /// The keys, in the order of their places.
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = K> {
+        self.slots.iter().map(K::from_slot)
+    }
+
+    /// Panics when the set is not as it should be.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check_invariants(&self) {
+        self.slots.check_invariants();
+    }
+}
+
+impl<K: TableKey> Extend<K> for KeySet<K> {
+    fn extend<I: IntoIterator<Item = K>>(&mut self, keys: I) {
+        keys.into_iter().for_each(|key| _ = self.insert(key));
+    }
+}
+
 /// A place as the 32 bits that ids hold. The shell bounds the sessions far below that, and each has few sockets.
 fn slot(at: usize) -> u32 {
     debug_assert!(u32::try_from(at).is_ok(), "a table outgrew its ids");
@@ -207,5 +267,19 @@ mod tests {
         *map.get_mut(second) = 7;
         assert_eq!((map.get(first), map.get(second), map.values().sum::<u8>()), (Some(&0), Some(&7), 7));
         assert_eq!(KeyMap::<RoomKey, u8>::default().get(first), None);
+    }
+
+    #[test]
+    fn a_set_has_the_keys_that_were_put_in_in_the_order_of_their_places() {
+        let mut table = Table::<SocketKey, ()>::default();
+        let [first, second, third] = [(); 3].map(|()| table.insert(()));
+        let (mut set, mut other) = (KeySet::default(), KeySet::default());
+        assert!(set.is_empty() && set.insert(third) && !set.insert(third) && set.insert(first));
+        assert!(set.contains(third) && !set.contains(second) && !set.remove(second));
+        other.extend([second]);
+        set.union_with(&other);
+        assert_eq!((set.iter().collect::<Vec<_>>(), set.len()), (Vec::from([first, second, third]), 3));
+        assert!(set.remove(first) && set.iter().eq([second, third]));
+        set.check_invariants();
     }
 }

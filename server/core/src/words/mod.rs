@@ -16,6 +16,7 @@ pub(crate) mod numbers;
 pub(crate) mod output;
 pub(crate) mod pending_ack;
 pub(crate) mod placeholder;
+pub(crate) mod slot_set;
 pub(crate) mod stats;
 pub(crate) mod target;
 pub(crate) mod time;
