@@ -85,13 +85,20 @@ impl<A: App> Dispatcher<A> {
     fn serve_one(&mut self, id: ConnId) {
         let Dispatcher { node, http, .. } = self;
         let Some(connection) = http.io.get_mut(id) else { return };
-        if matches!(connection.phase, Phase::Packets(_)) {
-            polling::hand_over_packets(node, http, id);
-            return self.finish_input();
-        }
-        let mut buffer = http.io.take_buffer();
-        let end = self.read_chunks(id, &mut buffer);
-        self.http.io.give_back(buffer);
+        let is_over = match &connection.phase {
+            Phase::Packets(_) => {
+                polling::hand_over_packets(node, http, id);
+                return self.finish_input();
+            }
+            // The rest of the last read goes first.
+            Phase::WebSocket(websocket) if websocket.is_paused() => !websocket::resume(node, http, id),
+            Phase::Head(_) if connection.has_pipelined() => {
+                let pipelined = connection.take_pipelined();
+                self.receive(id, &pipelined)
+            }
+            _ => false,
+        };
+        let end = if is_over { self.pause_or_share(id) } else { self.read_chunks(id) };
         match end {
             ReadEnd::Drained => self.http.io.note_drained(id),
             ReadEnd::PeerEnded => return self.peer_ended(id),
@@ -101,18 +108,21 @@ impl<A: App> Dispatcher<A> {
         self.after_read(id);
     }
 
-    fn read_chunks(&mut self, id: ConnId, buffer: &mut [u8]) -> ReadEnd {
-        if let Some(pipelined) = self.http.take_pipelined(id) {
-            self.receive(id, &pipelined);
-        }
+    fn read_chunks(&mut self, id: ConnId) -> ReadEnd {
+        let mut buffer = self.http.io.take_buffer();
+        let end = self.read_into(id, &mut buffer);
+        self.http.io.give_back(buffer);
+        end
+    }
+
+    fn read_into(&mut self, id: ConnId, buffer: &mut [u8]) -> ReadEnd {
         for _ in 0..READS_PER_TURN {
-            if let Some(end) = self.before_read(id) {
-                return end;
-            }
             match self.http.io.read(id, buffer) {
                 Chunk::Bytes { len, is_last } => {
-                    self.receive(id, &buffer[..len]);
-                    if is_last && !self.is_midway(id) {
+                    if self.receive(id, &buffer[..len]) {
+                        return self.pause_or_share(id);
+                    }
+                    if is_last {
                         return ReadEnd::Drained;
                     }
                 }
@@ -122,31 +132,12 @@ impl<A: App> Dispatcher<A> {
                 Chunk::Failed => self.http.io.drop_connection(&mut self.node, id, Reason::TransportError),
             }
         }
-        self.before_read(id).unwrap_or(ReadEnd::Share)
+        if self.http.io.get_mut(id).is_some() { ReadEnd::Share } else { ReadEnd::Drained }
     }
 
-    /// The rest of the last read goes first. Says why nothing more is to be read now, if that is so.
-    fn before_read(&mut self, id: ConnId) -> Option<ReadEnd> {
-        let Dispatcher { node, http, .. } = self;
-        let Some(connection) = http.io.get_mut(id) else { return Some(ReadEnd::Drained) };
-        let is_websocket = matches!(connection.phase, Phase::WebSocket(_));
-        if is_websocket || matches!(connection.phase, Phase::Packets(_)) {
-            if node.intake(id) == Intake::Paused {
-                return Some(ReadEnd::Paused);
-            }
-            if is_websocket && !websocket::resume(node, http, id) {
-                let is_paused = node.intake(id) == Intake::Paused;
-                return Some(if is_paused { ReadEnd::Paused } else { ReadEnd::Share });
-            }
-        }
-        (node.stats().work >= http.io.share_end()).then_some(ReadEnd::Share)
-    }
-
-    /// Whether messages of a connection were read and not handed over yet.
-    fn is_midway(&mut self, id: ConnId) -> bool {
-        let connection = self.http.io.get_mut(id);
-        connection
-            .is_some_and(|connection| matches!(&connection.phase, Phase::WebSocket(at) if at.is_paused()))
+    /// The reason why messages of a connection were not all handed over.
+    fn pause_or_share(&self, id: ConnId) -> ReadEnd {
+        if self.node.intake(id) == Intake::Paused { ReadEnd::Paused } else { ReadEnd::Share }
     }
 
     /// The peer sends no more. It may still read the answers to its requests; a poll without messages is dropped, since
@@ -175,11 +166,13 @@ impl<A: App> Dispatcher<A> {
         self.finish_input();
     }
 
-    /// Gives received bytes to the part that the connection's phase names.
-    fn receive(&mut self, id: ConnId, bytes: &[u8]) {
+    /// Gives received bytes to the part that the connection's phase names. Returns whether messages are left that may
+    /// not be handed over now.
+    fn receive(&mut self, id: ConnId, bytes: &[u8]) -> bool {
         let Dispatcher { node, http, .. } = self;
-        let Some(connection) = http.io.get_mut(id) else { return };
+        let Some(connection) = http.io.get_mut(id) else { return false };
         match &connection.phase {
+            Phase::WebSocket(_) => return websocket::receive(node, http, id, bytes),
             // Bytes that came before have their turn first.
             Phase::Head(_) if connection.has_pipelined() => http.keep_pipelined(node, id, bytes),
             Phase::Head(_) => {
@@ -188,10 +181,10 @@ impl<A: App> Dispatcher<A> {
                 }
             }
             Phase::Body(_) => polling::receive_body(node, http, id, bytes),
-            Phase::WebSocket(_) => websocket::receive(node, http, id, bytes),
             Phase::Poll | Phase::Packets(_) => http.keep_pipelined(node, id, bytes),
             Phase::Closing { .. } => {}
         }
+        false
     }
 
     /// Routes a request; `rest` came after its head.

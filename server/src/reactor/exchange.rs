@@ -92,13 +92,6 @@ impl HttpExchange {
         }
     }
 
-    /// Takes the bytes of the next request that were pipelined, once the last request is answered.
-    pub(super) fn take_pipelined(&mut self, id: ConnId) -> Option<Vec<u8>> {
-        let connection = self.io.get_mut(id)?;
-        let is_due = matches!(connection.phase, Phase::Head(_)) && connection.has_pipelined();
-        is_due.then(|| connection.take_pipelined())
-    }
-
     /// Takes the origin of the page that may read the answer to the request under way.
     pub(super) fn take_origin(&mut self, id: ConnId) -> Option<String> {
         self.io.get_mut(id)?.exchange.as_mut()?.origin.take()

@@ -35,15 +35,21 @@ pub(super) fn upgrade<A: App>(
     io.mark_dirty(id);
 }
 
-/// Takes bytes of frames.
-pub(super) fn receive<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId, bytes: &[u8]) {
+/// Takes bytes of frames. Returns whether messages are left that may not be handed over now.
+pub(super) fn receive<A: App>(
+    node: &mut Node<A>,
+    http: &mut HttpExchange,
+    id: ConnId,
+    bytes: &[u8],
+) -> bool {
     let (now, share_end) = (http.io.now(), http.io.share_end());
-    let Some(connection) = http.io.get_mut(id) else { return };
-    let Phase::WebSocket(websocket) = &mut connection.phase else { return };
+    let Some(connection) = http.io.get_mut(id) else { return false };
+    let Phase::WebSocket(websocket) = &mut connection.phase else { return false };
     let mut reply = Vec::new();
     let outcome =
         websocket.feed(bytes, &mut reply, &mut |message| hand_over(node, now, share_end, id, message));
     finish(node, http, id, reply, outcome);
+    outcome == Ok(Status::Paused)
 }
 
 /// Goes on with messages that a pause left behind. Returns whether all of them were handed over.
@@ -51,9 +57,6 @@ pub(super) fn resume<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: Co
     let (now, share_end) = (http.io.now(), http.io.share_end());
     let Some(connection) = http.io.get_mut(id) else { return true };
     let Phase::WebSocket(websocket) = &mut connection.phase else { return true };
-    if !websocket.is_paused() {
-        return true;
-    }
     let mut reply = Vec::new();
     let outcome = websocket.resume(&mut reply, &mut |message| hand_over(node, now, share_end, id, message));
     finish(node, http, id, reply, outcome);

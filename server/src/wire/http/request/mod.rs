@@ -252,7 +252,14 @@ impl RequestHead {
     /// The first query parameter of that name, decoded; bytes that are not UTF-8 are replaced.
     pub fn query_param(&self, name: &str) -> Option<Cow<'_, str>> {
         let query = self.query.as_deref()?;
-        form_urlencoded::parse(query.as_bytes()).find(|(given, _)| given == name).map(|(_, value)| value)
+        query.split('&').find_map(|pair| {
+            // The usual pair holds nothing to decode, and a request is asked for several.
+            if !pair.contains(['%', '+']) {
+                let (given, value) = pair.split_once('=').unwrap_or((pair, ""));
+                return (given == name).then_some(Cow::Borrowed(value));
+            }
+            form_urlencoded::parse(pair.as_bytes()).find(|(given, _)| given == name).map(|(_, value)| value)
+        })
     }
 
     /// The last `X-Forwarded-For` address: the one the nearest proxy wrote. Trust it only from a configured proxy.
