@@ -1,5 +1,5 @@
 // Every request of a session reaches the node that holds it, whatever the client is: through the shipped HAProxy
-// configuration and TLS, three nodes and 200 clients of each kind at a time, no session is ever unknown while its node
+// configuration and TLS, three nodes and a crowd of each kind at a time, no session is ever unknown while its node
 // lives.
 //
 // The clients with a cookie jar also keep their connections between requests, as browsers do. The others are as the
@@ -13,10 +13,11 @@ import * as kit from "./kit/index.mjs";
 import { BrowserJar, Diary, inbox, OBSERVED } from "./kit/index.mjs";
 
 const NAMES = ["s1", "s2", "s3"];
-const CLIENTS = 200;
+/** Of one kind, at a time. */
+const CLIENTS = kit.amount(60, 200);
 /** Members of one room, on all nodes. */
 const ROOM = 10;
-/** Two cores, 1,200 clients and other tests beside them: what is slow is not lost. */
+/** Two cores, up to 1,200 clients and other tests beside them: what is slow is not lost. */
 const PATIENCE_MS = 120_000;
 /**
  * A connection at rest is dropped long before HAProxy drops it (30 s): the stock client's XMLHttpRequest for Node.js
