@@ -24,7 +24,7 @@ const GRACE = {
 
 after(kit.endEverything);
 
-describe("coming and going", { timeout: 180_000 }, () => {
+describe("coming and going", { timeout: kit.amount(180_000, 900_000) }, () => {
   let browser, node;
   before(async () => {
     browser = await startBrowser();

@@ -1,16 +1,18 @@
 // Runs every test file, several at a time, each in a process of its own: `npm test`.
 //
 // Most of a file's time is waiting, so there are more of them at a time than cores, and those that wait for the longest
-// go first. It shows each file as it ends, with its time, and of a failed one all that it wrote. It never looks into
-// files: one alone is `node --test FILE`. Exit 0: all have passed.
+// go first. The long forms, under `SOAK`, compute instead, and need the machine for themselves. It shows each file as
+// it ends, with its time, and of a failed one all that it wrote. It never looks into files: one alone is
+// `node --test FILE`. Exit 0: all have passed.
 
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
+import { amount } from "./kit/soak.mjs";
 
 /** Those that take the longest when everything runs. */
 const FIRST = ["three-hosts", "affinity-for-everyone", "client-panic", "browser-affinity", "browser-leaves-nothing"];
-const PER_CORE = 3;
+const PER_CORE = amount(3, 1);
 const MOST = 16;
 
 const FOLDER = new URL(".", import.meta.url);

@@ -221,13 +221,15 @@ describe("stock clients", { timeout: kit.amount(180_000, 900_000) }, () => {
       assert.deepEqual({ cuts, faults, id: socket.id }, { cuts: [], faults: [], id }, `victim ${at}, seed ${SEED}`);
     }
     const good = await connect(nodes[0]);
-    for (const { socket, id } of victims) {
-      const received = inbox(socket, "good");
-      await ask(good, "@join", ROOM);
-      for (const target of [id, ROOM]) good.emit("@to", target, "good", Buffer.from("bytes"), "text");
-      await length(received, 2);
-      assert.deepEqual(received, Array(2).fill([{ from: good.id }, Buffer.from("bytes"), "text"]));
+    await ask(good, "@join", ROOM);
+    // All of them listen before anything is said: what is said in the room reaches each in its own time.
+    const received = victims.map(({ socket }) => inbox(socket, "good"));
+    const targets = [...victims.map(({ id }) => id), ROOM];
+    for (const target of targets) good.emit("@to", target, "good", Buffer.from("bytes"), "text");
+    for (const [at, { socket, id }] of victims.entries()) {
+      await length(received[at], 2);
       assert.equal((await kit.whoami(socket)).id, id);
+      assert.deepEqual(received[at], Array(2).fill([{ from: good.id }, Buffer.from("bytes"), "text"]));
       socket.off("good");
     }
     good.disconnect();
