@@ -62,7 +62,7 @@ test: setup check client $(E2E_TOOLS) ## check, unit and property tests, then en
 
 SOAK = 10
 
-soak: setup client $(E2E_TOOLS) ## the long forms of the tests, and the attacks (an hour or more; SOAK=10)
+soak: setup client $(E2E_TOOLS) ## the long forms of the tests, and the attacks (SOAK=10)
 	SOAK=$(SOAK) cargo test --workspace
 	$(BINARIES)
 	cd tests/e2e && SOAK=$(SOAK) npm test
