@@ -9,7 +9,7 @@ import * as kit from "./kit/index.mjs";
 import { startProxy } from "./kit/proxy.mjs";
 
 const NAMES = ["s1", "s2", "s3"];
-const ROUNDS = 3;
+const ROUNDS = kit.amount(2, 5);
 /** So many on a node that drains keep it draining while a test looks on: they are closed in order of arrival. */
 const CROWD = 300;
 const TRANSPORTS = { WebSocket: ["websocket"], polling: ["polling"] };

@@ -6,11 +6,11 @@ import { openTab, pageFolder, startBrowser } from "./kit/browser.mjs";
 import * as kit from "./kit/index.mjs";
 
 /** So many times the browser takes notes on the code that runs. */
-const WARM_UP = 600;
+const WARM_UP = kit.amount(400, 600);
 /** Divides them all. */
 const BATCH = 50;
 /**
- * The growth that is allowed after a thousand times, and is left by none of them: more of those notes, and room for
+ * The growth that is allowed after all of them, and is left by none of them: more of those notes, and room for
  * the objects of one batch that wait to be collected.
  */
 const GRACE = {
@@ -24,7 +24,7 @@ const GRACE = {
 
 after(kit.endEverything);
 
-describe("coming and going", { timeout: 180_000 }, () => {
+describe("coming and going", { timeout: kit.amount(180_000, 900_000) }, () => {
   let browser, node;
   before(async () => {
     browser = await startBrowser();
@@ -32,9 +32,9 @@ describe("coming and going", { timeout: 180_000 }, () => {
   });
 
   const WAYS = {
-    "one socket, over WebSocket": { transports: ["websocket"], cycles: 1_000 },
-    "a socket of its own each time, over WebSocket": { transports: ["websocket"], cycles: 1_000, isNew: true },
-    "one socket, over polling": { transports: ["polling"], cycles: 200, warmUp: 200 },
+    "one socket, over WebSocket": { transports: ["websocket"], cycles: kit.amount(300, 1_000) },
+    "a socket of its own each time, over WebSocket": { transports: ["websocket"], cycles: kit.amount(300, 1_000), isNew: true },
+    "one socket, over polling": { transports: ["polling"], cycles: kit.amount(100, 200), warmUp: kit.amount(100, 200) },
   };
   for (const [name, way] of Object.entries(WAYS)) {
     it(`leaves nothing behind, ${way.cycles} times: ${name}`, async () => {

@@ -115,7 +115,7 @@ describe("a body that is refused", { timeout: 100_000 }, () => {
   let node;
   let neighbours;
   before(async () => {
-    node = await kit.startNode({ flags: ["--namespace", "/custom", "--drain", "0s"] });
+    node = await kit.startNode({ flags: [...kit.NO_HEARTBEAT, "--namespace", "/custom", "--drain", "0s"] });
     neighbours = [await connectRaw(node.wsUrl), await connectPolling(node)];
   });
 

@@ -36,8 +36,9 @@ describe("a flood by polling", { timeout: 100_000 }, () => {
   let impatient;
   let neighbours;
   before(async () => {
-    node = await kit.startNode({ flags: ["--drain", "0s", "--ack-timeout", "4s", ...UNBOUND] });
-    impatient = await kit.startNode({ flags: ["--limit", "slow_timeout=1300ms", ...UNBOUND] });
+    const flags = [...kit.NO_HEARTBEAT, ...UNBOUND];
+    node = await kit.startNode({ flags: ["--drain", "0s", "--ack-timeout", "4s", ...flags] });
+    impatient = await kit.startNode({ flags: ["--limit", "slow_timeout=1300ms", ...flags] });
     neighbours = [await connectRaw(node.wsUrl), await connectPolling(impatient)];
   });
 
@@ -192,7 +193,7 @@ describe("five floods of 10,000 events each", { timeout: 100_000 }, () => {
   let neighbours;
   before(async () => {
     // The receivers are this process, which may be slow: that is not what is tested here.
-    node = await kit.startNode({ flags: ["--limit", "outbox_bytes_max=64000000"] });
+    node = await kit.startNode({ flags: [...kit.NO_HEARTBEAT, "--limit", "outbox_bytes_max=64000000"] });
     senders = await Promise.all(countTo(FLOODS).map(() => connectPolling(node)));
     [websocket, polling] = [await connectRaw(node.wsUrl), await connectPolling(node)];
     neighbours = [await connectRaw(node.wsUrl), await connectPolling(node)];

@@ -7,7 +7,7 @@ import * as kit from "./kit/index.mjs";
 import { ask, connectOn, inbox, length } from "./kit/index.mjs";
 
 /** Redis stays away for longer than any time-out between it, the nodes and HAProxy. */
-const AWAY_MS = 30_000;
+const AWAY_MS = kit.amount(12_000, 30_000);
 
 describe("Redis away", { timeout: 180_000 }, () => {
   let cluster;

@@ -2,7 +2,7 @@
 
 use moorline_core::{Config, DropCause};
 use moorline_protocol::Reason;
-use moorline_tests::sim::{Client, World};
+use moorline_tests::sim::{Client, World, soak};
 use proptest::prelude::*;
 
 fn with_admin(config: &mut Config) {
@@ -194,7 +194,7 @@ fn near_packets() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300 * soak(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_text_reaches_a_bystander_or_breaks_the_node(texts in prop::collection::vec(near_packets(), 1..12)) {

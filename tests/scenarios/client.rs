@@ -162,7 +162,7 @@ fn a_node_that_died_is_asked_for_once_and_events_sent_meanwhile_arrive() {
 #[test]
 fn nothing_is_lost_doubled_or_reordered_while_no_connection_breaks() {
     let mut upgrades = 0;
-    let seeds = Seeds::of("client::nothing_is_lost", 300);
+    let seeds = Seeds::of("client::nothing_is_lost", 100);
     let is_one = seeds.is_one();
     for seed in seeds {
         let (mut world, mut random) =
@@ -190,7 +190,7 @@ fn nothing_is_lost_doubled_or_reordered_while_no_connection_breaks() {
         assert!(tabs.iter().all(|tab| tab.closed.is_empty() && tab.queries.len() == 1), "seed {seed}");
         upgrades += tabs.iter().map(|tab| tab.upgrades).sum::<usize>();
     }
-    assert!(is_one || upgrades > 200, "{upgrades} upgrades");
+    assert!(is_one || upgrades > 66, "{upgrades} upgrades");
 }
 
 fn event(id: &str, number: usize, has_attachment: bool) -> (String, Vec<Vec<u8>>) {

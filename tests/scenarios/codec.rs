@@ -5,12 +5,12 @@ use moorline_protocol::{
     Frame, engine, json,
     socket::{self, Envelope, Kind, Packet},
 };
-use moorline_tests::sim::Seeded;
+use moorline_tests::sim::{Seeded, soak};
 use proptest::prelude::*;
 use serde_json::Value;
 
 fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: cases * soak(), failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn namespaces() -> impl Strategy<Value = String> {

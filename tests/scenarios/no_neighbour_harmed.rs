@@ -4,16 +4,19 @@
 
 use moorline_core::Config;
 use moorline_tests::sim::{
-    Client, Received, Seed, Seeded, World,
+    Client, Received, Seed, Seeded, World, soak,
     stock::{self, Json, Understood},
 };
 use std::time::Duration;
 
-/// Cases of each run.
-const CASES: usize = 20_000;
 /// How deep an entry on the stream may nest: the object around the arguments is a level more.
 const ENTRY_DEPTH_MAX: usize = stock::DEPTH_MAX + 1;
 const HOLE: &str = r#"{"_placeholder":true,"num":0}"#;
+
+/// Cases of each run.
+fn cases() -> usize {
+    7_000 * soak() as usize
+}
 
 /// Writes packets and payloads: about half of them right in every detail, the others wrong here and there.
 struct Author {
@@ -411,12 +414,12 @@ fn text_of(text: &str) -> Json {
 
 #[test]
 fn no_bytes_of_a_client_harm_another_on_its_node() {
-    a_client_harms_nobody(1, 1, CASES);
+    a_client_harms_nobody(1, 1, cases());
 }
 
 #[test]
 fn no_bytes_of_a_client_harm_another_on_another_node() {
-    a_client_harms_nobody(2, 2, CASES / 2);
+    a_client_harms_nobody(2, 2, cases() / 2);
 }
 
 #[test]
@@ -427,7 +430,7 @@ fn no_bytes_on_the_public_channel_harm_a_client() {
         config.has_backend = true;
     });
     let mut author = Author::new(seed, &street.victim_id);
-    for case in 0..CASES {
+    for case in 0..cases() {
         if case % 8 == 0 {
             street.world.say(street.victim, r#"421["e"]"#);
         }
@@ -445,7 +448,7 @@ fn no_bytes_on_the_public_channel_harm_a_client() {
             street.world.received_all(street.victim);
         }
     }
-    street.assert_not_in_vain(CASES);
+    street.assert_not_in_vain(cases());
     for entry in street.world.redis().take_stream() {
         stock::parse(&entry, ENTRY_DEPTH_MAX).unwrap_or_else(|error| panic!("{error}: {entry:.200}"));
     }
@@ -457,7 +460,7 @@ fn no_bytes_of_a_client_harm_a_backend() {
     let seed = 4;
     let mut street = Street::new(seed, 1, |config| config.has_backend = true);
     let mut author = Author::new(seed, &street.victim_id);
-    for case in 0..CASES / 2 {
+    for case in 0..cases() / 2 {
         let (attacker, _) = street.attacker();
         let (text, attachments) = author.packet();
         let text = text.replace("\"@to\"", "\"to\"");

@@ -3,7 +3,7 @@
 //! A shadow model keeps who is alive under which id; every message says whom it is for.
 
 use moorline_core::SocketId;
-use moorline_tests::sim::{Client, Seed, Seeded, World, to};
+use moorline_tests::sim::{Client, Seed, Seeded, World, soak, to};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The world beside a model of it.
@@ -95,7 +95,7 @@ impl Shadow {
         }
     }
 
-    fn run(&mut self, steps: usize) {
+    fn run(&mut self, steps: u32) {
         for step in 0..steps {
             match self.random.below(10) {
                 0..2 => self.open(),
@@ -119,13 +119,13 @@ impl Shadow {
 #[test]
 fn on_one_node() {
     for seed in [1, 2] {
-        Shadow::new(seed, World::alone_with(seed, |_| {}), 1).run(20_000);
+        Shadow::new(seed, World::alone_with(seed, |_| {}), 1).run(7_000 * soak());
     }
 }
 
 #[test]
 fn across_three_nodes() {
     for seed in [3, 4] {
-        Shadow::new(seed, World::cluster_with(Seed(seed), 3, |_| {}), 3).run(10_000);
+        Shadow::new(seed, World::cluster_with(Seed(seed), 3, |_| {}), 3).run(10_000 * soak());
     }
 }

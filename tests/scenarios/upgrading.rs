@@ -273,7 +273,7 @@ impl Mover {
 
 #[test]
 fn nothing_is_lost_doubled_or_reordered_whenever_the_client_moves() {
-    for seed in Seeds::of("upgrading::nothing_is_lost", 2_000) {
+    for seed in Seeds::of("upgrading::nothing_is_lost", 700) {
         let mut random = Seeded::new(seed);
         let mut world = World::alone_with(seed, |config| config.limits.ping_jitter = false);
         let (sid, id) = world.connect_polling(0);

@@ -27,7 +27,7 @@ pub use client::{Ending, Part, Travel};
 pub use conn::Outcome;
 pub use entropy::{Seed, Seeded};
 pub use redis::{Published, Redis};
-pub use seeds::Seeds;
+pub use seeds::{Seeds, soak};
 pub use text::{ask, event_from, to, to_binary};
 pub use words::{Client, Conn, Received};
 pub use world::World;

@@ -1,7 +1,8 @@
 //! The seeds a story is told with, and how it is told with one of them alone.
 //!
-//! `SEED=7` tells it with that one; `SOAK=20` tells it with twenty times as many as usual. A seed that fails is named
-//! with the command that runs it alone.
+//! `SEED=7` tells it with that one; `SOAK=20` tells it with twenty times as many as usual, and makes everything else
+//! that is drawn at random twenty times as long. A seed that fails is named with the command that runs it alone. It
+//! decides amounts and never what is told.
 
 use std::{env, ops::Range};
 
@@ -21,7 +22,7 @@ impl Seeds {
     /// When `SEED` or `SOAK` is set to something that is no number.
     pub fn of(story: &'static str, count: u64) -> Seeds {
         let one = number("SEED");
-        let left = one.map_or(0..count * number("SOAK").unwrap_or(1), |seed| seed..seed + 1);
+        let left = one.map_or(0..count * u64::from(soak()), |seed| seed..seed + 1);
         Seeds { story, left, current: None, is_one: one.is_some() }
     }
 
@@ -50,6 +51,15 @@ impl Drop for Seeds {
             );
         }
     }
+}
+
+/// How many times as much as usual is drawn at random: `SOAK`, or once.
+///
+/// # Panics
+/// When `SOAK` is set to something that is no number.
+#[must_use]
+pub fn soak() -> u32 {
+    number("SOAK").map_or(1, |times| u32::try_from(times).expect("SOAK is a small number"))
 }
 
 fn number(variable: &str) -> Option<u64> {

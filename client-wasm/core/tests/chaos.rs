@@ -14,7 +14,6 @@ use moorline_client_core::{
 use moorline_protocol::TransportKind;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-const SEEDS: u64 = 3_000;
 const STEPS: usize = 150;
 /// The last one sends again what is not acknowledged.
 const NAMESPACES: [&str; 3] = ["/", "/a", "/again"];
@@ -45,6 +44,11 @@ const TEXTS: [&str; 24] = [
     "45-1",
     "0{\"sid\":\"s1.q\",\"upgrades\":[\"websocket\"],\"pingInterval\":1,\"pingTimeout\":0}",
 ];
+
+/// How many stories are told: `SOAK=20` tells twenty times as many as usual.
+fn seeds() -> u64 {
+    3_000 * std::env::var("SOAK").map_or(1, |times| times.parse::<u64>().expect("SOAK is a number"))
+}
 
 struct Random(u64);
 
@@ -95,7 +99,7 @@ struct Chaos {
 #[test]
 fn whatever_happens_everybody_is_connected_in_the_end() {
     let (mut arrived, mut connections, mut moves) = (0, 0, 0);
-    for seed in 0..SEEDS {
+    for seed in 0..seeds() {
         let mut chaos = Chaos::new(seed);
         for _ in 0..STEPS {
             chaos.step();

@@ -11,6 +11,7 @@ export * from "./process.mjs";
 export * from "./raw.mjs";
 export * from "./redis.mjs";
 export * from "./site.mjs";
+export * from "./soak.mjs";
 export * from "./story.mjs";
 export * from "./wait.mjs";
 

@@ -5,6 +5,9 @@ import { freePort } from "./ports.mjs";
 import { MOORLINE, Process } from "./process.mjs";
 import { retried, until, within } from "./wait.mjs";
 
+/** Flags for a node whose clients answer no ping: heartbeats that are rarer than any test is long. */
+export const NO_HEARTBEAT = ["--ping-interval", "1h"];
+
 /**
  * Starts a node and waits until it is ready (or, with `isReady: false`, until it answers at all).
  * `flags` are more arguments; `redis` is a URL; `binary` is a server of one's own with moorline's flags. Once it has
