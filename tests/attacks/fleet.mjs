@@ -12,8 +12,12 @@ import { serve } from "./parts.mjs";
 
 const OPENING_MS = 60_000;
 const SETTLING_MS = 60_000;
-/** The nodes have settled when for so long nothing came and their loops were next to idle. */
-const STILL_MS = 2_500;
+/**
+ * The nodes have settled when for so long nothing came and their loops were next to idle: longer than a node waits for
+ * an answer, unless somebody was cut, since then something is lost for certain.
+ */
+const STILL_MS = 12_000;
+const STILL_AFTER_CUT_MS = 2_500;
 const STILL_LOOP_NS = 60e6;
 
 /** How often a member does what, and which members do. */
@@ -52,6 +56,7 @@ class Member {
   leave(reason, details) {
     this.isIn = false;
     if (this.fleet.isOver) return;
+    this.fleet.cuts += 1;
     const code = details?.context?.code;
     this.cuts.push(code ? `${reason} ${code}` : reason);
   }
@@ -61,13 +66,13 @@ class Member {
     const { fleet } = this;
     const watch = new LoopWatch(this.pid);
     fleet.open += 1;
-    const isUncut = this.cuts.length;
+    const { cuts } = fleet;
     this.socket.emit(event, ...args, (answer) => {
       fleet.open -= 1;
       fleet.answers += 1;
       if (event === "@whoami") fleet.costs.push(watch.ms);
       if (answer?.error) fleet.refuse(answer);
-      else if (!isRight(answer) && isUncut === this.cuts.length) fleet.shortAnswers += 1;
+      else if (!isRight(answer) && cuts === fleet.cuts) fleet.shortAnswers += 1;
     });
   }
 
@@ -108,7 +113,7 @@ class Member {
 class Fleet {
   constructor({ room, seats }) {
     Object.assign(this, { room, ledger: new Ledger(), costs: [], refusals: {}, timers: [] });
-    Object.assign(this, { open: 0, answers: 0, shortAnswers: 0, question: 1, isOver: false });
+    Object.assign(this, { open: 0, answers: 0, shortAnswers: 0, question: 1, cuts: 0, isOver: false });
     this.members = seats.map((seat, at) => new Member(this, at, seat));
     for (const [at, member] of this.members.entries()) member.partner = this.members[at ^ 1] ?? this.members[0];
     this.pids = [...new Set(seats.map(({ pid }) => pid))];
@@ -151,7 +156,7 @@ class Fleet {
       const seen = this.ledger.deliveries + this.answers;
       const loop = this.pids.reduce((sum, pid) => sum + loopNs(pid), 0);
       if (seen !== still.seen || loop - still.loopNs > STILL_LOOP_NS) still = { since: Date.now(), seen, loopNs: loop };
-      if (Date.now() - still.since > STILL_MS) break;
+      if (Date.now() - still.since > (this.cuts > 0 ? STILL_AFTER_CUT_MS : STILL_MS)) break;
       await sleep(50);
     }
     this.isOver = true;

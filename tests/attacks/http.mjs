@@ -19,6 +19,15 @@ export function requestOf(method, query, body = "") {
   return `${method} ${ENGINE}${query} HTTP/1.1\r\nHost: 127.0.0.1\r\n${length}\r\n${body}`;
 }
 
+/** How often connections were answered with what. */
+export function statusesOf(connections) {
+  const sums = {};
+  for (const { statuses } of connections) {
+    for (const [status, count] of Object.entries(statuses)) sums[status] = (sums[status] ?? 0) + count;
+  }
+  return Object.entries(sums).map(([status, count]) => `${count} answered ${status}`).join(", ");
+}
+
 export class Http {
   static open(port) {
     return new Promise((resolve, reject) => {

@@ -218,7 +218,10 @@ export class Raw {
     }
     if (opcode !== TEXT) return;
     const text = payload.toString();
-    if (text === "2" && this.isPonging) return this.send("3");
+    if (text === "2" && this.isPonging) {
+      this.onPing?.();
+      return this.send("3");
+    }
     if (this.onText) this.onText(text);
     if (!this.isListening) return;
     const waiting = this.textWaiting.shift();

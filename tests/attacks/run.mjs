@@ -43,10 +43,11 @@ async function runOn(stage, attack, { seconds, fleetSize, start }) {
   if (attack === QUIET) acts.push(new Promise((resolve) => setTimeout(resolve, seconds * 1000)));
   const [attacked, served] = await Promise.all(acts);
   const probed = await probe.ask("stop");
+  const closings = await stage.closings();
   const peak = stage.peakBytes;
   await attacker?.end();
   await crowd?.end();
   const settled = await fleet.ask("settle");
   const ended = await attack.afterwards?.({ stage, fleet });
-  return { fleet: settled, probed, attacked, served, ended, memory: { before, peak } };
+  return { fleet: settled, probed, attacked, served, ended, closings, memory: { before, peak } };
 }

@@ -88,6 +88,18 @@ export class Stage {
     return Math.max(...this.nodes.map(({ process }) => peakBytes(process.pid)));
   }
 
+  /** How often each reason ended a session on any node, as the nodes themselves count; a peer counts nothing. */
+  async closings() {
+    const sums = {};
+    for (const node of this.nodes) {
+      const { body } = await node.admin("/metrics").catch(() => ({ body: "" }));
+      for (const [, reason, count] of body.matchAll(/^moorline_sessions_closed_total\{reason="([^"]+)"\} (\d+)$/gm)) {
+        sums[reason] = (sums[reason] ?? 0) + Number(count);
+      }
+    }
+    return sums;
+  }
+
   async end() {
     const processes = [this.haproxy?.process, ...(this.nodes ?? []).map((node) => node.process), this.redis?.process];
     for (const one of processes.filter(Boolean)) {

@@ -51,13 +51,14 @@ export function rowOf(attack, seen, quiet) {
 }
 
 /** What became of the attacker. */
-export function outcomeOf({ attacked, served }) {
+export function outcomeOf({ attacked, served, closings }) {
   const words = [];
   const endings = attacked?.endings;
   if (endings) {
     for (const [ending, count] of Object.entries(endings.counts)) words.push(`${count} ${ending}`);
-    words.push(`${mb(endings.bytesOut)} taken`);
+    if (endings.bytesOut > 0) words.push(`${mb(endings.bytesOut)} taken`);
   }
+  if (closings["slow consumer"]) words.push(`the nodes closed ${closings["slow consumer"]} as slow`);
   for (const part of [attacked, served]) if (part?.result?.notes) words.push(part.result.notes);
   return words.join(", ");
 }

@@ -1,6 +1,6 @@
 // Floods of what is small and allowed: questions, pings, fragments, acknowledgements, names, and bodies full of them.
 
-import { Http, filledBody } from "../http.mjs";
+import { filledBody, Http, statusesOf } from "../http.mjs";
 import { filled, frame } from "../raw.mjs";
 
 const WHOAMI = filled(frame('42["@whoami"]'));
@@ -54,11 +54,13 @@ const postings = {
     };
     context.sessions = await Promise.all(Array.from({ length: 10 }, open));
   },
-  attack(context) {
+  async attack(context) {
     const body = filledBody('42["@whoami"]', 990_000);
     const post = (session) => context.repeat(() => session.post.ask("POST", `&sid=${session.sid}`, body));
     const poll = (session) => context.repeat(() => session.get.ask("GET", `&sid=${session.sid}`));
-    return context.during(context.sessions.flatMap((session) => [post(session), poll(session)].map((one) => one.catch(() => {}))));
+    const acts = context.sessions.flatMap((session) => [post(session), poll(session)]);
+    await context.during(acts.map((one) => one.catch(() => {})));
+    return { notes: statusesOf(context.sessions.map(({ post }) => post)) };
   },
 };
 
