@@ -11,7 +11,7 @@ import { ATTACKS, find, QUIET } from "./catalogue.mjs";
 import { run } from "./run.mjs";
 import { MOORLINE, PEER } from "./stage.mjs";
 import { markdown, plain } from "./table.mjs";
-import { faultsOf, ms, rowOf } from "./verdict.mjs";
+import { faultsOf, harmOf, rowOf } from "./verdict.mjs";
 
 const seconds = Number(process.env.SECONDS ?? 5);
 const fleetSize = Number(process.env.FLEET ?? 50);
@@ -68,14 +68,8 @@ async function judged(attack, binary, quiet) {
   }
 }
 
+/** Cut / missing or out of order / the time of the node's loop before the slowest answer. */
 function sideBySide(ours, theirs) {
-  const figures = ({ seen }, pick) => (seen ? pick(seen) : "broke down");
-  const both = (title, pick) => ({ [`moorline: ${title}`]: figures(ours, pick), [`socket.io: ${title}`]: figures(theirs, pick) });
-  return {
-    attack: ours.attack.title,
-    ...both("cut", ({ fleet }) => fleet.cut),
-    ...both("missing", ({ fleet }) => fleet.faults.missing),
-    ...both("readyz", ({ probed }) => ms(probed.readyz.max)),
-    ...both("echo", ({ probed }) => ms(probed.echo.max)),
-  };
+  const cell = ({ seen }) => (seen ? harmOf(seen) : "broke down");
+  return { attack: ours.attack.title, moorline: cell(ours), "socket.io": cell(theirs) };
 }

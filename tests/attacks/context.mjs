@@ -43,10 +43,11 @@ export class Context {
   }
 
   /** The same, in rooms, and deaf to what is sent there unless it is a close. */
-  members(count, rooms, options) {
+  members(count, rooms, options = {}) {
+    const prefix = options.namespace ? `${options.namespace},` : "";
     return this.connect(count, options, async (raw) => {
-      for (const [at, room] of [rooms].flat().entries()) raw.send(`42${at}["@join","${room}"]`);
-      const last = `43${[rooms].flat().length - 1}[`;
+      for (const [at, room] of [rooms].flat().entries()) raw.send(`42${prefix}${at}["@join","${room}"]`);
+      const last = `43${prefix}${[rooms].flat().length - 1}[`;
       await raw.text((text) => text.startsWith(last));
       raw.ignore();
     });

@@ -104,7 +104,7 @@ class Member {
   /** Strangers in the room need not answer; the fleet's own do. */
   askRoom() {
     const number = this.fleet.question++;
-    const due = this.fleet.members.length - 1;
+    const due = this.fleet.members.filter(({ isIn }) => isIn).length - 1;
     const isRight = ({ responses, more = 0 }) => responses?.filter((one) => one === number).length + more >= due;
     this.ask(isRight, "@ask", this.fleet.room, "question", number);
   }

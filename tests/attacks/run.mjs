@@ -8,21 +8,21 @@ import { Stage } from "./stage.mjs";
 
 const WARM_MS = 800;
 
-/** Runs an attack against a server and resolves with what was seen. */
-export async function run(attack, { binary, seconds, fleetSize = 50 }) {
+/** Runs an attack against a server and resolves with what was seen; `crowdSize` makes crowds smaller. */
+export async function run(attack, { binary, seconds, fleetSize = 50, crowdSize }) {
   const stage = await Stage.open(binary, attack.stage);
   const parts = [];
   const start = (file, name) => (parts.push(new Part(file, name)), parts.at(-1));
   try {
-    return await runOn(stage, attack, { seconds: Math.max(seconds, attack.seconds ?? 0), fleetSize, start });
+    return await runOn(stage, attack, { seconds: Math.max(seconds, attack.seconds ?? 0), fleetSize, crowdSize, start });
   } finally {
     await Promise.all(parts.map((part) => part.end()));
     await stage.end();
   }
 }
 
-async function runOn(stage, attack, { seconds, fleetSize, start }) {
-  const facts = stage.addresses;
+async function runOn(stage, attack, { seconds, fleetSize, crowdSize, start }) {
+  const facts = { ...stage.addresses, crowdSize };
   const seats = attack.fleet === null ? [] : stage.seats({ count: fleetSize, ...attack.fleet });
   const [fleet, probe] = [start("fleet.mjs"), start("probe.mjs")];
   facts.fleet = await fleet.ask("open", { room: facts.room, seats });

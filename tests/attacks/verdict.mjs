@@ -6,7 +6,7 @@
 const LOOP_MS_MAX = 100;
 
 /** Everything that is wrong, in words; nothing means that the attack did no harm. */
-export function faultsOf(attack, seen) {
+export function faultsOf(attack, seen, loopMsMax = LOOP_MS_MAX) {
   const { fleet, probed } = seen;
   const numbers = attack.mayCut ? fleet.faultsOfUncut : fleet.faults;
   const cut = attack.mayCut ? fleet.members.filter(({ node, cuts }) => cuts > attack.mayCut(node)).length : fleet.cut;
@@ -25,11 +25,24 @@ export function faultsOf(attack, seen) {
   const wrong = Object.entries(zeros).filter(([, count]) => count > 0).map(([what, count]) => `${what} ${count}`);
   for (const kind of ["readyz", "echo"]) {
     const { max, failures } = probed[kind];
-    if (max >= LOOP_MS_MAX) wrong.push(`${kind} ${ms(max)}`);
+    if (max >= loopMsMax) wrong.push(`${kind} ${ms(max)}`);
     for (const [failure, count] of Object.entries(failures)) wrong.push(`${kind} ${failure} ×${count}`);
   }
   for (const part of [seen.attacked, seen.served]) if (part?.error) wrong.push(part.error.split("\n")[0]);
   return wrong;
+}
+
+/** The parts of a fault that count as a client that was cut, and as a message that did not come as it should. */
+const CUTS = ["guests cut", "asker closed", "healthy clients closed", "users lost"];
+const LOSSES = ["guests' missing", "guests' out of order", "answers missing", "inversions"];
+
+/** The harm in three figures: clients cut, messages missing or out of order, and the node's time before an answer. */
+export function harmOf({ fleet, probed, attacked, served, ended }) {
+  const { missing, doubled, disordered } = fleet.faults;
+  const wrong = { ...attacked?.result?.wrong, ...served?.result?.wrong, ...ended?.wrong };
+  const of = (names) => names.reduce((total, name) => total + (wrong[name] ?? 0), 0);
+  const waited = Math.max(probed.readyz.max, probed.echo.max);
+  return [fleet.cut + of(CUTS), missing + doubled + disordered + of(LOSSES), ms(waited)].join(" / ");
 }
 
 /** One row of the table. */
@@ -63,7 +76,7 @@ export function outcomeOf({ attacked, served, closings }) {
   return words.join(", ");
 }
 
-export const ms = (value) => (value < 10 ? value.toFixed(1) : value.toFixed(0)) + " ms";
+const ms = (value) => (value < 10 ? value.toFixed(1) : value.toFixed(0)) + " ms";
 const mb = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 const times = (value, base) => (base > 0 ? ` (${(value / base).toFixed(1)}×)` : "");
 const sum = (counts) => Object.values(counts).reduce((total, count) => total + count, 0);

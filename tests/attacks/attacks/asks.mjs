@@ -66,18 +66,17 @@ const mute = {
     context.askers = await context.members(3, ["doc:mute", "doc:few"]);
   },
   async attack(context) {
-    const ask = (id) => frame(`42${id}["@ask","${id < 700 ? "doc:mute" : "doc:few"}","q"]`);
-    const questions = Buffer.concat(Array.from({ length: QUESTIONS }, (_, id) => ask(id)));
     let refused = 0;
-    for (const asker of context.askers) {
+    const askAll = (asker, many) => {
+      const ask = (id) => frame(`42${id}["@ask","${id < many ? "doc:mute" : "doc:few"}","q"]`);
       asker.ignore((text) => {
         const [, id, word] = /^43(\d+)\[\{"(\w+)"/.exec(text) ?? [];
         if (word === "error") refused += 1;
         else if (id) asker.write(ask(id));
       });
-    }
-    // One after the other, so that the room is asked by all before the few are.
-    for (const part of [questions, questions, questions].entries()) context.askers[part[0]].write(part[1]);
+      asker.write(Buffer.concat(Array.from({ length: QUESTIONS }, (_, id) => ask(id))));
+    };
+    for (const [at, asker] of context.askers.entries()) askAll(asker, at < 2 ? QUESTIONS : QUESTIONS / 2);
     await context.during(context.over);
     return { notes: `${refused} refused` };
   },

@@ -4,16 +4,17 @@ import { filled, frame } from "../raw.mjs";
 
 const CROWD = 4_800;
 const SENDERS = 5;
+const SECOND = "/second";
 const BIG = "doc:big";
 const ROOMS = Array.from({ length: 64 }, (_, at) => `doc:big${at}`);
 
-const toRoom = (event, target) => filled(frame(JSON.stringify([event, target, "x", "y"]).replace(/^/, "42")));
+const toRoom = (event, target, prefix = "") => filled(frame(`42${prefix}${JSON.stringify([event, target, "x", "y"])}`));
 
 /** A crowd in these rooms, and senders among them who shout without pause. */
-const shouting = (rooms, bytes, crowd = CROWD) => ({
-  crowd: async (context) => void (await context.members(crowd, rooms)),
+const shouting = (rooms, bytes, { crowd = CROWD, ...options } = {}) => ({
+  crowd: async (context) => void (await context.members(Math.min(crowd, context.crowdSize ?? crowd), rooms, options)),
   async prepare(context) {
-    context.senders = await context.members(SENDERS, rooms);
+    context.senders = await context.members(SENDERS, rooms, options);
   },
   attack: (context) => context.during(context.senders.map((sender) => context.flood(sender, bytes))),
 });
@@ -61,7 +62,13 @@ const deafReaders = {
 export default {
   same: { name: "same-room-64", title: "`@to` names one room of 4,800 64 times", ...shouting(BIG, toRoom("@to", Array(64).fill(BIG))) },
   different: { name: "different-rooms-64", title: "`@to` names 64 rooms of the same 4,800", ...shouting(ROOMS, toRoom("@to", ROOMS)) },
-  ask: { name: "ask-flood", title: "`@ask` to a room of 1,000, without pause", ...shouting(BIG, toRoom("@ask", BIG), 1_000) },
+  ask: { name: "ask-flood", title: "`@ask` to a room of 1,000, without pause", ...shouting(BIG, toRoom("@ask", BIG), { crowd: 1_000 }) },
+  second: {
+    name: "second-room-64",
+    title: "`@to` names one room of 1,000 in a second namespace 64 times",
+    stage: { flags: ["--namespace", SECOND] },
+    ...shouting(BIG, toRoom("@to", Array(64).fill(BIG), `${SECOND},`), { crowd: 1_000, namespace: SECOND }),
+  },
   room: { name: "room-flood", title: "one member floods a room of 50", ...inTheRoom((room) => toRoom("@to", room)) },
   roomKilobytes: {
     name: "room-flood-10k",

@@ -2,6 +2,7 @@
 
 import net from "node:net";
 import tls from "node:tls";
+import { loopNs } from "../cpu.mjs";
 import { Http, requestOf } from "../http.mjs";
 import { filled, frame, Raw, upgradeHead } from "../raw.mjs";
 
@@ -9,6 +10,10 @@ const HALF_OPEN = 5_000;
 const AT_ONCE = 50;
 const MANY_AT_ONCE = 200;
 const FULL = 15_000;
+const COMPARED = 1_000;
+const IN_A_ROW = 20;
+const FACTOR_MAX = 3;
+const AWAY_MS = 2_500;
 const DRAIN = "3s";
 
 /** A connection that says these bytes; resolves with the first answer, or with nothing if it is closed before. */
@@ -110,9 +115,20 @@ const handshakes = {
   attack: (context) => knock(context, context.hello, MANY_AT_ONCE),
 };
 
+/** The time of the node's loop that a newcomer takes, in nanoseconds: on one connection, so that little else is paid. */
+async function costOfNewcomers({ node }, count) {
+  const door = await Http.open(node.port);
+  const before = loopNs(node.pid);
+  for (let left = count; left > 0; left -= IN_A_ROW) {
+    await Promise.all(Array.from({ length: IN_A_ROW }, () => door.ask("GET", "")));
+  }
+  return (loopNs(node.pid) - before) / count;
+}
+
 /** Sessions that are opened and left alone, at a node that has no place for more. */
 const full = {
   async prepare(context) {
+    context.costNs = await costOfNewcomers(context, COMPARED);
     const doors = await Promise.all(Array.from({ length: AT_ONCE }, () => Http.open(context.node.port)));
     let left = FULL;
     const fill = async (door) => {
@@ -121,7 +137,16 @@ const full = {
     };
     await Promise.all(doors.map(fill));
   },
-  attack: (context) => knock(context, requestOf("GET", ""), MANY_AT_ONCE),
+  async attack(context) {
+    const { notes } = await knock(context, requestOf("GET", ""), MANY_AT_ONCE);
+    // A newcomer takes the place of who has been away for so long.
+    await context.sleep(AWAY_MS);
+    const factor = (await costOfNewcomers(context, COMPARED)) / context.costNs;
+    return {
+      wrong: { "newcomers cost times": factor > FACTOR_MAX ? Math.round(factor) : 0 },
+      notes: `${notes}, a newcomer costs ${factor.toFixed(1)} times what it costs at an empty node`,
+    };
+  },
 };
 
 /** Ten who ask without pause and one who floods the fleet's room, while the node is told to leave. */
