@@ -28,7 +28,9 @@ function list() {
 async function main() {
   const chosen = names.length > 0 ? names.map(find) : ATTACKS;
   const wanted = hasPeers ? chosen.filter(({ peers }) => peers !== false) : chosen;
-  if (!fs.existsSync(MOORLINE)) throw new Error(`${MOORLINE} is not there: cargo build --release -p moorline, or MOORLINE=FILE`);
+  if (!fs.existsSync(MOORLINE)) {
+    throw new Error(`${MOORLINE} is not there: cargo build --release -p moorline, or MOORLINE=FILE`);
+  }
   const ours = await runAll(wanted, MOORLINE, "moorline");
   console.log(`\n${plain(ours.map(({ row }) => row))}`);
   if (hasPeers) {

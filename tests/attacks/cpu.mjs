@@ -5,7 +5,7 @@
 
 import fs from "node:fs";
 
-/** CPU time that the first thread of a process has used, in nanoseconds: in every server here that is its event loop. */
+/** CPU time of a process's first thread, in nanoseconds: in every server here that is its event loop. */
 export function loopNs(pid) {
   return firstNumber(read(`/proc/${pid}/task/${pid}/schedstat`));
 }

@@ -131,7 +131,8 @@ class Fleet {
       await sleep(20);
     }
     // Default options mean an upgrade, which is part of getting in.
-    const isUpgraded = ({ transport, socket }) => transport !== "default" || socket.io.engine.transport.name === "websocket";
+    const isOnWebSocket = ({ socket }) => socket.io.engine.transport.name === "websocket";
+    const isUpgraded = (member) => member.transport !== "default" || isOnWebSocket(member);
     while (!this.members.every(isUpgraded) && Date.now() < deadline) await sleep(20);
   }
 

@@ -15,8 +15,9 @@ export function filledBody(packet, bytes) {
 
 /** The bytes of a request; `query` is more of it, such as `&sid=…`. */
 export function requestOf(method, query, body = "") {
-  const length = method === "POST" ? `Content-Length: ${Buffer.byteLength(body)}\r\nContent-Type: text/plain;charset=UTF-8\r\n` : "";
-  return `${method} ${ENGINE}${query} HTTP/1.1\r\nHost: 127.0.0.1\r\n${length}\r\n${body}`;
+  const lines = [`${method} ${ENGINE}${query} HTTP/1.1`, "Host: 127.0.0.1"];
+  if (method === "POST") lines.push(`Content-Length: ${Buffer.byteLength(body)}`, "Content-Type: text/plain;charset=UTF-8");
+  return `${lines.join("\r\n")}\r\n\r\n${body}`;
 }
 
 /** How often connections were answered with what. */

@@ -113,7 +113,8 @@ export class Raw {
   /** The next text that `isWanted`; the others are forgotten. */
   async text(isWanted = () => true) {
     for (;;) {
-      const text = this.texts.shift() ?? (await this.waits("a text", new Promise((resolve) => this.textWaiting.push(resolve))));
+      const next = () => new Promise((resolve) => this.textWaiting.push(resolve));
+      const text = this.texts.shift() ?? (await this.waits("a text", next()));
       if (isWanted(text)) return text;
     }
   }
@@ -198,7 +199,8 @@ export class Raw {
       const short = bytes[at + 1] & 0x7f;
       const head = short < 126 ? 2 : short === 126 ? 4 : 10;
       if (left < head) break;
-      const length = short < 126 ? short : short === 126 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2));
+      const long = () => (short === 126 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2)));
+      const length = short < 126 ? short : long();
       const opcode = bytes[at] & 0x0f;
       const isWanted = opcode === CLOSE || length === 1 || (opcode === TEXT && (this.isListening || this.onText));
       if (isWanted && left < head + length) break;

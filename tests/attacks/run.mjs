@@ -38,7 +38,8 @@ async function runOn(stage, attack, { seconds, fleetSize, crowdSize, start }) {
   await probe.ask("start", { nodes: facts.nodes.filter(({ name }) => !attack.probed || attack.probed.includes(name)) });
   await new Promise((resolve) => setTimeout(resolve, WARM_MS));
   const deadlineMs = seconds * 1000 + 90_000;
-  const act = (part, act) => part?.ask("act", { act, seconds }, deadlineMs).catch((error) => ({ error: error.message }));
+  const failed = (error) => ({ error: error.message });
+  const act = (part, act) => part?.ask("act", { act, seconds }, deadlineMs).catch(failed);
   const acts = [act(attacker, "attack"), act(guest, "honest")];
   if (attack === QUIET) acts.push(new Promise((resolve) => setTimeout(resolve, seconds * 1000)));
   const [attacked, served] = await Promise.all(acts);

@@ -45,8 +45,8 @@ export class Stage {
     const folder = temporaryFolder();
     const [cert, key] = ["cert.pem", "key.pem"].map((name) => path.join(folder, name));
     const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"];
-    const made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", ...names, "-keyout", key, "-out", cert];
-    execFileSync("openssl", [...made, "-addext", "basicConstraints=critical,CA:FALSE"], { stdio: "ignore" });
+    const kind = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-addext", "basicConstraints=critical,CA:FALSE"];
+    execFileSync("openssl", ["req", ...kind, ...names, "-keyout", key, "-out", cert], { stdio: "ignore" });
     this.ca = fs.readFileSync(cert, "utf8");
     return ["--tls-cert", cert, "--tls-key", key];
   }

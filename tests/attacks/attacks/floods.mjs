@@ -7,13 +7,16 @@ const WHOAMI = filled(frame('42["@whoami"]'));
 const PING = 9;
 const CONTINUATION = 0;
 
-/** So many connections that each write these bytes without pause. */
+/** So many connections that each write these bytes, or those of its number, without pause. */
 const flooding = (count, bytes, options) => ({
   async prepare(context) {
     context.raws = await context.connect(count, options);
     for (const raw of context.raws) raw.ignore();
   },
-  attack: (context) => context.during(context.raws.map((raw, at) => context.flood(raw, typeof bytes === "function" ? bytes(at) : bytes))),
+  attack(context) {
+    const bytesOf = (at) => (typeof bytes === "function" ? bytes(at) : bytes);
+    return context.during(context.raws.map((raw, at) => context.flood(raw, bytesOf(at))));
+  },
 });
 
 /** A message in as many pieces as a node takes, of one byte each. */
@@ -75,10 +78,27 @@ export default {
     stage: SECOND,
     ...flooding(10, filled(frame('42/second,["@whoami"]')), { namespace: "/second" }),
   },
-  pings: { name: "flood-pings", title: "five send WebSocket pings without pause", ...flooding(5, filled(frame("ping", { opcode: PING }))) },
-  fragments: { name: "tiny-fragments", title: "five send messages in fragments of one byte", ...flooding(5, filled(crumbs())) },
-  acks: { name: "flood-acks", title: "five acknowledge what nobody asked, and ask what nobody answers", ...flooding(5, acks) },
-  names: { name: "flood-namespaces", title: "five connect to namespaces, there or not, and leave", stage: SECOND, ...flooding(5, namespaces) },
+  pings: {
+    name: "flood-pings",
+    title: "five send WebSocket pings without pause",
+    ...flooding(5, filled(frame("ping", { opcode: PING }))),
+  },
+  fragments: {
+    name: "tiny-fragments",
+    title: "five send messages in fragments of one byte",
+    ...flooding(5, filled(crumbs())),
+  },
+  acks: {
+    name: "flood-acks",
+    title: "five acknowledge what nobody asked, and ask what nobody answers",
+    ...flooding(5, acks),
+  },
+  names: {
+    name: "flood-namespaces",
+    title: "five connect to namespaces, there or not, and leave",
+    stage: SECOND,
+    ...flooding(5, namespaces),
+  },
   rooms: { name: "flood-rooms", title: "five join and leave rooms, each another", ...flooding(5, comings) },
   polling: { name: "flood-polling", title: "ten post bodies of 990 KB of questions, and poll", ...postings },
 };

@@ -1,4 +1,5 @@
-// Newcomers: handshakes that are begun and left, made and thrown away, costly, or at a full node; and a node that leaves.
+// Newcomers: handshakes that are begun and left, made and thrown away, costly, or at a full node; and a node that
+// leaves.
 
 import net from "node:net";
 import tls from "node:tls";
@@ -115,7 +116,7 @@ const handshakes = {
   attack: (context) => knock(context, context.hello, MANY_AT_ONCE),
 };
 
-/** The time of the node's loop that a newcomer takes, in nanoseconds: on one connection, so that little else is paid. */
+/** The node's time for a newcomer, in nanoseconds: on one connection, so that little else is paid. */
 async function costOfNewcomers({ node }, count) {
   const door = await Http.open(node.port);
   const before = loopNs(node.pid);

@@ -3,6 +3,7 @@
 import { Raw, frame } from "../raw.mjs";
 
 const CLIENTS = 900;
+const BEATS = ["--ping-interval", "3s", "--ping-timeout", "4s"];
 const STALL_MS = 6_000;
 /** As long as a node that was overdue with every ping needs to find out who is gone. */
 const AFTER_MS = 9_000;
@@ -108,7 +109,8 @@ const overtaken = {
     });
     wrong["users lost"] = users.filter(({ isSettled }) => !isSettled).length;
     await context.sleep(2_500);
-    return { wrong, notes: `${users.filter(({ moves }) => moves > 0).length} users moved, ${wrong.inversions} inversions` };
+    const moved = users.filter(({ moves }) => moves > 0).length;
+    return { wrong, notes: `${moved} users moved, ${wrong.inversions} inversions` };
   },
 };
 
@@ -116,7 +118,7 @@ export default {
   healthy: {
     name: "stall",
     title: "a node stands still for 6 s, with a ping timeout of 4 s and 900 healthy clients",
-    stage: { nodes: 1, hasHaproxy: false, flags: ["--ping-interval", "3s", "--ping-timeout", "4s", "--limit", "ping_jitter=off"] },
+    stage: { nodes: 1, hasHaproxy: false, flags: [...BEATS, "--limit", "ping_jitter=off"] },
     fleet: null,
     probed: [],
     ...healthy,
