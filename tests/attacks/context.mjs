@@ -28,11 +28,12 @@ export class Context {
     await Promise.race([all, this.over]);
   }
 
-  /** Connects so many, some at a time; `each` is done with every one before it counts. */
+  /** Connects so many, `atOnce` at a time; `each` is done with every one before it counts. */
   async connect(count, options = {}, each = () => {}) {
     const raws = [];
     while (raws.length < count) {
-      const batch = Array.from({ length: Math.min(BATCH, count - raws.length) }, async () => {
+      const length = Math.min(options.atOnce ?? BATCH, count - raws.length);
+      const batch = Array.from({ length }, async () => {
         const raw = await Raw.connect(options.address ?? this.node.address, options);
         await each(raw);
         return raw;

@@ -20,18 +20,30 @@ export function peakBytes(pid) {
   return firstNumber(/VmHWM:\s*(\d+ kB)/.exec(read(`/proc/${pid}/status`))?.[1] ?? "0") * 1024;
 }
 
-/** A stopwatch that runs while a node works, and stands still while this process is denied a core. */
+/** How long this process had waited for a core when it last looked. */
+let lookedNs = ownWaitNs();
+
+/** How long this process has waited for a core since it last looked; an answer may have lain there meanwhile. */
+export function look() {
+  const before = lookedNs;
+  lookedNs = ownWaitNs();
+  return lookedNs - before;
+}
+
+/**
+ * A stopwatch that runs while a node works. What the node did while this process was awake but denied a core is not
+ * counted, as far as it is known: the time since the last `look`, which is due whenever this process wakes.
+ */
 export class LoopWatch {
   constructor(pid) {
     this.pid = pid;
+    look();
     this.startNs = loopNs(pid);
-    this.waitNs = ownWaitNs();
   }
 
   /** Milliseconds of the node's event loop since the start. */
   get ms() {
-    const waited = ownWaitNs() - this.waitNs;
-    return Math.max(0, loopNs(this.pid) - this.startNs - waited) / 1e6;
+    return Math.max(0, loopNs(this.pid) - this.startNs - look()) / 1e6;
   }
 }
 

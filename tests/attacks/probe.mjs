@@ -5,7 +5,7 @@
 
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { LoopWatch, summary } from "./cpu.mjs";
+import { look, LoopWatch, summary } from "./cpu.mjs";
 import { serve } from "./parts.mjs";
 import { Raw } from "./raw.mjs";
 
@@ -48,7 +48,10 @@ class Probe {
 
 function readyz(port) {
   return new Promise((resolve, reject) => {
-    const socket = net.connect(port, "127.0.0.1", () => socket.write(READYZ));
+    const socket = net.connect(port, "127.0.0.1", () => {
+      look();
+      socket.write(READYZ);
+    });
     const fail = (error) => reject(new Error(error?.code ?? "no answer"));
     socket.on("error", fail).on("close", () => fail());
     socket.once("data", (bytes) => {

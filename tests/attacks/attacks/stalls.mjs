@@ -25,7 +25,8 @@ async function stall(pid, act) {
 /** Everybody answers every ping at once, and the node itself is stopped for longer than it waits for an answer. */
 const healthy = {
   async prepare(context) {
-    context.raws = await context.connect(CLIENTS);
+    // All at once, so that their pings are due at once.
+    context.raws = await context.connect(CLIENTS, { atOnce: CLIENTS });
     for (const raw of context.raws) {
       raw.isPonging = true;
       raw.ignore();
