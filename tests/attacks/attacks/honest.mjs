@@ -118,7 +118,7 @@ const flush = {
       await receiver.ask("@join", `doc:flush${at}`);
     }
   },
-  honest({ party, node }) {
+  async honest({ party, node }) {
     for (let at = 0; at < FLUSHING; at++) {
       const sender = party.invite(node.url, at % 2 ? {} : WEBSOCKET);
       const room = `doc:flush${at}`;
@@ -127,6 +127,8 @@ const flush = {
         if (number % ACKED_EVERY === 0) sender.ask("@to", room, "n", number);
         else sender.socket.emit("@to", room, "n", number);
       }
+      // One after the other: they share a process here, which each of them has for itself elsewhere.
+      await Promise.race([sender.arrived, party.context.over]);
     }
     return party.ends(BUFFERED);
   },
