@@ -1,8 +1,11 @@
 // The command: attacks a node beside a fleet of well-behaved clients and says what the fleet noticed.
 //
-//   node attacks.mjs [NAME…]      those attacks, or all; MOORLINE=FILE is the binary, SECONDS=5 how long each lasts
+//   node attacks.mjs [NAME…]      those attacks, each as often as it is named, or all once
 //   node attacks.mjs --list       their names
 //   PEERS=1 node attacks.mjs …    the same against Socket.IO from npm, both side by side in Markdown
+//
+// MOORLINE=FILE is the binary (target/release/moorline), SECONDS=5 how long each lasts at least, FLEET=50 how many
+// clients there are, VERBOSE=1 shows everything that was seen.
 //
 // Exit code 0: nobody was harmed. 1: somebody was; the last column says how. It never runs two attacks at once.
 

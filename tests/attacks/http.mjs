@@ -5,7 +5,8 @@
 import net from "node:net";
 
 const ENGINE = "/socket.io/?EIO=4&transport=polling";
-export const SEPARATOR = "\x1e";
+const TYPE = "Content-Type: text/plain;charset=UTF-8";
+const SEPARATOR = "\x1e";
 
 /** A body of one packet as often as it fits. */
 export function filledBody(packet, bytes) {
@@ -16,7 +17,7 @@ export function filledBody(packet, bytes) {
 /** The bytes of a request; `query` is more of it, such as `&sid=…`. */
 export function requestOf(method, query, body = "") {
   const lines = [`${method} ${ENGINE}${query} HTTP/1.1`, "Host: 127.0.0.1"];
-  if (method === "POST") lines.push(`Content-Length: ${Buffer.byteLength(body)}`, "Content-Type: text/plain;charset=UTF-8");
+  if (method === "POST") lines.push(`Content-Length: ${Buffer.byteLength(body)}`, TYPE);
   return `${lines.join("\r\n")}\r\n\r\n${body}`;
 }
 

@@ -15,6 +15,10 @@ const SOCKET_ID = /^[\w-]{20}$/;
 const ACK_TIMEOUT_MS = 10_000;
 const MAIN = "/";
 
+// The adapter does not look after a publication that the client of Redis gave up on. That is a lost message and need
+// not end a server.
+process.on("unhandledRejection", (error) => console.error(`lost: ${error?.message ?? error}`));
+
 const flags = flagsOf(process.argv.slice(3));
 const name = flags["--node"] ?? "s1";
 await serve();

@@ -68,7 +68,7 @@ export class Raw {
     return raw;
   }
 
-  constructor({ port, ca }, { query, isDeaf = false } = {}) {
+  constructor({ port, ca }, { query } = {}) {
     this.socket = ca ? tls.connect({ port, host: "127.0.0.1", ca }) : net.connect(port, "127.0.0.1");
     this.socket.setNoDelay(true).on("error", (error) => (this.error = error.code));
     this.isOpen = true;
@@ -84,7 +84,6 @@ export class Raw {
     this.answered = new Promise((resolve) => (this.onAnswer = resolve));
     this.socket.on("data", (chunk) => this.#take(chunk));
     this.socket.write(upgradeHead({ query }));
-    if (isDeaf) this.answered.then(() => this.deafen());
     opened.push(this);
   }
 
@@ -173,7 +172,7 @@ export class Raw {
     const bytes = this.rest ? Buffer.concat([this.rest, chunk]) : chunk;
     this.rest = undefined;
     const end = this.status ? this.#frames(bytes, 0) : this.#head(bytes);
-    if (end < bytes.length && bytes.length - end < 4 << 20) this.rest = bytes.subarray(end);
+    if (end < bytes.length) this.rest = bytes.subarray(end);
   }
 
   #head(bytes) {
@@ -242,8 +241,4 @@ export function endings() {
     bytesIn += raw.bytesIn;
   }
   return { counts, bytesOut, bytesIn };
-}
-
-export function destroyAll() {
-  for (const raw of opened) raw.destroy();
 }

@@ -50,5 +50,6 @@ async function runOn(stage, attack, { seconds, fleetSize, crowdSize, start }) {
   await crowd?.end();
   const settled = await fleet.ask("settle");
   const ended = await attack.afterwards?.({ stage, fleet });
-  return { fleet: settled, probed, attacked, served, ended, closings, memory: { before, peak } };
+  const { deaths } = stage;
+  return { fleet: settled, probed, attacked, served, ended, closings, deaths, memory: { before, peak } };
 }

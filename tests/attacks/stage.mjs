@@ -45,8 +45,9 @@ export class Stage {
     const folder = temporaryFolder();
     const [cert, key] = ["cert.pem", "key.pem"].map((name) => path.join(folder, name));
     const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"];
-    const kind = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-addext", "basicConstraints=critical,CA:FALSE"];
-    execFileSync("openssl", ["req", ...kind, ...names, "-keyout", key, "-out", cert], { stdio: "ignore" });
+    const kind = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
+    const leaf = ["-addext", "basicConstraints=critical,CA:FALSE"];
+    execFileSync("openssl", ["req", ...kind, ...leaf, ...names, "-keyout", key, "-out", cert], { stdio: "ignore" });
     this.ca = fs.readFileSync(cert, "utf8");
     return ["--tls-cert", cert, "--tls-key", key];
   }
@@ -86,6 +87,12 @@ export class Stage {
   /** The most memory that each node has had, together. */
   get peakBytes() {
     return Math.max(...this.nodes.map(({ process }) => peakBytes(process.pid)));
+  }
+
+  /** The nodes that have ended by themselves, with their last words. */
+  get deaths() {
+    const dead = this.nodes.filter(({ process }) => process.end);
+    return dead.map(({ name, process }) => ({ name, words: process.tail() }));
   }
 
   /** How often each reason ended a session on any node, as the nodes themselves count; a peer counts nothing. */

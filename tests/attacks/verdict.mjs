@@ -28,6 +28,7 @@ export function faultsOf(attack, seen, loopMsMax = LOOP_MS_MAX) {
     if (max >= loopMsMax) wrong.push(`${kind} ${ms(max)}`);
     for (const [failure, count] of Object.entries(failures)) wrong.push(`${kind} ${failure} ×${count}`);
   }
+  for (const { name } of seen.deaths) if (!attack.mayCut?.(name)) wrong.push(`${name} died`);
   for (const part of [seen.attacked, seen.served]) if (part?.error) wrong.push(part.error.split("\n")[0]);
   return wrong;
 }

@@ -43,8 +43,9 @@ class Guest {
     this.arrived = new Promise((resolve) => this.socket.once("connect", resolve));
   }
 
+  /** Never resolves when the connection is lost before the answer; a cut is counted by itself. */
   async ask(...args) {
-    const answer = await this.socket.emitWithAck(...args);
+    const answer = await new Promise((resolve) => this.socket.emit(...args, resolve));
     if (answer?.error) this.refusals += 1;
     return answer;
   }
