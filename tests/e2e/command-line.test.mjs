@@ -28,7 +28,7 @@ describe("help", { timeout: 60_000 }, () => {
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
     const flags = [...stdout.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map(([, flag]) => flag);
     const named = flags.filter((flag) => flag !== "--help" && flag !== "--version");
-    assert.ok(named.length >= 20 && named.length <= 25, named.join(" "));
+    assert.ok(named.length >= 20 && named.length <= 30, named.join(" "));
     for (const flag of named) assert.ok(stdout.includes(`[env: ${variableOf(flag)}`), flag);
     for (const flag of ["--listen", "--admin", "--node", "--redis", "--drain", "--limit", "--log"]) {
       assert.ok(named.includes(flag), flag);

@@ -153,12 +153,12 @@ pub(super) struct ServeFlags {
     #[arg(value_parser = value::payload, help_heading = "Limits")]
     max_payload: usize,
 
-    /// Events a client may send per second; more wait in its connection; 0: no bound
+    /// Events per second of one client; 0: no bound
     #[arg(long, env = "MOORLINE_RATE_EVENTS", value_name = "COUNT", default_value = "1000")]
     #[arg(value_parser = value::rate, help_heading = "Limits")]
     rate_events: usize,
 
-    /// Bytes a client may send per second; more wait in its connection; 0: no bound
+    /// Bytes per second of one client; 0: no bound
     #[arg(long, env = "MOORLINE_RATE_BYTES", value_name = "BYTES", default_value = "1000000")]
     #[arg(value_parser = value::rate, help_heading = "Limits")]
     rate_bytes: usize,
