@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     pub(crate) has_input: bool,
     /// The core does not want its messages now, and will say when it does.
     pub(crate) is_paused: bool,
-    /// The work it may still cause in this turn; below zero, a debt from turns before.
+    /// The work that its last share left; zero or a debt for one that used up all of it.
     pub(crate) credit: i32,
     /// The request under way, or the last one. Boxed: a WebSocket has none and should not pay for it.
     pub(crate) exchange: Option<Box<Exchange>>,
@@ -105,7 +105,7 @@ impl Connection {
             is_listed: false,
             has_input: false,
             is_paused: false,
-            credit: 0,
+            credit: 1,
             exchange: None,
         }
     }

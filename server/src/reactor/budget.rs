@@ -1,25 +1,28 @@
 //! The budget of one turn, in units of work and bytes, and the connections that wait for their turn.
 //!
-//! Owns the three queues: the operators' connections, those that carry sessions, and newcomers with their requests. It
-//! never reads from one.
+//! Owns the queues: the operators' connections, those that carry sessions, newcomers with their requests, and sessions
+//! that used up their last share. It never reads from one.
 //!
 //! Invariants: a connection stands in a queue at most once and is served at most once a turn. What exceeds a budget is
 //! a debt of the next turn, since a fan-out that has begun is finished. Newcomers have a budget of their own, so that
-//! many of them never keep those waiting who are here.
+//! many of them never keep those waiting who are here. Whoever caused much comes after those who caused little, so that
+//! these wait for one fan-out at most, however many others are about to begin one.
 
 use moorline_core::ConnId;
 use std::collections::VecDeque;
 
-/// Units of work of one turn: about 15 ms of one core where each recipient costs a system call.
-const TURN_UNITS: i64 = 4096;
+/// Units of work of one turn: some 10 ms of one core where each recipient costs a system call.
+const TURN_UNITS: i64 = 2048;
 /// Bytes read in one turn.
 const TURN_BYTES: i64 = 2 << 20;
+/// The same for those who caused much.
+const HEAVY_UNITS: i64 = 2048;
 /// Units for newcomers in one turn: requests, and handshakes of TLS.
 const NEWCOMER_UNITS: i64 = 1024;
 /// Units for messages of the bus in one turn.
-const BUS_UNITS: u64 = 4096;
+const BUS_UNITS: u64 = 2048;
 /// Units for writing in one turn: one for a connection, and one for each [`BYTES_PER_UNIT`].
-const FLUSH_UNITS: i64 = 4096;
+const FLUSH_UNITS: i64 = 1024;
 const BYTES_PER_UNIT: i64 = 16 << 10;
 /// Units that one connection may cause in one turn before others have theirs.
 const SHARE_UNITS: i32 = 512;
@@ -35,6 +38,13 @@ pub(super) enum Class {
     Admin,
     Session,
     Newcomer,
+    /// A session that used up its last share.
+    Heavy,
+}
+
+impl Class {
+    /// In the order in which they are served.
+    pub(super) const ALL: [Class; 4] = [Class::Admin, Class::Session, Class::Newcomer, Class::Heavy];
 }
 
 #[derive(Default)]
@@ -42,7 +52,9 @@ pub(super) struct Budget {
     admin: VecDeque<ConnId>,
     sessions: VecDeque<ConnId>,
     newcomers: VecDeque<ConnId>,
+    heavy: VecDeque<ConnId>,
     units: i64,
+    heavy_units: i64,
     bytes: i64,
     newcomer_units: i64,
     flush_units: i64,
@@ -52,6 +64,7 @@ impl Budget {
     /// A turn begins: every budget is whole again, less the debts of the turns before.
     pub(super) fn start_turn(&mut self) {
         self.units = (self.units + TURN_UNITS).min(TURN_UNITS);
+        self.heavy_units = (self.heavy_units + HEAVY_UNITS).min(HEAVY_UNITS);
         self.bytes = (self.bytes + TURN_BYTES).min(TURN_BYTES);
         self.newcomer_units = (self.newcomer_units + NEWCOMER_UNITS).min(NEWCOMER_UNITS);
         self.flush_units = (self.flush_units + FLUSH_UNITS).min(FLUSH_UNITS);
@@ -63,6 +76,7 @@ impl Budget {
             Class::Admin => self.admin.push_back(id),
             Class::Session => self.sessions.push_back(id),
             Class::Newcomer => self.newcomers.push_back(id),
+            Class::Heavy => self.heavy.push_back(id),
         }
     }
 
@@ -72,6 +86,7 @@ impl Budget {
             Class::Admin => self.admin.len(),
             Class::Session => self.sessions.len(),
             Class::Newcomer => self.newcomers.len(),
+            Class::Heavy => self.heavy.len(),
         }
     }
 
@@ -81,13 +96,15 @@ impl Budget {
             Class::Admin => self.admin.pop_front(),
             Class::Session if self.units > 0 && self.bytes > 0 => self.sessions.pop_front(),
             Class::Newcomer if self.newcomer_units > 0 => self.newcomers.pop_front(),
-            Class::Session | Class::Newcomer => None,
+            Class::Heavy if self.heavy_units > 0 && self.bytes > 0 => self.heavy.pop_front(),
+            Class::Session | Class::Newcomer | Class::Heavy => None,
         }
     }
 
     /// Whether anybody waits.
     pub(super) fn has_work(&self) -> bool {
-        !self.admin.is_empty() || !self.sessions.is_empty() || !self.newcomers.is_empty()
+        let queues = [&self.admin, &self.sessions, &self.newcomers, &self.heavy];
+        queues.into_iter().any(|queue| !queue.is_empty())
     }
 
     /// Pays for what a connection of this class caused.
@@ -95,6 +112,7 @@ impl Budget {
         match class {
             Class::Admin => {}
             Class::Session => self.units -= units,
+            Class::Heavy => self.heavy_units -= units,
             Class::Newcomer => self.newcomer_units -= units,
         }
     }
@@ -170,6 +188,23 @@ mod tests {
     }
 
     #[test]
+    fn who_caused_much_comes_last_and_comes_in_any_case() {
+        let mut budget = Budget::default();
+        budget.push(Class::Heavy, id(1));
+        budget.push(Class::Heavy, id(2));
+        budget.start_turn();
+        budget.spend(Class::Session, TURN_UNITS);
+        assert_eq!(budget.pop(Class::Heavy), Some(id(1)), "others used the whole turn");
+        budget.spend(Class::Heavy, HEAVY_UNITS);
+        assert_eq!(budget.pop(Class::Heavy), None);
+        budget.start_turn();
+        assert_eq!(budget.pop(Class::Heavy), Some(id(2)));
+        budget.spend(Class::Heavy, 100 * HEAVY_UNITS);
+        budget.push(Class::Session, id(3));
+        assert_eq!(budget.pop(Class::Session), Some(id(3)), "the debts of others are theirs");
+    }
+
+    #[test]
     fn a_connection_pays_its_debt_before_it_is_served_again() {
         assert_eq!((with_share(0), with_share(SHARE_UNITS)), (SHARE_UNITS, SHARE_UNITS));
         assert_eq!(with_share(-SHARE_UNITS), 0);
@@ -181,7 +216,7 @@ mod tests {
         let mut budget = Budget::default();
         budget.start_turn();
         assert!(budget.spend_flush(0) && budget.may_flush());
-        assert!(!budget.spend_flush(150 << 20) && !budget.may_flush());
+        assert!(!budget.spend_flush(38 << 20) && !budget.may_flush());
         budget.start_turn();
         assert!(!budget.may_flush(), "the rest is owed");
         budget.start_turn();

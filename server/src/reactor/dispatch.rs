@@ -68,7 +68,7 @@ impl<A: App> Dispatcher<A> {
 
     /// Serves the connections that wait, each once, within the budgets of this turn.
     pub(super) fn serve(&mut self) {
-        for class in [Class::Admin, Class::Session, Class::Newcomer] {
+        for class in Class::ALL {
             for _ in 0..self.http.io.budget.len(class) {
                 match self.http.io.start_serving(class, self.node.stats().work) {
                     Next::Connection(id) => {

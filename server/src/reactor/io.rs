@@ -40,7 +40,8 @@ pub(crate) struct ConnectionIo {
     pub(super) connections: Connections,
     /// Connections to serve, and how much may be done for them in this turn.
     pub(super) budget: Budget,
-    /// The core's count of work at which the connection that is served has used up its share.
+    /// The connection that is served, and the core's count of work at which it has used up its share.
+    serving: Option<ConnId>,
     share_end: u64,
     /// Units of a served connection besides those that the core counts.
     extra_units: i64,
@@ -98,6 +99,7 @@ impl ConnectionIo {
             limits,
             connections: Connections::default(),
             budget: Budget::default(),
+            serving: None,
             share_end: u64::MAX,
             extra_units: 0,
             distrust_until: now,
@@ -240,6 +242,7 @@ impl ConnectionIo {
         };
         self.share_end = work + share;
         self.extra_units = 0;
+        self.serving = Some(id);
         Next::Connection(id)
     }
 
@@ -249,8 +252,10 @@ impl ConnectionIo {
             let left = self.share_end.cast_signed().saturating_sub(work.cast_signed());
             let started = i64::from(connection.credit);
             connection.credit = i32::try_from(left).unwrap_or(i32::MIN);
-            self.budget.spend(Class::Session, started - left);
+            let class = if class == Class::Heavy { class } else { Class::Session };
+            self.budget.spend(class, started - left);
         }
+        self.serving = None;
         self.budget.spend(class, 1 + self.extra_units);
     }
 
@@ -279,7 +284,8 @@ impl ConnectionIo {
         if let Some(connection) = self.connections.get_mut(id)
             && !mem::replace(&mut connection.is_dirty, true)
         {
-            self.dirty.push_back(id);
+            // Answers do not wait behind the fan-outs of others.
+            if self.serving == Some(id) { self.dirty.push_front(id) } else { self.dirty.push_back(id) }
         }
     }
 
@@ -402,6 +408,7 @@ fn class(connection: &Connection) -> Class {
     match (connection.audience, &connection.phase) {
         (Audience::Admin, _) => Class::Admin,
         (Audience::Public, Phase::Head(_) | Phase::Closing { .. }) => Class::Newcomer,
+        (Audience::Public, _) if connection.credit <= 0 => Class::Heavy,
         (Audience::Public, _) => Class::Session,
     }
 }

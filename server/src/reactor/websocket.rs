@@ -36,12 +36,7 @@ pub(super) fn upgrade<A: App>(
 }
 
 /// Takes bytes of frames. Returns whether messages are left that may not be handed over now.
-pub(super) fn receive<A: App>(
-    node: &mut Node<A>,
-    http: &mut HttpExchange,
-    id: ConnId,
-    bytes: &[u8],
-) -> bool {
+pub(super) fn receive<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId, bytes: &[u8]) -> bool {
     let (now, share_end) = (http.io.now(), http.io.share_end());
     let Some(connection) = http.io.get_mut(id) else { return false };
     let Phase::WebSocket(websocket) = &mut connection.phase else { return false };
