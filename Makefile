@@ -33,8 +33,9 @@ $(PACKAGE): $(PACKAGE_SOURCES)
 # npm writes this file last, so it is as new as what is installed.
 CLIENT_TOOLS = client-wasm/node_modules/.package-lock.json
 E2E_TOOLS = tests/e2e/node_modules/.package-lock.json
+ATTACK_TOOLS = tests/attacks/node_modules/.package-lock.json
 
-$(CLIENT_TOOLS) $(E2E_TOOLS): %/node_modules/.package-lock.json: %/package-lock.json
+$(CLIENT_TOOLS) $(E2E_TOOLS) $(ATTACK_TOOLS): %/node_modules/.package-lock.json: %/package-lock.json
 	cd $* && npm ci --no-audit --no-fund
 
 check: $(CLIENT_TOOLS) ## formatting, lints, documentation, dependencies, types, and the builds without std
@@ -55,16 +56,17 @@ bench: ## moorline beside Socket.IO from npm: CPU, memory, latency (about 5 minu
 # With every crate of the workspace, so that the crates below are not built a second time with other features.
 BINARIES = cargo build --workspace --bins --examples
 
-test: setup check client $(E2E_TOOLS) ## check, unit and property tests, then end to end with HAProxy, Redis, Chromium
+test: setup check client $(E2E_TOOLS) $(ATTACK_TOOLS) ## check, unit and property tests, then end to end with HAProxy, Redis, Chromium
 	cargo test --workspace
 	$(BINARIES)
 	cd tests/e2e && npm test
+	cd tests/attacks && npm test
 
 SOAK = 10
 
-soak: setup client $(E2E_TOOLS) ## the long forms of the tests, and the attacks (SOAK=10)
+soak: setup client $(E2E_TOOLS) $(ATTACK_TOOLS) ## the long forms of the tests, and the attacks (SOAK=10)
 	SOAK=$(SOAK) cargo test --workspace
 	$(BINARIES)
 	cd tests/e2e && SOAK=$(SOAK) npm test
 	cargo build --release -p moorline
-	cd tests/attacks && npm ci --no-audit --no-fund && npm run attacks
+	cd tests/attacks && npm run attacks

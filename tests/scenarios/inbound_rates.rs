@@ -186,3 +186,28 @@ fn after_a_stall_of_the_node_everybody_has_the_whole_timeout_again() {
         assert_eq!(world.ending(late).map(|ending| ending.reason), Some(Reason::ConnectTimeout));
     }
 }
+
+#[test]
+fn a_message_that_had_to_wait_is_charged_when_it_goes_out() {
+    let mut world = World::alone_with(1, |config| {
+        config.limits.rate_work = 100;
+        config.limits.rate_work_burst = 100;
+        config.limits.outbox_bytes_max = 10_000;
+    });
+    let sender = world.client(0);
+    let others: Vec<_> = (0..60).map(|_| world.client(0)).collect();
+    let (slow, slow_id) = world.client_with_id(0);
+    others.iter().chain([&sender, &slow]).for_each(|client| world.join(*client, "r"));
+    world.advance(Duration::from_secs(5));
+    world.stop_reading(slow);
+    let big = format!("\"e\",\"{}\"", "x".repeat(9_000));
+    world.emit(others[0], &to(&format!("\"{slow_id}\""), &big));
+    for _ in 0..2 {
+        world.emit(sender, &to("\"r\"", &big));
+    }
+    assert_eq!(world.received(others[1]).len(), 0, "it waits");
+    world.read_again(slow);
+    world.advance(Duration::from_millis(1));
+    assert_eq!(world.received(others[1]).len(), 2);
+    assert_eq!(world.stats(0).pauses.get(PauseCause::RateWork), 1, "both of them cost 61 units");
+}

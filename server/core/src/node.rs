@@ -176,12 +176,13 @@ impl<A: App> Node<A> {
     pub fn handle_timeout(&mut self, now: Time, budget: usize) -> bool {
         advance(&mut self.state, now);
         for _ in 0..budget {
-            let Some(kind) = self.state.timers.pop_due(now) else { return false };
+            let Some(kind) = self.state.timers.pop_due(now) else { break };
             due(&mut self.state, kind);
             settle(&mut self.app, &mut self.state);
             self.check_in_turn();
         }
-        self.state.timers.next().is_some_and(|(at, _)| at <= now)
+        self.state.has_overdue = self.state.timers.next().is_some_and(|(at, _)| at <= now);
+        self.state.has_overdue
     }
 
     /// The next thing this node wants done.

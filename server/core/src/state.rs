@@ -51,6 +51,8 @@ pub(crate) struct State {
     /// The time of the input being handled.
     pub(crate) now: Time,
     pub(crate) rates: Rates,
+    /// Whether the last call to handle deadlines left some that are due.
+    pub(crate) has_overdue: bool,
     pub(crate) connections: Connections,
     pub(crate) sessions: Sessions,
     pub(crate) late_polls: LatePolls,
@@ -93,6 +95,7 @@ impl State {
             [own_channel.clone(), public_channel].into_iter().flatten().map(Output::Subscribe).collect();
         State {
             rates: Rates::new(&config.limits),
+            has_overdue: false,
             config,
             entropy,
             tag,

@@ -90,6 +90,8 @@ impl<A: App> Dispatcher<A> {
                 polling::hand_over_packets(node, http, id);
                 return self.finish_input();
             }
+            // The session may have been paused by other means than messages on this connection.
+            Phase::WebSocket(_) if node.intake(id) == Intake::Paused => true,
             // The rest of the last read goes first.
             Phase::WebSocket(websocket) if websocket.is_paused() => !websocket::resume(node, http, id),
             Phase::Head(_) if connection.has_pipelined() => {

@@ -40,8 +40,9 @@ pub(crate) struct ConnectionIo {
     pub(super) connections: Connections,
     /// Connections to serve, and how much may be done for them in this turn.
     pub(super) budget: Budget,
-    /// The connection that is served, and the core's count of work at which it has used up its share.
+    /// The connection that is served, the core's count of work before, and that at which it has used up its share.
     serving: Option<ConnId>,
+    work_before: u64,
     share_end: u64,
     /// Units of a served connection besides those that the core counts.
     extra_units: i64,
@@ -100,6 +101,7 @@ impl ConnectionIo {
             connections: Connections::default(),
             budget: Budget::default(),
             serving: None,
+            work_before: 0,
             share_end: u64::MAX,
             extra_units: 0,
             distrust_until: now,
@@ -240,23 +242,22 @@ impl ConnectionIo {
             self.serve_again(id);
             return Next::Skip;
         };
-        self.share_end = work + share;
+        (self.work_before, self.share_end) = (work, work + share);
         self.extra_units = 0;
         self.serving = Some(id);
         Next::Connection(id)
     }
 
-    /// Ends it: the connection and the turn pay for what it caused.
+    /// Ends it: the connection and its class pay for what it caused.
     pub(super) fn end_serving(&mut self, class: Class, id: ConnId, work: u64) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            let left = self.share_end.cast_signed().saturating_sub(work.cast_signed());
-            let started = i64::from(connection.credit);
-            connection.credit = i32::try_from(left).unwrap_or(i32::MIN);
-            let class = if class == Class::Heavy { class } else { Class::Session };
-            self.budget.spend(class, started - left);
-        }
         self.serving = None;
-        self.budget.spend(class, 1 + self.extra_units);
+        let caused = i64::try_from(work - self.work_before).unwrap_or(i64::MAX);
+        if let Some(connection) = self.connections.get_mut(id) {
+            let left = i64::from(connection.credit).saturating_sub(caused);
+            connection.credit = i32::try_from(left).unwrap_or(i32::MIN);
+        }
+        let units = caused.saturating_add(1 + self.extra_units);
+        self.budget.spend(class, units);
     }
 
     /// The core's count of work at which the connection that is served has used up its share.
@@ -397,6 +398,7 @@ impl ConnectionIo {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.phase = Phase::Closing { is_shut: false };
             connection.has_frames = false;
+            connection.is_paused = false;
         }
         self.set_deadline_in(id, self.limits.close_timeout);
         self.mark_dirty(id);

@@ -3,7 +3,7 @@
 //! Owns the poll, the clock and the signals. It never looks at a byte, and speaks to the core only about time and
 //! draining.
 //!
-//! Invariant: one clock read per turn, and a poll that sleeps no longer than to the next deadline.
+//! Invariant: one clock read per turn, and a poll that sleeps no longer than to the next deadline, and a second.
 
 use crate::{
     clock::Clock,
@@ -28,6 +28,8 @@ pub(crate) const SIGNALS: Token = Token(3);
 
 /// A process that comes to its work so much late has stood still, long enough for a proxy to give its connections up.
 const STALL: Duration = Duration::from_secs(1);
+/// A poll that slept without end would not know that it was not its turn for long.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Deadlines handled per turn.
 const TIMEOUTS_PER_TURN: usize = 1024;
 
@@ -75,7 +77,7 @@ impl<A: App> Reactor<A> {
         self.dispatcher.apply_outputs();
         loop {
             let due = self.due();
-            match self.poll.poll(&mut events, due.map(|due| due - self.dispatcher.http.io.now())) {
+            match self.poll.poll(&mut events, Some(due - self.dispatcher.http.io.now())) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => self.begin_turn(due),
             }
@@ -92,25 +94,26 @@ impl<A: App> Reactor<A> {
         }
     }
 
-    /// The time until which the poll may sleep; `None` when nothing is due.
-    fn due(&self) -> Option<Time> {
+    /// The time until which the poll may sleep.
+    fn due(&self) -> Time {
         let Dispatcher { node, http, bus, .. } = &self.dispatcher;
         let has_work =
             self.acceptor.has_work() || bus.has_events() || self.has_timeouts || http.io.has_work();
         if has_work {
-            return Some(http.io.now());
+            return http.io.now();
         }
         let node = node.poll_timeout().map(|(at, _)| at);
         let connections = http.io.connections.next_deadline();
-        [node, connections, self.acceptor.paused_until()].into_iter().flatten().min()
+        let due = [node, connections, self.acceptor.paused_until()].into_iter().flatten();
+        due.fold(http.io.now() + SLEEP_MAX, Time::min)
     }
 
     /// Reads the clock. A poll that ended long after it was due shows that the process itself stood still.
-    fn begin_turn(&mut self, due: Option<Time>) {
+    fn begin_turn(&mut self, due: Time) {
         let io = &mut self.dispatcher.http.io;
         io.set_time(self.clock.time());
         io.budget.start_turn();
-        if due.is_some_and(|due| io.now() - due > STALL) {
+        if io.now() - due > STALL {
             io.note_stall();
         }
     }

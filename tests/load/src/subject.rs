@@ -18,6 +18,11 @@ pub(crate) enum Subject {
     OtherMoorline,
 }
 
+/// The closed loops send twenty times what one client may, as fast as a server answers: here they measure its speed and
+/// not its patience. Variables, since a moorline from before there were rates takes no notice of them.
+const ENVIRONMENT: [(&str, &str); 3] =
+    [("NODE_ENV", "production"), ("MOORLINE_RATE_EVENTS", "0"), ("MOORLINE_RATE_BYTES", "0")];
+
 impl Subject {
     /// Moorline, and the server it is compared with.
     pub(crate) fn both(options: &Options) -> [Subject; 2] {
@@ -54,7 +59,7 @@ impl Subject {
                 moorline(options.against.as_ref().ok_or("no other moorline is named")?, address, redis)
             }
         };
-        let mut process = Process::start(self.name(), &command, &[("NODE_ENV", "production")])?;
+        let mut process = Process::start(self.name(), &command, &ENVIRONMENT)?;
         process.wait_until(|| answers_http(address))?;
         Ok(Node { process, address })
     }

@@ -25,8 +25,10 @@ pub(crate) fn advance(state: &mut State, now: Time) {
     if now == state.now {
         return;
     }
+    // With more due than one call may handle, deadlines are late without a stall: then the last call counts.
+    let due = if state.has_overdue { Some(state.now) } else { state.timers.next().map(|(at, _)| at) };
     state.now = now;
-    if state.timers.next().is_some_and(|(at, _)| now - at > STALL) {
+    if due.is_some_and(|at| now - at > STALL) {
         restart_deadlines(state);
     }
 }
@@ -42,5 +44,55 @@ pub(crate) fn due(state: &mut State, kind: TimerKind) {
         TimerKind::ClientAcks(id) => client_acks_due(state, id),
         TimerKind::Drain => drain_due(state),
         TimerKind::Canary => canary_due(state),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        session::moves::open,
+        words::{config::Config, conn::ConnId, ids::tests::Counter, input::Dialect},
+    };
+    use alloc::boxed::Box;
+    use moorline_protocol::TransportKind;
+
+    fn at(ms: u64) -> Time {
+        Time::from_micros(ms * 1000)
+    }
+
+    /// Three clients that are to CONNECT within ten seconds.
+    fn state() -> State {
+        let mut state = State::new(Config::default(), Box::new(Counter(0)), Time::ZERO);
+        for slot in 0..3 {
+            let conn = ConnId { slot, generation: 0 };
+            open(&mut state, conn, TransportKind::WebSocket, Dialect::SocketIo);
+        }
+        state
+    }
+
+    fn handle_one(state: &mut State) -> bool {
+        let kind = state.timers.pop_due(state.now);
+        kind.into_iter().for_each(|kind| due(state, kind));
+        kind.is_some()
+    }
+
+    #[test]
+    fn after_a_stall_nothing_is_due_that_came_due_meanwhile() {
+        let mut state = state();
+        advance(&mut state, at(10_200));
+        assert!(!handle_one(&mut state));
+        advance(&mut state, at(20_200));
+        assert!(handle_one(&mut state), "the whole time again, and no more");
+    }
+
+    #[test]
+    fn more_deadlines_than_one_call_may_handle_are_no_stall() {
+        let mut state = state();
+        for ms in [10_000, 10_060, 10_120] {
+            advance(&mut state, at(ms));
+            assert!(handle_one(&mut state), "{ms}");
+            state.has_overdue = true;
+        }
     }
 }

@@ -11,7 +11,7 @@ use moorline_protocol::Frame;
 
 /// A poll is answered with about so many bytes. More would be copied for one client in one turn; the rest comes with
 /// the next poll.
-const POLL_BYTES: usize = 1 << 20;
+const POLL_BYTES: usize = 512 << 10;
 
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -119,9 +119,9 @@ mod tests {
     }
 
     #[test]
-    fn one_poll_takes_about_a_megabyte_and_a_large_message_whole() {
+    fn one_poll_takes_about_half_a_megabyte_and_a_large_message_whole() {
         let mut outbox = Outbox::default();
-        for length in [600_000, 600_000, 600_000, 3_000_000] {
+        for length in [300_000, 300_000, 300_000, 3_000_000] {
             outbox.push(&message(length), 10_000_000).unwrap();
         }
         let pulls = [(); 3].map(|()| {
@@ -129,7 +129,7 @@ mod tests {
             outbox.pull_packets(usize::MAX, &mut frames);
             frames.len()
         });
-        assert_eq!(pulls, [2, 2, 0], "the fourth begins before the megabyte is full");
+        assert_eq!(pulls, [2, 2, 0], "the fourth begins before the half is full");
     }
 
     #[test]

@@ -18,7 +18,10 @@ use crate::{
         node_message::{Head, write_message},
     },
     deadlines::timers::TimerKind,
-    session::pausing::{pause_held, resume_held},
+    session::{
+        meter::Load,
+        pausing::{charge, pause_held, resume_held},
+    },
     socket::holds::HeldMessage,
     state::State,
     words::{
@@ -157,10 +160,17 @@ fn send_held(state: &mut State, held: &HeldMessage) {
     if let Some(key) = receipt.and_then(|receipt| waiting(state, receipt)) {
         state.sockets.end_ack(key);
     }
-    if let Some(sender) = state.sockets.find(held.sender) {
-        resume_held(state, state.sockets[sender].session);
+    let sender = state.sockets.find(held.sender).map(|sender| state.sockets[sender].session);
+    if let Some(session) = sender {
+        resume_held(state, session);
     }
+    let before = state.stats.work;
     let sent = held.send(receipt, |outgoing| send(state, held.namespace, outgoing));
+    if let Some(session) = sender {
+        // The packet itself was charged when it came.
+        let work = state.stats.work - before;
+        charge(state, session, Load { events: 0, bytes: 0, work });
+    }
     let Some(Receipt { ack, wants }) = receipt else { return };
     let (expected, outcome) = match sent {
         Ok(Sent::Waiting) => return,
