@@ -139,9 +139,9 @@ pub(super) fn with_share(credit: i32) -> i32 {
     credit.saturating_add(SHARE_UNITS).min(SHARE_UNITS)
 }
 
-/// Whether messages of the bus caused enough work for one turn.
-pub(super) fn is_bus_share_used(units: u64) -> bool {
-    units >= BUS_UNITS
+/// The work that messages of the bus may cause in one turn; less while the last turn's writing is not done.
+pub(super) fn bus_units(has_flush_debt: bool) -> u64 {
+    if has_flush_debt { BUS_UNITS / 8 } else { BUS_UNITS }
 }
 
 #[cfg(test)]

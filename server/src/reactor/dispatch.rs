@@ -264,12 +264,10 @@ impl<A: App> Dispatcher<A> {
         }
     }
 
-    /// Gives the core the events of the bus, up to the budget of one turn. While recipients of earlier ones have still
-    /// to be written to, the rest waits where it is.
+    /// Gives the core the events of the bus, up to the budget of one turn. It is small while many connections have still
+    /// to be written to, and never nothing: the links would count as silent.
     pub(super) fn take_bus_events(&mut self) {
-        if self.http.io.has_flush_debt() {
-            return;
-        }
+        let units_max = budget::bus_units(self.http.io.has_flush_debt());
         let before = self.node.stats().work;
         for _ in 0..BUS_BATCHES_PER_TURN {
             let Some(mut events) = self.bus.take_events() else { return };
@@ -281,7 +279,7 @@ impl<A: App> Dispatcher<A> {
                 self.finish_input();
             }
             self.bus.give_back(events);
-            if budget::is_bus_share_used(self.node.stats().work - before) {
+            if self.node.stats().work - before >= units_max {
                 return;
             }
         }
