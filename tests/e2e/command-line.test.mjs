@@ -107,7 +107,7 @@ describe("a start that cannot be meant", { timeout: 60_000 }, () => {
       [["--listen", address, "--admin", address], ["--listen", "--admin"]],
       [["--tls-cert", process.execPath], ["--tls-cert", "--tls-key"]],
       [["--redis-channel", "moorline:x"], ["--redis-channel", "--redis-prefix"]],
-      [["--max-payload", "2000000"], ["--max-payload", "--limit"]],
+      [["--max-payload", "5000000"], ["--max-payload", "--limit"]],
     ]) {
       const line = refusal(await moorline(words), 2);
       for (const flag of flags) assert.ok(line.includes(flag), line);
