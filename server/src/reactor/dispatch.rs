@@ -10,6 +10,7 @@
 use crate::{
     admin::{self, Readiness},
     causes::Violation,
+    clock::Clock,
     connection::{Connection, Phase},
     listener::Audience,
     log::REACTOR,
@@ -20,7 +21,9 @@ use crate::{
         bus_port::BusPort,
         exchange::HttpExchange,
         io::{Chunk, Next},
-        polling, websocket,
+        polling,
+        turn::STALL,
+        websocket,
     },
     route::{self, Action, EngineKind, EngineRequest, Site},
     wire::http::{RequestHead, Response},
@@ -67,9 +70,12 @@ impl<A: App> Dispatcher<A> {
     }
 
     /// Serves the connections that wait, each once, within the budgets of this turn.
-    pub(super) fn serve(&mut self) {
+    pub(super) fn serve(&mut self, clock: &Clock) {
         for class in Class::ALL {
             for _ in 0..self.http.io.budget.len(class) {
+                if self.has_stalled(clock) {
+                    return;
+                }
                 match self.http.io.start_serving(class, self.node.stats().work) {
                     Next::Connection(id) => {
                         self.serve_one(id);
@@ -80,6 +86,12 @@ impl<A: App> Dispatcher<A> {
                 }
             }
         }
+    }
+
+    /// Whether this process stood still since the turn began. What its connections hold may be old then, and their
+    /// clients on another node: the next poll says which are gone. A node that is alone need not know.
+    fn has_stalled(&self, clock: &Clock) -> bool {
+        self.bus.is_clustered() && clock.time() - self.http.io.now() > STALL
     }
 
     fn serve_one(&mut self, id: ConnId) {

@@ -3,7 +3,8 @@
 //! Owns the poll, the clock and the signals. It never looks at a byte, and speaks to the core only about time and
 //! draining.
 //!
-//! Invariant: one clock read per turn, and a poll that sleeps no longer than to the next deadline, and a second.
+//! Invariant: one clock read per turn, besides those by which a node in a cluster notices that it stood still; and a
+//! poll that sleeps no longer than to the next deadline, nor than a second.
 
 use crate::{
     clock::Clock,
@@ -26,8 +27,10 @@ pub(crate) const ADMIN: Token = Token(1);
 pub(crate) const WAKER: Token = Token(2);
 pub(crate) const SIGNALS: Token = Token(3);
 
+/// Events taken from the poll at a time.
+const EVENTS_MAX: usize = 1024;
 /// A process that comes to its work so much late has stood still, long enough for a proxy to give its connections up.
-const STALL: Duration = Duration::from_secs(1);
+pub(super) const STALL: Duration = Duration::from_secs(1);
 /// A poll that slept without end would not know that it was not its turn for long.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Deadlines handled per turn.
@@ -73,7 +76,7 @@ impl<A: App> Reactor<A> {
 
     /// Runs until a signal ends it; returns the process's exit code.
     pub(crate) fn run(&mut self) -> io::Result<u8> {
-        let mut events = Events::with_capacity(1024);
+        let mut events = Events::with_capacity(EVENTS_MAX);
         self.dispatcher.apply_outputs();
         loop {
             let due = self.due();
@@ -85,6 +88,10 @@ impl<A: App> Reactor<A> {
                 if let Some(code) = self.event(event) {
                     return Ok(code);
                 }
+            }
+            if self.dispatcher.http.io.is_gone() && events.iter().count() == EVENTS_MAX {
+                // More events wait, and they may say that peers are gone.
+                continue;
             }
             self.turn();
             let Dispatcher { node, http, .. } = &self.dispatcher;
@@ -146,7 +153,7 @@ impl<A: App> Reactor<A> {
     /// Everything of a turn that no single event stands for.
     fn turn(&mut self) {
         let dispatcher = &mut self.dispatcher;
-        dispatcher.serve();
+        dispatcher.serve(&self.clock);
         self.acceptor.accept(self.poll.registry(), &mut dispatcher.http);
         dispatcher.take_bus_events();
         self.has_timeouts = dispatcher.node.handle_timeout(dispatcher.http.io.now(), TIMEOUTS_PER_TURN);
