@@ -56,7 +56,7 @@ bench: ## moorline beside Socket.IO from npm: CPU, memory, latency (about 5 minu
 # With every crate of the workspace, so that the crates below are not built a second time with other features.
 BINARIES = cargo build --workspace --bins --examples
 
-test: setup check client $(E2E_TOOLS) $(ATTACK_TOOLS) ## check, unit and property tests, then end to end with HAProxy, Redis, Chromium
+test: setup check client $(E2E_TOOLS) $(ATTACK_TOOLS) ## everything: units, properties, real parts, attacks
 	cargo test --workspace
 	$(BINARIES)
 	cd tests/e2e && npm test

@@ -276,8 +276,8 @@ impl<A: App> Dispatcher<A> {
         }
     }
 
-    /// Gives the core the events of the bus, up to the budget of one turn. It is small while many connections have still
-    /// to be written to, and never nothing: the links would count as silent.
+    /// Gives the core the events of the bus, up to the budget of one turn. It is small while many connections have
+    /// still to be written to, and never nothing: the links would count as silent.
     pub(super) fn take_bus_events(&mut self) {
         let units_max = budget::bus_units(self.http.io.has_flush_debt());
         let before = self.node.stats().work;

@@ -4,9 +4,9 @@
 //! Owns every file descriptor of the process but the bus's. It holds no truth that the core lacks: a connection that is
 //! closed here is closed there within the same turn.
 //!
-//! Invariants: the time stands still within a turn; each connection is served once a turn, within a share of the turn's budget,
-//! so a busy one cannot starve its neighbours; work that a budget cut short is remembered and the next poll does not
-//! sleep.
+//! Invariants: the time stands still within a turn; each connection is served once a turn, within a share of the
+//! turn's budget, so a busy one cannot starve its neighbours; work that a budget cut short is remembered and the next
+//! poll does not sleep.
 
 mod accept;
 mod budget;

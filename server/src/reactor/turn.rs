@@ -80,17 +80,17 @@ impl<A: App> Reactor<A> {
         self.dispatcher.apply_outputs();
         loop {
             let due = self.due();
-            match self.poll.poll(&mut events, Some(due - self.dispatcher.http.io.now())) {
+            let has_stalled = match self.poll.poll(&mut events, Some(due - self.dispatcher.http.io.now())) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => self.begin_turn(due),
-            }
+            };
             for event in &events {
                 if let Some(code) = self.event(event) {
                     return Ok(code);
                 }
             }
-            if self.dispatcher.http.io.is_gone() && events.iter().count() == EVENTS_MAX {
-                // More events wait, and they may say that peers are gone.
+            // These events may be from before the stall, and more may wait: they say which peers are gone.
+            if has_stalled || self.dispatcher.http.io.is_gone() && events.iter().count() == EVENTS_MAX {
                 continue;
             }
             self.turn();
@@ -116,13 +116,16 @@ impl<A: App> Reactor<A> {
     }
 
     /// Reads the clock. A poll that ended long after it was due shows that the process itself stood still.
-    fn begin_turn(&mut self, due: Time) {
+    /// Returns whether it did.
+    fn begin_turn(&mut self, due: Time) -> bool {
         let io = &mut self.dispatcher.http.io;
         io.set_time(self.clock.time());
         io.budget.start_turn();
-        if io.now() - due > STALL {
+        let has_stalled = io.now() - due > STALL;
+        if has_stalled {
             io.note_stall();
         }
+        has_stalled
     }
 
     /// One event; the exit code if it ends the process.
