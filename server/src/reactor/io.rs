@@ -327,9 +327,14 @@ impl ConnectionIo {
         let mut has_taken = false;
         for _ in 0..WRITES_PER_ROUND {
             if connection.is_blocked {
+                // Frames may come to a connection that was blocked before there were any.
+                if connection.has_frames && !mem::replace(&mut connection.is_stall_told, true) {
+                    node.handle(self.now, Input::Blocked { conn: id });
+                }
                 return;
             }
             if connection.has_frames && connection.out.has_room() {
+                connection.is_stall_told = false;
                 connection.has_frames = node.pull(id, CHUNK_BYTES, frames);
                 frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
             }
@@ -342,7 +347,10 @@ impl ConnectionIo {
                 Ok(Progress::Done) if connection.has_frames && may_go_on => {}
                 Ok(Progress::Done) if connection.has_frames => break,
                 Ok(Progress::Done) if connection.is_over() => return self.remove(id),
-                Ok(Progress::Blocked) if connection.has_frames && has_taken => {
+                Ok(Progress::Blocked)
+                    if connection.has_frames && (has_taken || !connection.is_stall_told) =>
+                {
+                    connection.is_stall_told = true;
                     return node.handle(self.now, Input::Blocked { conn: id });
                 }
                 Ok(_) => return,
@@ -398,7 +406,10 @@ impl ConnectionIo {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.phase = Phase::Closing { is_shut: false };
             connection.has_frames = false;
-            connection.is_paused = false;
+            // Bytes left unread would turn the end into a reset, and the peer might never see what is sent before it.
+            if mem::take(&mut connection.is_paused) {
+                self.serve_again(id);
+            }
         }
         self.set_deadline_in(id, self.limits.close_timeout);
         self.mark_dirty(id);
