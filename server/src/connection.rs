@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) has_frames: bool,
     /// The last write did not take everything: an event will say when to go on.
     pub(crate) is_blocked: bool,
+    /// The core knows that frames wait here and nothing takes them.
+    pub(crate) is_stall_told: bool,
     /// The peer will send no more: read until the end, no event will say so again.
     pub(crate) has_peer_ended: bool,
     /// Noted in the list of connections to flush.
@@ -100,6 +102,7 @@ impl Connection {
             deadline: None,
             has_frames: false,
             is_blocked: false,
+            is_stall_told: false,
             has_peer_ended: false,
             is_dirty: false,
             is_listed: false,

@@ -2,7 +2,7 @@
 
 use moorline_core::{
     App, Args, Code, Completion, Config, ConnId, Connect, Context, CountOutcome, Data, Dialect, Disconnect,
-    Emit, Event, Input, Node, Output, PendingAck, Refusal, Sent, SessionId, SocketId, Target, Time,
+    Emit, Event, Input, Intake, Node, Output, PendingAck, Refusal, Sent, SessionId, SocketId, Target, Time,
 };
 use moorline_protocol::{Reason, TransportKind};
 use moorline_tests::sim::Seeded;
@@ -109,6 +109,8 @@ struct House {
     conns: u32,
     received: Vec<Vec<String>>,
     closed: Vec<Option<u16>>,
+    /// A client that does not read.
+    is_mute: Option<u32>,
 }
 
 impl House {
@@ -117,7 +119,15 @@ impl House {
         let config = Config { namespaces: vec!["/".into(), "/two".into()], ..Config::default() };
         let host = Host { diary: diary.clone() };
         let node = Node::new(config, host, Box::new(Seeded::new(1)), Time::ZERO);
-        House { node, diary, now: Time::ZERO, conns: 0, received: Vec::new(), closed: Vec::new() }
+        House {
+            node,
+            diary,
+            now: Time::ZERO,
+            conns: 0,
+            received: Vec::new(),
+            closed: Vec::new(),
+            is_mute: None,
+        }
     }
 
     fn open(&mut self, dialect: Dialect) -> u32 {
@@ -150,20 +160,25 @@ impl House {
     fn carry_out(&mut self) {
         while let Some(output) = self.node.poll_output() {
             let (conn, reason) = match output {
+                Output::Flush(conn) if self.is_mute == Some(conn.slot) => continue,
+                Output::Resume(_) => continue,
                 Output::Flush(conn) => (conn, None),
                 Output::Close { conn, reason } => (conn, Some(reason)),
                 other => panic!("{other:?}"),
             };
-            let mut frames = Vec::new();
-            while self.node.pull(conn, 1 << 16, &mut frames) {}
-            let received = &mut self.received[conn.slot as usize];
-            received
-                .extend(frames.iter().map(|frame| String::from_utf8_lossy(frame.as_packet()).into_owned()));
+            self.flush(conn.slot);
             if let Some(reason) = reason {
                 self.closed[conn.slot as usize] = Some(reason.close_code());
                 self.node.handle(self.now, Input::Closed { conn, reason });
             }
         }
+    }
+
+    fn flush(&mut self, slot: u32) {
+        let mut frames = Vec::new();
+        while self.node.pull(ConnId { slot, generation: 0 }, 1 << 16, &mut frames) {}
+        let packets = frames.iter().map(|frame| String::from_utf8_lossy(frame.as_packet()).into_owned());
+        self.received[slot as usize].extend(packets);
     }
 
     fn take(&mut self, slot: u32) -> Vec<String> {
@@ -264,4 +279,27 @@ fn a_session_of_engine_io_alone_needs_no_connect_and_is_spoken_to_by_its_id() {
     assert_eq!(house.closed[0], None, "no namespace is waited for");
     house.say(conn, "abc");
     assert_eq!(house.closed[0], Some(1002));
+}
+
+#[test]
+fn a_client_that_is_disconnected_while_its_message_waits_is_read_from_again() {
+    let mut house = House::new();
+    let first = house.guest();
+    let second = house.guest();
+    house.is_mute = Some(second);
+    let text = format!(r#"42["say","{}"]"#, "x".repeat(900_000));
+    (0..5).for_each(|_| house.say(first, &text));
+    let conn = ConnId { slot: first, generation: 0 };
+    assert_eq!(house.node.intake(conn), Intake::Paused);
+    // Handed over all the same, as one message may be before a shell is told.
+    house.say(first, r#"42["out"]"#);
+    house.is_mute = None;
+    house.carry_out();
+    house.flush(second);
+    while house.node.handle_timeout(house.now, 64) {}
+    house.carry_out();
+    house.now = house.now + Duration::from_secs(5);
+    while house.node.handle_timeout(house.now, 64) {}
+    house.carry_out();
+    assert_eq!(house.node.intake(conn), Intake::Open, "its session goes on");
 }

@@ -211,3 +211,16 @@ fn a_message_that_had_to_wait_is_charged_when_it_goes_out() {
     assert_eq!(world.received(others[1]).len(), 2);
     assert_eq!(world.stats(0).pauses.get(PauseCause::RateWork), 1, "both of them cost 61 units");
 }
+
+#[test]
+fn a_client_that_is_gone_is_noticed_though_the_node_is_often_late_for_a_moment() {
+    let mut world = World::alone();
+    let clients: Vec<_> = (0..300).map(|_| world.client(0)).collect();
+    world.stop_pongs(clients[0]);
+    for _ in 0..60 {
+        world.advance(Duration::from_secs(2));
+        world.stall(0, Duration::from_millis(300));
+    }
+    assert_eq!(world.ending(clients[0]).map(|ending| ending.reason), Some(Reason::PingTimeout));
+    assert!(clients[1..].iter().all(|client| world.is_open(*client)));
+}

@@ -256,3 +256,41 @@ fn frames_come_out_in_order_whatever_piece_is_pulled() {
     let expected = sizes.map(|size| event_from(&alice_id, "e", &format!("\"{}\"", "x".repeat(size))));
     assert_eq!(world.received(bob), expected);
 }
+
+#[test]
+fn many_that_do_not_read_make_others_wait_no_longer_than_one_does() {
+    let mut world = World::alone_with(1, small_outbox);
+    let (alice, _) = world.client_with_id(0);
+    let near = world.client(0);
+    let slow: Vec<_> = (0..5).map(|_| world.client(0)).collect();
+    for client in slow.iter().chain([&alice, &near]) {
+        world.join(*client, "r");
+    }
+    slow.iter().for_each(|client| world.stop_reading(*client));
+    (0..10).for_each(|number| world.emit(alice, &to("\"r\"", &kilobyte(number))));
+    assert_eq!(world.received(near).len(), 9);
+    world.advance(Duration::from_millis(999));
+    assert_eq!(world.received(near).len(), 0);
+    world.advance(Duration::from_millis(1));
+    assert_eq!(world.received(near).len(), 1);
+    assert!(slow.iter().all(|client| !world.is_open(*client)));
+}
+
+#[test]
+fn those_that_read_again_while_others_do_not_are_closed_for_nothing() {
+    let mut world = World::alone_with(1, small_outbox);
+    let (alice, _) = world.client_with_id(0);
+    let [first, second] = [(); 2].map(|()| world.client(0));
+    for client in [alice, first, second] {
+        world.join(client, "r");
+    }
+    [first, second].iter().for_each(|client| world.stop_reading(*client));
+    (0..10).for_each(|number| world.emit(alice, &to("\"r\"", &kilobyte(number))));
+    world.advance(Duration::from_millis(500));
+    world.read_again(second);
+    world.advance(Duration::from_millis(500));
+    assert!(!world.is_open(first) && world.is_open(second));
+    assert_eq!(world.received(second).len(), 10);
+    world.advance(Duration::from_secs(60));
+    assert!(world.is_open(second) && world.is_open(alice));
+}

@@ -139,6 +139,9 @@ impl<A: App> Dispatcher<A> {
                     if is_last {
                         return ReadEnd::Drained;
                     }
+                    if self.node.stats().work >= self.http.io.share_end() {
+                        break;
+                    }
                 }
                 Chunk::Interrupted => {}
                 Chunk::Ended => return ReadEnd::PeerEnded,

@@ -133,6 +133,8 @@ impl HttpExchange {
         *self.stats.responses.entry(response.status()).or_default() += 1;
         connection.out.push_bytes(response.to_bytes(true));
         connection.has_frames = false;
+        // A body that was left unread until now belonged to this request; the next one is another's business.
+        connection.is_paused = false;
         connection.phase = Phase::Head(PartialHead::default());
         if connection.has_pipelined() || connection.has_input {
             self.io.serve_again(id);

@@ -46,6 +46,8 @@ pub(crate) struct ConnectionIo {
     share_end: u64,
     /// Units of a served connection besides those that the core counts.
     extra_units: i64,
+    /// Those of them that its messages cause, and that come out of its share.
+    shell_work: u64,
     /// Until then, a connection that has ended is gone: its peer gave it up while this process stood still.
     distrust_until: Time,
     /// Connections to flush.
@@ -104,6 +106,7 @@ impl ConnectionIo {
             work_before: 0,
             share_end: u64::MAX,
             extra_units: 0,
+            shell_work: 0,
             distrust_until: now,
             dirty: VecDeque::new(),
             unflushed: Unflushed::default(),
@@ -243,7 +246,7 @@ impl ConnectionIo {
             return Next::Skip;
         };
         (self.work_before, self.share_end) = (work, work + share);
-        self.extra_units = 0;
+        (self.extra_units, self.shell_work) = (0, 0);
         self.serving = Some(id);
         Next::Connection(id)
     }
@@ -251,7 +254,7 @@ impl ConnectionIo {
     /// Ends it: the connection and its class pay for what it caused.
     pub(super) fn end_serving(&mut self, class: Class, id: ConnId, work: u64) {
         self.serving = None;
-        let caused = i64::try_from(work - self.work_before).unwrap_or(i64::MAX);
+        let caused = i64::try_from(work - self.work_before + self.shell_work).unwrap_or(i64::MAX);
         if let Some(connection) = self.connections.get_mut(id) {
             let left = i64::from(connection.credit).saturating_sub(caused);
             connection.credit = i32::try_from(left).unwrap_or(i32::MIN);
@@ -263,6 +266,12 @@ impl ConnectionIo {
     /// The core's count of work at which the connection that is served has used up its share.
     pub(super) fn share_end(&self) -> u64 {
         self.share_end
+    }
+
+    /// The connection that is served sent what costs work and never comes to the core.
+    pub(super) fn add_work(&mut self, units: u32) {
+        self.shell_work += u64::from(units);
+        self.share_end = self.share_end.saturating_sub(u64::from(units));
     }
 
     /// The connection that is served costs so many units besides those that the core counts.
@@ -327,9 +336,14 @@ impl ConnectionIo {
         let mut has_taken = false;
         for _ in 0..WRITES_PER_ROUND {
             if connection.is_blocked {
+                // Frames may come to a connection that was blocked before there were any.
+                if connection.has_frames && !mem::replace(&mut connection.is_stall_told, true) {
+                    node.handle(self.now, Input::Blocked { conn: id });
+                }
                 return;
             }
             if connection.has_frames && connection.out.has_room() {
+                connection.is_stall_told = false;
                 connection.has_frames = node.pull(id, CHUNK_BYTES, frames);
                 frames.drain(..).for_each(|frame| connection.out.push_frame(frame));
             }
@@ -342,7 +356,10 @@ impl ConnectionIo {
                 Ok(Progress::Done) if connection.has_frames && may_go_on => {}
                 Ok(Progress::Done) if connection.has_frames => break,
                 Ok(Progress::Done) if connection.is_over() => return self.remove(id),
-                Ok(Progress::Blocked) if connection.has_frames && has_taken => {
+                Ok(Progress::Blocked)
+                    if connection.has_frames && (has_taken || !connection.is_stall_told) =>
+                {
+                    connection.is_stall_told = true;
                     return node.handle(self.now, Input::Blocked { conn: id });
                 }
                 Ok(_) => return,
@@ -398,7 +415,10 @@ impl ConnectionIo {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.phase = Phase::Closing { is_shut: false };
             connection.has_frames = false;
-            connection.is_paused = false;
+            // Bytes left unread would turn the end into a reset, and the peer might never see what is sent before it.
+            if mem::take(&mut connection.is_paused) {
+                self.serve_again(id);
+            }
         }
         self.set_deadline_in(id, self.limits.close_timeout);
         self.mark_dirty(id);

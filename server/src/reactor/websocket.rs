@@ -43,6 +43,8 @@ pub(super) fn receive<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: C
     let mut reply = Vec::new();
     let outcome =
         websocket.feed(bytes, &mut reply, &mut |message| hand_over(node, now, share_end, id, message));
+    let overhead = websocket.take_overhead();
+    http.io.add_work(overhead);
     finish(node, http, id, reply, outcome);
     outcome == Ok(Status::Paused)
 }

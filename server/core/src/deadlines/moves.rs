@@ -16,8 +16,11 @@ use crate::{
 };
 use core::time::Duration;
 
-/// Deadlines that are handled later than this show that the node itself stood still.
-const STALL: Duration = Duration::from_millis(100);
+/// Deadlines that are handled later than this part of the time a pong may take show that the node itself stood still.
+/// A busy node is often late for a moment, and clients that are gone must end there, too.
+const STALL_PART: u32 = 8;
+/// The least of it.
+const STALL_MIN: Duration = Duration::from_millis(100);
 
 /// Goes on to `now`. A node that stood still could hear nobody, so nobody is held to what came due meanwhile.
 pub(crate) fn advance(state: &mut State, now: Time) {
@@ -28,7 +31,8 @@ pub(crate) fn advance(state: &mut State, now: Time) {
     // With more due than one call may handle, deadlines are late without a stall: then the last call counts.
     let due = if state.has_overdue { Some(state.now) } else { state.timers.next().map(|(at, _)| at) };
     state.now = now;
-    if due.is_some_and(|at| now - at > STALL) {
+    let stall = STALL_MIN.max(state.config.limits.ping_timeout / STALL_PART);
+    if due.is_some_and(|at| now - at > stall) {
         restart_deadlines(state);
     }
 }
@@ -52,7 +56,7 @@ mod tests {
     use super::*;
     use crate::{
         session::moves::open,
-        words::{config::Config, conn::ConnId, ids::tests::Counter, input::Dialect},
+        words::{config::Config, config::Limits, conn::ConnId, ids::tests::Counter, input::Dialect},
     };
     use alloc::boxed::Box;
     use moorline_protocol::TransportKind;
@@ -63,7 +67,9 @@ mod tests {
 
     /// Three clients that are to CONNECT within ten seconds.
     fn state() -> State {
-        let mut state = State::new(Config::default(), Box::new(Counter(0)), Time::ZERO);
+        let limits = Limits { ping_timeout: STALL_PART * STALL_MIN, ..Limits::default() };
+        let config = Config { limits, ..Config::default() };
+        let mut state = State::new(config, Box::new(Counter(0)), Time::ZERO);
         for slot in 0..3 {
             let conn = ConnId { slot, generation: 0 };
             open(&mut state, conn, TransportKind::WebSocket, Dialect::SocketIo);

@@ -64,8 +64,9 @@ pub(crate) fn send(
         return Err(Code::TooMany);
     }
     let mut recipients = resolve(state, Some(namespace), outgoing.targets, outgoing.sender);
-    if let Some(recipient) = recipient_without_room(state, &recipients, outgoing) {
-        hold(state, recipient, namespace, outgoing);
+    let full = recipients_without_room(state, &recipients, outgoing);
+    if !full.is_empty() {
+        hold(state, &full, namespace, outgoing);
         return Ok(Sent::Waiting);
     }
     let sequence = state.bus.sequences.next();
@@ -84,42 +85,50 @@ pub(crate) fn send(
     Ok(send_remote(state, namespace, outgoing, &channels, Local { sequence, expected, request }))
 }
 
-/// The session of a recipient here that this message has to wait for: its outbox takes no more, and it may still make
-/// others wait. Only a client waits, since its connection can be left unread meanwhile.
-fn recipient_without_room(
+/// The sessions of recipients here that this message has to wait for: their outboxes take no more, and they may still
+/// make others wait. Only a client waits, since its connection can be left unread meanwhile.
+fn recipients_without_room(
     state: &State,
     recipients: &[SocketKey],
     outgoing: &Outgoing<'_>,
-) -> Option<SessionKey> {
+) -> Vec<SessionKey> {
     let limits = &state.config.limits;
     let wanted_bytes = outgoing.message.len_bytes() + ACK_ID_BYTES;
     // While nobody is behind, nobody lacks room for a message that is not large itself.
-    if !state.sessions.has_crowded() && wanted_bytes <= limits.outbox_bytes_max / 4 {
-        return None;
+    let is_roomy = !state.sessions.has_crowded() && wanted_bytes <= limits.outbox_bytes_max / 4;
+    if is_roomy || outgoing.sender.and_then(|sender| state.sockets.find(sender)).is_none() {
+        return Vec::new();
     }
-    state.sockets.find(outgoing.sender?)?;
     let sessions = recipients.iter().map(|key| state.sockets[*key].session);
-    let mut full = sessions.filter(|key| {
+    let full = sessions.filter(|key| {
         let session = &state.sessions[*key];
         let is_full = !session.outbox.is_empty() && session.room_bytes(limits) < wanted_bytes;
         is_full && !session.is_closing() && state.holds.allows(*key, state.now)
     });
-    full.next()
+    full.collect()
 }
 
-/// Keeps a message until a recipient has room for it. Its sender is not read from meanwhile.
-fn hold(state: &mut State, recipient: SessionKey, namespace: NamespaceKey, outgoing: &Outgoing<'_>) {
+/// Keeps a message until the first of these recipients has room for it. Its sender is not read from meanwhile. The time
+/// of all of them runs: one after the other, many would make it wait for that many seconds.
+fn hold(state: &mut State, full: &[SessionKey], namespace: NamespaceKey, outgoing: &Outgoing<'_>) {
+    let Some(recipient) = full.first().copied() else { return };
     let Some((id, sender)) = outgoing.sender.and_then(|id| Some((id, state.sockets.find(id)?))) else {
         return;
     };
     if let Some(waiting) = outgoing.receipt.and_then(|receipt| state.sockets.find(receipt.ack.socket)) {
         state.sockets.start_ack(waiting);
     }
-    let message = HeldMessage::new(namespace, id, outgoing, state.config.has_legacy_peers);
-    let hold = state.holds.push(recipient, message, state.now);
-    let due = hold.due();
-    state.timers.set(TimerKind::Hold(recipient), &mut hold.timer, due);
-    pause_held(state, state.sockets[sender].session);
+    let session = state.sockets[sender].session;
+    let from = (id, state.sessions.id(session));
+    let message = HeldMessage::new(namespace, from, outgoing, state.config.has_legacy_peers);
+    let bytes = message.len_bytes() + ACK_ID_BYTES;
+    state.holds.push(recipient, message);
+    for key in full {
+        let hold = state.holds.start(*key, bytes, state.now);
+        let due = hold.due();
+        state.timers.set(TimerKind::Hold(*key), &mut hold.timer, due);
+    }
+    pause_held(state, session);
 }
 
 /// A recipient that others wait for took something, or its time is over. It is too slow if it made others wait for too
@@ -137,8 +146,13 @@ pub(crate) fn hold_due(state: &mut State, recipient: SessionKey) {
     while let Some(held) = take_held(state, recipient) {
         send_held(state, &held);
     }
-    let State { holds, timers, .. } = state;
+    let session = &state.sessions[recipient];
+    let (is_empty, room_bytes) = (session.outbox.is_empty(), session.room_bytes(&state.config.limits));
+    let State { holds, timers, now, .. } = state;
     if let Some(hold) = holds.get_mut(recipient) {
+        if hold.is_wanted_no_more(if is_empty { usize::MAX } else { room_bytes }) {
+            hold.end(*now);
+        }
         let due = hold.due();
         timers.set(TimerKind::Hold(recipient), &mut hold.timer, due);
     }
@@ -160,16 +174,14 @@ fn send_held(state: &mut State, held: &HeldMessage) {
     if let Some(key) = receipt.and_then(|receipt| waiting(state, receipt)) {
         state.sockets.end_ack(key);
     }
-    let sender = state.sockets.find(held.sender).map(|sender| state.sockets[sender].session);
-    if let Some(session) = sender {
-        resume_held(state, session);
-    }
     let before = state.stats.work;
     let sent = held.send(receipt, |outgoing| send(state, held.namespace, outgoing));
-    if let Some(session) = sender {
+    // The session outlives a socket that was closed meanwhile.
+    if let Some(session) = state.sessions.find(held.session) {
         // The packet itself was charged when it came.
         let work = state.stats.work - before;
         charge(state, session, Load { events: 0, bytes: 0, work });
+        resume_held(state, session);
     }
     let Some(Receipt { ack, wants }) = receipt else { return };
     let (expected, outcome) = match sent {

@@ -9,7 +9,7 @@
 use crate::{
     deadlines::timers::Timer,
     words::{
-        ids::SocketId,
+        ids::{SessionId, SocketId},
         keys::{NamespaceKey, SessionKey},
         message::Message,
         target::{Outgoing, Receipt, Source, Target},
@@ -34,6 +34,8 @@ const HOLD_MIN: Duration = Duration::from_millis(10);
 pub(crate) struct HeldMessage {
     pub(crate) namespace: NamespaceKey,
     pub(crate) sender: SocketId,
+    /// The session whose input waits with it.
+    pub(crate) session: SessionId,
     pub(crate) receipt: Option<Receipt>,
     targets: Vec<HeldTarget>,
     message: Message,
@@ -54,10 +56,11 @@ struct HeldSource {
 }
 
 impl HeldMessage {
-    /// Keeps a message of `sender`. `has_legacy_peers` says whether anybody reads the parts it was encoded from.
+    /// Keeps a message of a socket and its session. `has_legacy_peers` says whether anybody reads the parts it was
+    /// encoded from.
     pub(crate) fn new(
         namespace: NamespaceKey,
-        sender: SocketId,
+        (sender, session): (SocketId, SessionId),
         outgoing: &Outgoing<'_>,
         has_legacy_peers: bool,
     ) -> HeldMessage {
@@ -73,6 +76,7 @@ impl HeldMessage {
         HeldMessage {
             namespace,
             sender,
+            session,
             receipt: outgoing.receipt,
             targets: outgoing.targets.iter().map(target).collect(),
             message: outgoing.message.clone(),
@@ -109,6 +113,8 @@ impl HeldTarget {
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
     messages: VecDeque<HeldMessage>,
+    /// The room that it must make before nobody waits for it: a message may wait with another recipient first.
+    wanted_bytes: usize,
     /// The time since which others wait for it; `None` while nobody does.
     since: Option<Time>,
     /// The time it had made others wait, as of then.
@@ -160,7 +166,14 @@ impl Hold {
         }
     }
 
-    fn end(&mut self, now: Time) {
+    /// Whether nobody waits for it any more, now that it has so much room.
+    pub(crate) fn is_wanted_no_more(&self, room_bytes: usize) -> bool {
+        self.messages.is_empty() && room_bytes >= self.wanted_bytes
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn end(&mut self, now: Time) {
+        self.wanted_bytes = 0;
         if let Some(since) = self.since.take() {
             let before = HOLD_MAX - self.left(since);
             (self.spent, self.spent_at) = (before + (now - since), now);
@@ -184,11 +197,16 @@ impl Holds {
         self.by_recipient.get(&recipient).is_none_or(|hold| hold.is_on() || hold.left(now) >= HOLD_MIN)
     }
 
-    /// Keeps a message until its recipient has room.
-    pub(crate) fn push(&mut self, recipient: SessionKey, message: HeldMessage, now: Time) -> &mut Hold {
+    /// Keeps a message until its recipient has room. The caller starts its time.
+    pub(crate) fn push(&mut self, recipient: SessionKey, message: HeldMessage) {
+        self.by_recipient.entry(recipient).or_default().messages.push_back(message);
+    }
+
+    /// Others wait from now on until a recipient has room for so many bytes, if they did not before.
+    pub(crate) fn start(&mut self, recipient: SessionKey, bytes: usize, now: Time) -> &mut Hold {
         let hold = self.by_recipient.entry(recipient).or_default();
         hold.since.get_or_insert(now);
-        hold.messages.push_back(message);
+        hold.wanted_bytes = hold.wanted_bytes.max(bytes);
         hold
     }
 
@@ -209,7 +227,10 @@ impl Holds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::keys::Table;
+    use crate::words::{
+        ids::{Secret, tests::Counter},
+        keys::Table,
+    };
     use moorline_protocol::Frame;
 
     fn at(ms: u64) -> Time {
@@ -222,7 +243,8 @@ mod tests {
         let message = Frame::text(1, |out| out.push(b'x')).into();
         let outgoing =
             Outgoing { sender: Some(sender), targets: &targets, message, source: None, receipt: None };
-        HeldMessage::new(namespace, sender, &outgoing, false)
+        let session = SessionId { slot: 0, secret: Secret::random(&mut Counter(0)) };
+        HeldMessage::new(namespace, (sender, session), &outgoing, false)
     }
 
     fn keys() -> (NamespaceKey, SessionKey) {
@@ -232,24 +254,40 @@ mod tests {
     #[test]
     fn a_recipient_makes_others_wait_for_a_second_in_all_and_earns_it_again_over_a_minute() {
         let ((namespace, recipient), mut holds) = (keys(), Holds::default());
-        assert_eq!(holds.push(recipient, message(namespace), at(0)).due(), Some(at(1000)));
-        let hold = holds.push(recipient, message(namespace), at(300));
-        assert_eq!(hold.due(), Some(at(1000)), "two that wait make no difference");
+        let push = |holds: &mut Holds, ms| {
+            holds.push(recipient, message(namespace));
+            holds.start(recipient, 1, at(ms)).due()
+        };
+        assert_eq!(push(&mut holds, 0), Some(at(1000)));
+        assert_eq!(push(&mut holds, 300), Some(at(1000)), "two that wait make no difference");
+        let hold = holds.get_mut(recipient).unwrap();
         assert!(hold.pop(at(400)).is_some() && hold.is_on());
         assert!(hold.pop(at(600)).is_some() && !hold.is_on() && hold.due().is_none());
-        let hold = holds.push(recipient, message(namespace), at(600));
-        assert_eq!(hold.due(), Some(at(1000)));
+        assert_eq!(push(&mut holds, 600), Some(at(1000)));
+        let hold = holds.get_mut(recipient).unwrap();
         assert!(!hold.is_over(at(999)) && hold.is_over(at(1000)));
         hold.pop(at(1000));
         assert!(!holds.allows(recipient, at(1000)) && !holds.allows(recipient, at(1500)));
         assert!(holds.allows(recipient, at(1600)), "10 ms are earned in 600");
-        assert_eq!(holds.push(recipient, message(namespace), at(31_000)).due(), Some(at(31_500)));
+        assert_eq!(push(&mut holds, 31_000), Some(at(31_500)));
+    }
+
+    #[test]
+    fn a_recipient_that_others_are_to_wait_for_has_its_time_until_it_has_room() {
+        let ((_, recipient), mut holds) = (keys(), Holds::default());
+        holds.start(recipient, 10, at(0));
+        let hold = holds.start(recipient, 5, at(300));
+        assert_eq!(hold.due(), Some(at(1000)));
+        assert!(!hold.is_wanted_no_more(9) && hold.is_wanted_no_more(10));
+        hold.end(at(400));
+        assert_eq!((hold.is_on(), hold.due()), (false, None));
     }
 
     #[test]
     fn a_wait_that_was_our_own_fault_is_forgiven() {
         let ((namespace, recipient), mut holds) = (keys(), Holds::default());
-        let hold = holds.push(recipient, message(namespace), at(0));
+        holds.push(recipient, message(namespace));
+        let hold = holds.start(recipient, 1, at(0));
         hold.forgive(at(1000));
         assert!(!hold.is_over(at(1999)) && hold.is_over(at(2000)));
     }

@@ -45,7 +45,10 @@ pub(crate) fn text<A: App>(app: &mut A, state: &mut State, conn: ConnId, text: &
         Some(&(Carried::Session(session) | Carried::Post(session) | Carried::Rest(session))) => {
             charged(state, session, text.len(), |state| packet(app, state, session, text));
         }
-        Some(&Carried::Probe(session)) => probe_text(state, session, conn, text),
+        Some(&Carried::Probe(session)) => {
+            state.stats.work += 1;
+            probe_text(state, session, conn, text);
+        }
         Some(Carried::Poll(_) | Carried::Closing(_)) | None => {}
     }
 }

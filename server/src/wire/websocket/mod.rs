@@ -120,7 +120,7 @@ impl WebSocket {
     /// A connection whose messages keep these limits.
     pub fn new(limits: MessageLimits) -> Self {
         WebSocket {
-            admission: Admission { limits, unfinished: None },
+            admission: Admission { limits, unfinished: None, overhead: 0 },
             partial: Vec::new(),
             partial_frame_bytes: None,
             context: None,
@@ -146,6 +146,12 @@ impl WebSocket {
         debug_assert!(!self.is_paused(), "resume it first");
         let outcome = self.feed_frames(bytes, reply, sink);
         self.finish(outcome)
+    }
+
+    /// Takes the number of frames that came and complete no message: control frames and fragments. Each of them costs
+    /// about as much as a message.
+    pub fn take_overhead(&mut self) -> u32 {
+        mem::take(&mut self.admission.overhead)
     }
 
     /// Whether messages wait here that the sink has not seen.
@@ -337,6 +343,8 @@ fn status_of(error: &tungstenite::Error) -> Result<Status, ProtocolError> {
 struct Admission {
     limits: MessageLimits,
     unfinished: Option<Fragments>,
+    /// Frames that complete no message.
+    overhead: u32,
 }
 
 /// The admitted part of a message whose final frame is still to come.
@@ -355,6 +363,9 @@ impl Admission {
         let Some((header, length)) = parsed else { return Ok(None) };
         let payload_bytes = usize::try_from(length).map_err(|_| ProtocolError::TOO_BIG)?;
         refuse_bad_bits(&header)?;
+        if !header.is_final || matches!(header.opcode, OpCode::Control(_)) {
+            self.overhead = self.overhead.saturating_add(1);
+        }
         match header.opcode {
             OpCode::Control(_) => admit_control(header.is_final, payload_bytes)?,
             OpCode::Data(data) => self.admit_data(data, header.is_final, payload_bytes)?,

@@ -417,6 +417,16 @@ fn pauses_lose_double_and_reorder_nothing_wherever_the_bytes_are_cut() {
 }
 
 #[test]
+fn frames_that_complete_no_message_are_counted() {
+    let mut socket = WebSocket::new(MessageLimits { message_bytes_max: 100, fragments_max: 4 });
+    let ping = frame(FINAL | PING, b"p");
+    let wire =
+        [text("a"), ping.clone(), frame(TEXT, b"b"), frame(0, b"c"), ping, frame(FINAL, b"d")].concat();
+    assert_eq!(receive(&mut socket, [wire.as_slice()]).messages.len(), 2);
+    assert_eq!((socket.take_overhead(), socket.take_overhead()), (4, 0));
+}
+
+#[test]
 fn random_bytes_never_panic() {
     for seed in 1..=2000 {
         let mut random = Random::new(seed);
