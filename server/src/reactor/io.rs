@@ -30,6 +30,8 @@ use std::{
 const CHUNK_BYTES: usize = 64 << 10;
 /// Writes of one connection per round of flushing.
 const WRITES_PER_ROUND: usize = 4;
+/// A process that comes to its work so much late has stood still, long enough for a proxy to give its connections up.
+pub(super) const STALL: Duration = Duration::from_secs(1);
 /// For so long after a stall of this process, connections that have ended are taken to be gone.
 const DISTRUST: Duration = Duration::from_secs(1);
 

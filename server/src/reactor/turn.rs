@@ -11,7 +11,7 @@ use crate::{
     connection::Connection,
     connections::conn_id,
     log::REACTOR,
-    reactor::{accept::Acceptor, dispatch::Dispatcher},
+    reactor::{accept::Acceptor, dispatch::Dispatcher, io::STALL},
     signal::{Request, Signals},
 };
 use mio::{Events, Poll, Token, event::Event};
@@ -29,8 +29,6 @@ pub(crate) const SIGNALS: Token = Token(3);
 
 /// Events taken from the poll at a time.
 const EVENTS_MAX: usize = 1024;
-/// A process that comes to its work so much late has stood still, long enough for a proxy to give its connections up.
-pub(super) const STALL: Duration = Duration::from_secs(1);
 /// A poll that slept without end would not know that it was not its turn for long.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Deadlines handled per turn.
