@@ -123,6 +123,27 @@ fn over_a_quarter_of_the_outbox_nobody_goes_without_a_byte_for_five_seconds() {
 }
 
 #[test]
+fn senders_elsewhere_fill_more_of_an_outbox_as_long_as_its_client_reads() {
+    let mut world = World::cluster_with(Seed(1), 2, small_outbox);
+    let (alice, _) = world.client_with_id(0);
+    let (bob, bob_id) = world.client_with_id(1);
+    let send = |world: &mut World, count: usize| {
+        (0..count).for_each(|number| world.emit(alice, &to(&format!("\"{bob_id}\""), &kilobyte(number))));
+        world.settle();
+    };
+    world.stop_reading(bob);
+    send(&mut world, 36);
+    assert!(world.is_open(bob), "four times its bound, since it took something a moment ago");
+    world.read_again(bob);
+    assert_eq!(world.received(bob).len(), 36);
+    world.stop_reading(bob);
+    send(&mut world, 9);
+    world.advance(Duration::from_millis(1_100));
+    send(&mut world, 1);
+    assert_eq!(world.ending(bob).map(|ending| ending.reason), Some(Reason::SlowConsumer));
+}
+
+#[test]
 fn senders_on_other_nodes_are_told_that_a_recipient_is_behind() {
     let mut world = World::cluster_with(Seed(1), 2, small_outbox);
     let (alice, _) = world.client_with_id(0);
@@ -138,6 +159,7 @@ fn senders_on_other_nodes_are_told_that_a_recipient_is_behind() {
     assert_eq!(world.ask(alice, &to(&target, &kilobyte(9))), fine);
     world.stop_reading(bob);
     for number in 0..20 {
+        world.advance(Duration::from_millis(100));
         world.emit(alice, &to(&target, &kilobyte(number)));
     }
     world.settle();
@@ -235,6 +257,8 @@ fn a_session_that_missed_a_frame_gets_no_later_one() {
         world.publish("socket", message.as_bytes());
     };
     publish(&mut world, &format!("\"{short}\""), 8_000);
+    // A second later it counts as one that does not read, and nobody may put more there.
+    world.advance(Duration::from_millis(1_100));
     publish(&mut world, &format!(r#"["{long}","{short}"]"#), 1_970);
     assert_eq!(world.ending(client).unwrap().reason, Reason::SlowConsumer);
     assert_eq!(world.drops(0, DropCause::SlowConsumer), 1);

@@ -41,6 +41,8 @@ use moorline_protocol::{
     socket::{self, Envelope},
 };
 
+/// A heartbeat always fits: what others sent is judged by its own rules, above the reserves of those.
+const HEARTBEAT_RESERVE_BYTES: usize = usize::MAX >> 1;
 /// Answers that are cut still have to fit, and a client that reads none of them is not read from.
 const ANSWERS_RESERVE_BYTES: usize = 256 << 10;
 
@@ -141,6 +143,18 @@ impl State {
         self.enqueue_within(key, message, 0)
     }
 
+    /// The same for a message whose sender is elsewhere and cannot be made to wait: a session that reads may have more of
+    /// those unsent.
+    pub(crate) fn enqueue_from_elsewhere(&mut self, key: SessionKey, message: &Message) -> bool {
+        let reserve_bytes = self.sessions[key].reserve_bytes(self.now, &self.config.limits);
+        self.enqueue_within(key, message, reserve_bytes)
+    }
+
+    /// The same for a heartbeat, which is no reason to close a session that is full.
+    pub(crate) fn enqueue_heartbeat(&mut self, key: SessionKey, message: &Message) -> bool {
+        self.enqueue_within(key, message, HEARTBEAT_RESERVE_BYTES)
+    }
+
     /// The same, with so many bytes above the bound.
     fn enqueue_within(&mut self, key: SessionKey, message: &Message, reserve_bytes: usize) -> bool {
         let session = &mut self.sessions[key];
@@ -166,7 +180,7 @@ impl State {
     /// Registers the session's next deadline.
     pub(crate) fn schedule_session(&mut self, key: SessionKey) {
         let session = &mut self.sessions[key];
-        let deadline = session.deadline(&self.config.limits);
+        let deadline = session.deadline(&self.config.limits).max(self.now);
         self.timers.set(TimerKind::Session(key), &mut session.timer, Some(deadline));
     }
 

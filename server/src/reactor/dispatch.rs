@@ -32,6 +32,8 @@ use std::net::IpAddr;
 
 /// Reads of one connection per turn.
 const READS_PER_TURN: usize = 4;
+/// Bytes of bus events per turn: recipients have to come to read them.
+const BUS_BYTES_PER_TURN: usize = 1 << 20;
 /// Batches of bus events per turn.
 const BUS_BATCHES_PER_TURN: usize = 512;
 
@@ -281,18 +283,19 @@ impl<A: App> Dispatcher<A> {
     /// still to be written to, and never nothing: the links would count as silent.
     pub(super) fn take_bus_events(&mut self) {
         let units_max = budget::bus_units(self.http.io.has_flush_debt());
-        let before = self.node.stats().work;
+        let (before, mut bytes) = (self.node.stats().work, 0);
         for _ in 0..BUS_BATCHES_PER_TURN {
             let Some(mut events) = self.bus.take_events() else { return };
             for event in events.drain(..) {
                 if let BusEvent::Message { payload, .. } = &event {
                     self.http.io.unflushed.note_received(payload.len());
+                    bytes += payload.len();
                 }
                 self.node.handle(self.http.io.now(), Input::Bus(&event));
                 self.finish_input();
             }
             self.bus.give_back(events);
-            if self.node.stats().work - before >= units_max {
+            if self.node.stats().work - before >= units_max || bytes >= BUS_BYTES_PER_TURN {
                 return;
             }
         }

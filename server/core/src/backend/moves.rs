@@ -9,7 +9,7 @@ use crate::{
         moves::{append_no_ack, take_backend_ack},
     },
     backend::channel::{self, BackendMessage, BackendMessageKind},
-    socket::delivery::{deliver, deliver_request, resolve},
+    socket::delivery::{Origin, deliver, deliver_request, resolve},
     state::State,
     words::{
         args::Args,
@@ -49,11 +49,12 @@ fn deliver_event(state: &mut State, message: &BackendMessage<'_>, name: &str, ac
     let recipients = resolve(state, namespace, &targets, None);
     let mut groups = groups(state, message, name, &recipients);
     let Some(number) = ack else {
-        let count: u64 = groups.iter_mut().map(|(group, event)| deliver(state, group, event)).sum();
+        let count: u64 =
+            groups.iter_mut().map(|(group, event)| deliver(state, group, event, Origin::Elsewhere)).sum();
         state.stats.deliveries_remote += count;
         return;
     };
-    match deliver_request(state, Requester::Backend(number), groups) {
+    match deliver_request(state, Requester::Backend(number), groups, Origin::Elsewhere) {
         Some((count, _)) => state.stats.deliveries_remote += count,
         None => {
             state.stats.drop(DropCause::TooManyRequests);

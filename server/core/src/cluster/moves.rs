@@ -21,7 +21,7 @@ use crate::{
     },
     deadlines::timers::TimerKind,
     socket::{
-        delivery::{count_unknown, deliver, deliver_request, resolve},
+        delivery::{Origin, count_unknown, deliver, deliver_request, resolve},
         moves::{bus_lost_rooms, channel_subscribed, room_of_channel},
     },
     state::State,
@@ -137,9 +137,10 @@ fn deliver_message(state: &mut State, message: &node_message::Message<'_>) -> De
     let count = if message.wants == Some(Wants::Responses) {
         let asker = message.asker.map_or(Asker::Node(message.origin), Asker::Socket);
         let requester = Requester::Node(asker, message.sequence.ticket());
-        deliver_request(state, requester, vec![(recipients, delivered)]).map(|(count, _)| count)
+        deliver_request(state, requester, vec![(recipients, delivered)], Origin::Elsewhere)
+            .map(|(count, _)| count)
     } else {
-        Some(deliver(state, &mut recipients, &delivered))
+        Some(deliver(state, &mut recipients, &delivered, Origin::Elsewhere))
     };
     let Some(count) = count else {
         state.stats.drop(DropCause::TooManyRequests);

@@ -21,12 +21,18 @@ use crate::{
     },
 };
 use alloc::{boxed::Box, vec::Vec};
+use core::time::Duration;
 use moorline_protocol::{Reason, TransportKind};
 
 /// One that polls may have this many times as much unsent as one on a WebSocket: between two polls it cannot read.
 const POLLING_BYTES_FACTOR: usize = 2;
 /// One that polls may be this many times as long without taking any of it.
 const POLLING_TIME_FACTOR: u32 = 3;
+
+/// Senders elsewhere may put this many times its bound on top of it, as long as it reads.
+const ELSEWHERE_FACTOR: usize = 3;
+/// One that took something within this time reads.
+const READS_WITHIN: Duration = Duration::from_secs(1);
 
 /// One session.
 #[derive(Debug)]
@@ -205,6 +211,13 @@ impl Session {
     /// no poll.
     pub(crate) fn stalled_since(&self) -> Option<Time> {
         self.stalled_since.or_else(|| self.transport.away_since())
+    }
+
+    /// The bytes above its bound that it may have unsent of senders who cannot be made to wait, since they are elsewhere:
+    /// none for one that has taken nothing for a second.
+    pub(crate) fn reserve_bytes(&self, now: Time, limits: &Limits) -> usize {
+        let takes = self.stalled_since().is_none_or(|since| now - since < READS_WITHIN);
+        if takes { ELSEWHERE_FACTOR * self.outbox_bytes_max(limits) } else { 0 }
     }
 
     /// The time at which it is too slow, unless it takes something before.

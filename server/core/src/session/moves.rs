@@ -155,7 +155,7 @@ fn frames_taken(state: &mut State, key: SessionKey, frames: usize) {
     let session = &mut sessions[key];
     session.mark_taken();
     session.heartbeat.note_taken(*now, frames, config.limits.ping_timeout);
-    if session.is_crowded() {
+    if session.is_crowded() || !state.holds.is_empty() {
         crowd_taken(state, key);
     }
 }
@@ -323,7 +323,7 @@ pub(crate) fn session_due(state: &mut State, key: SessionKey) {
 }
 
 fn ping(state: &mut State, key: SessionKey) {
-    if state.enqueue(key, &engine::ping().into()) {
+    if state.enqueue_heartbeat(key, &engine::ping().into()) {
         let session = &mut state.sessions[key];
         let is_paused = session.pause.is_on();
         session.heartbeat.queue_ping(state.now, session.outbox.len(), is_paused, &state.config.limits);

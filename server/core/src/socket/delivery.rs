@@ -44,6 +44,14 @@ const ACK_ID_BYTES: usize = 16;
 /// So many bytes for one recipient are a unit of work more.
 const BYTES_PER_UNIT: u64 = 16 << 10;
 
+/// The place of a sender. One on this node can be made to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Here,
+    /// Another node, or a backend.
+    Elsewhere,
+}
+
 /// Sends a message to others in a namespace.
 ///
 /// # Errors
@@ -74,10 +82,10 @@ pub(crate) fn send(
         Some(Receipt { ack, wants: Wants::Responses }) => {
             let requester = Requester::Node(Asker::Socket(ack.socket), sequence.ticket());
             let everyone = vec![(recipients, outgoing.message.clone())];
-            deliver_request(state, requester, everyone).ok_or(Code::TooMany)?
+            deliver_request(state, requester, everyone, Origin::Here).ok_or(Code::TooMany)?
         }
         Some(Receipt { wants: Wants::Count, .. }) | None => {
-            (deliver(state, &mut recipients, &outgoing.message), None)
+            (deliver(state, &mut recipients, &outgoing.message, Origin::Here), None)
         }
     };
     state.stats.deliveries_local += expected;
@@ -359,9 +367,20 @@ pub(crate) fn resolve(
 
 /// Puts one message into the outbox of each recipient, and takes out of the list those that cannot take it. Returns how
 /// many stay.
-pub(crate) fn deliver(state: &mut State, recipients: &mut Vec<SocketKey>, message: &Message) -> u64 {
+pub(crate) fn deliver(
+    state: &mut State,
+    recipients: &mut Vec<SocketKey>,
+    message: &Message,
+    from: Origin,
+) -> u64 {
     let visited = recipients.len() as u64;
-    recipients.retain(|key| state.enqueue(state.sockets[*key].session, message));
+    recipients.retain(|key| {
+        let session = state.sockets[*key].session;
+        match from {
+            Origin::Here => state.enqueue(session, message),
+            Origin::Elsewhere => state.enqueue_from_elsewhere(session, message),
+        }
+    });
     let count = recipients.len() as u64;
     state.stats.work += visited * (1 + message.len_bytes() as u64 / BYTES_PER_UNIT);
     state.stats.events_out += count;
@@ -375,6 +394,7 @@ pub(crate) fn deliver_request(
     state: &mut State,
     requester: Requester,
     groups: Vec<(Vec<SocketKey>, Message)>,
+    from: Origin,
 ) -> Option<(u64, Option<RequestId>)> {
     let wanted: usize = groups.iter().map(|(recipients, _)| recipients.len()).sum();
     if wanted == 0 {
@@ -386,7 +406,7 @@ pub(crate) fn deliver_request(
     let id = state.client_acks.next_id();
     let (mut count, mut asked) = (0, BTreeSet::new());
     for (mut recipients, message) in groups {
-        count += deliver(state, &mut recipients, &with_ack_id(&message, id));
+        count += deliver(state, &mut recipients, &with_ack_id(&message, id), from);
         asked.extend(recipients.iter().map(|key| state.sockets[*key].id));
     }
     if asked.is_empty() {

@@ -192,6 +192,11 @@ pub(crate) struct Holds {
 }
 
 impl Holds {
+    /// Whether no recipient has made anybody wait.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_recipient.is_empty()
+    }
+
     /// Whether a recipient may make others wait now.
     pub(crate) fn allows(&self, recipient: SessionKey, now: Time) -> bool {
         self.by_recipient.get(&recipient).is_none_or(|hold| hold.is_on() || hold.left(now) >= HOLD_MIN)
