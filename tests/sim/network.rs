@@ -5,7 +5,7 @@
 
 use super::{
     client::{Ending, unframe, unpack},
-    conn::{Connection, Outcome, Role, session_id, split},
+    conn::{Connection, Outcome, Role, Unread, session_id, split},
     words::{Conn, Received},
     world::World,
 };
@@ -64,6 +64,14 @@ impl World {
         match answer {
             RequestAnswer::Probed => self.probed(conn),
             RequestAnswer::Taken | RequestAnswer::TakenEarly => self.end(conn, &Outcome::Taken),
+            RequestAnswer::TakenBehind(rest) => {
+                let rest = self.slots[node].conns[&rest];
+                let mut later = std::mem::take(&mut self.connections[conn.0].unread);
+                let waiting = &mut self.connections[rest.0].unread;
+                waiting.pop_back_if(|end| matches!(end, Unread::Posted));
+                waiting.append(&mut later);
+                self.end(conn, &Outcome::Taken);
+            }
             RequestAnswer::Noop => self.end_poll(conn, b"6"),
             RequestAnswer::Refused(error) => self.end(conn, &Outcome::Refused(error)),
         }

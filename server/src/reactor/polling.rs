@@ -207,6 +207,14 @@ pub(super) fn answer<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: Co
             http.io.clear_deadline(id);
             http.io.queue(id, response.to_bytes(false));
         }
+        RequestAnswer::TakenBehind(rest) if is_request => {
+            if let Phase::Packets(later) = mem::replace(&mut connection.phase, Phase::Poll)
+                && let Some(Phase::Packets(packets)) = http.io.get_mut(rest).map(|rest| &mut rest.phase)
+            {
+                packets.append(&later);
+            }
+            http.answer_granted(node, id, Response::new(200).body("text/html", &b"ok"[..]));
+        }
         RequestAnswer::Taken if is_request => {
             http.answer_granted(node, id, Response::new(200).body("text/html", &b"ok"[..]));
         }

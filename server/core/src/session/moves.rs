@@ -11,7 +11,7 @@ use crate::{
         entry::SessionDue,
         outbox::Outbox,
         pausing::resume_if,
-        transport::{Misfit, Transport, UpgradeDue},
+        transport::{Misfit, Rest, Transport, UpgradeDue},
     },
     state::State,
     words::{
@@ -221,9 +221,16 @@ pub(crate) fn posted(state: &mut State, conn: ConnId) {
 /// The client of a POST should wait no longer, though packets of it are still to come.
 pub(crate) fn post_late(state: &mut State, conn: ConnId) {
     let Some(&Carried::Post(key)) = state.connections.get(conn) else { return };
-    if state.sessions[key].transport.start_rest() {
-        state.connections.insert(conn, Carried::Rest(key));
-        answer(state, conn, RequestAnswer::TakenEarly);
+    match state.sessions[key].transport.start_rest() {
+        Some(Rest::Own) => {
+            state.connections.insert(conn, Carried::Rest(key));
+            answer(state, conn, RequestAnswer::TakenEarly);
+        }
+        Some(Rest::Behind(rest)) => {
+            state.connections.remove(conn);
+            answer(state, conn, RequestAnswer::TakenBehind(rest));
+        }
+        None => {}
     }
 }
 

@@ -59,6 +59,20 @@ pub(crate) struct Posts {
     open: Option<ConnId>,
     /// The one before it, which was answered, and whose packets are not all taken.
     rest: Option<ConnId>,
+    /// How many POSTs it holds by now.
+    rest_posts: u8,
+}
+
+/// POSTs whose packets may wait together after they were answered. Each is bounded by a message's size.
+const REST_POSTS_MAX: u8 = 4;
+
+/// The place for the packets of a POST that is answered early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// They go on to come on its own connection.
+    Own,
+    /// They come behind those on this connection.
+    Behind(ConnId),
 }
 
 /// The WebSocket that a session may move to.
@@ -132,7 +146,7 @@ impl Transport {
     pub(crate) fn conns(&self) -> SessionConns {
         match self {
             Transport::WebSocket { conn, posts } => {
-                let Posts { open: post, rest } = posts.as_deref().copied().unwrap_or_default();
+                let Posts { open: post, rest, .. } = posts.as_deref().copied().unwrap_or_default();
                 SessionConns { writer: Some(*conn), post, rest, probe: None }
             }
             Transport::Polling(polling) => SessionConns {
@@ -233,16 +247,25 @@ impl Transport {
         self.posts_mut()?.open.take()
     }
 
-    /// The POST is answered before its packets are all taken. Returns false when the rest of another is in the way.
-    pub(crate) fn start_rest(&mut self) -> bool {
-        let Some(posts) = self.posts_mut().filter(|posts| posts.rest.is_none()) else { return false };
-        posts.rest = posts.open.take();
-        posts.rest.is_some()
+    /// The POST is answered before its packets are all taken. `None` when too many wait already.
+    pub(crate) fn start_rest(&mut self) -> Option<Rest> {
+        let posts = self.posts_mut().filter(|posts| posts.rest_posts < REST_POSTS_MAX)?;
+        let conn = posts.open.take()?;
+        posts.rest_posts += 1;
+        match posts.rest {
+            Some(rest) => Some(Rest::Behind(rest)),
+            None => {
+                posts.rest = Some(conn);
+                Some(Rest::Own)
+            }
+        }
     }
 
-    /// The rest of a POST was taken, or is lost.
+    /// The rest of POSTs was taken, or is lost.
     pub(crate) fn take_rest(&mut self) -> Option<ConnId> {
-        self.posts_mut()?.rest.take()
+        let posts = self.posts_mut()?;
+        posts.rest_posts = 0;
+        posts.rest.take()
     }
 
     /// Whether what comes on this connection has to wait for the rest of a POST.
@@ -365,11 +388,15 @@ mod tests {
     #[test]
     fn the_rest_of_a_post_that_was_answered_comes_before_anything_else() {
         let mut transport = Transport::new(TransportKind::Polling, conn(1));
-        assert!(!transport.start_rest(), "there is no POST");
+        assert_eq!(transport.start_rest(), None, "there is no POST");
         transport.start_post(conn(2)).unwrap();
-        assert!(transport.start_rest());
-        assert_eq!(transport.start_post(conn(3)), Ok(()), "it was answered");
-        assert!(!transport.start_rest(), "one rest at a time");
+        assert_eq!(transport.start_rest(), Some(Rest::Own));
+        for _ in 1..4 {
+            assert_eq!(transport.start_post(conn(3)), Ok(()), "it was answered");
+            assert_eq!(transport.start_rest(), Some(Rest::Behind(conn(2))));
+        }
+        transport.start_post(conn(3)).unwrap();
+        assert_eq!(transport.start_rest(), None, "four wait together at most");
         transport.move_to(conn(4));
         assert!(transport.waits_for_rest(conn(3)) && transport.waits_for_rest(conn(4)));
         assert!(!transport.waits_for_rest(conn(2)));

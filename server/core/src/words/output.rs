@@ -47,6 +47,9 @@ pub enum RequestAnswer {
     /// To a POST whose packets are still to come: the same. They go on to come on this connection, which takes no other
     /// request.
     TakenEarly,
+    /// To a POST whose packets are all still to come, behind those of an earlier one: it was taken. They come on the
+    /// connection of that one, after its own; this one takes its next request.
+    TakenBehind(ConnId),
     /// To a held GET: nothing, ask again.
     Noop,
     /// To the ping that tests a WebSocket: `3probe`, on that WebSocket.

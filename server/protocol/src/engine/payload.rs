@@ -61,6 +61,21 @@ impl Payload {
     }
 }
 
+impl Payload {
+    /// Puts the packets of a later body behind the ones that are left.
+    pub fn append(&mut self, later: &Payload) {
+        let Some(rest) = later.body.get(later.at..) else { return };
+        if self.at > self.body.len() {
+            self.body.clear();
+        } else {
+            self.body.drain(..self.at);
+            self.body.push(SEPARATOR);
+        }
+        self.at = 0;
+        self.body.push_str(rest);
+    }
+}
+
 /// Writes the packets of frames as one body.
 pub fn encode_payload(frames: &[Frame]) -> Vec<u8> {
     let mut body = Vec::with_capacity(frames.iter().map(|frame| frame.as_packet().len() + 1).sum());
@@ -91,6 +106,29 @@ mod tests {
             }));
         }
         parts
+    }
+
+    #[test]
+    fn a_later_body_comes_behind_the_packets_that_are_left() {
+        let texts = |payload: &mut Payload| {
+            let mut texts = Vec::new();
+            while let Some(Ok(Part::Text(text))) = payload.next_part() {
+                texts.push(String::from(text));
+            }
+            texts
+        };
+        for taken in 0..=3 {
+            let (mut first, mut second) =
+                (Payload::new("4a\u{1e}4b\u{1e}4c".into()), Payload::new("4d\u{1e}4e".into()));
+            (0..taken).for_each(|_| _ = first.next_part());
+            second.next_part();
+            first.append(&second);
+            let expected = ["4a", "4b", "4c", "4e"];
+            assert_eq!(texts(&mut first), expected[taken..]);
+            second.next_part();
+            first.append(&second);
+            assert_eq!(texts(&mut first), [""; 0], "nothing was left of it");
+        }
     }
 
     #[test]
