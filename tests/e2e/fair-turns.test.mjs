@@ -61,17 +61,20 @@ describe("fair turns", { timeout: 60_000, concurrency: true }, () => {
     });
   }
 
-  it("answers a body over its rate within 5 s, and loses and reorders nothing of it when its client moves on", async () => {
+  it("answers bodies over its rate within 5 s, and loses and reorders nothing of them when their client moves on", async () => {
     const node = await startNode({ flags: ["--rate-events", "20", "--limit", "rate_events_burst=20"] });
     const bob = await connectRaw(node.wsUrl);
     const session = await connectPolling(node);
-    const start = performance.now();
-    await session.post(...Array.from({ length: 100 }, (_, number) => to(bob.id, number)));
-    assert.ok(performance.now() - start < 5_000, "Python's client waits no longer");
+    const packets = (from, until) => Array.from({ length: until - from }, (_, at) => to(bob.id, from + at));
+    for (const [from, until] of [[0, 160], [160, 170], [170, 180]]) {
+      const start = performance.now();
+      await session.post(...packets(from, until));
+      assert.ok(performance.now() - start < 5_000, "Python's client waits no longer");
+    }
     const socket = await session.probe();
     socket.send("5");
-    for (let number = 100; number < 110; number++) socket.send(to(bob.id, number));
-    assert.deepEqual(await numbers(bob, 110), [...Array(110).keys()]);
+    packets(180, 190).forEach((packet) => socket.send(packet));
+    assert.deepEqual(await numbers(bob, 190), [...Array(190).keys()]);
     assert.ok(await socket.isAlive());
   });
 
