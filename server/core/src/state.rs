@@ -143,8 +143,8 @@ impl State {
         self.enqueue_within(key, message, 0)
     }
 
-    /// The same for a message whose sender is elsewhere and cannot be made to wait: a session that reads may have more of
-    /// those unsent.
+    /// The same for a message whose sender is elsewhere and cannot be made to wait: a session that reads may have
+    /// more of those unsent.
     pub(crate) fn enqueue_from_elsewhere(&mut self, key: SessionKey, message: &Message) -> bool {
         let reserve_bytes = self.sessions[key].reserve_bytes(self.now, &self.config.limits);
         self.enqueue_within(key, message, reserve_bytes)

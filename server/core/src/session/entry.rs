@@ -213,8 +213,8 @@ impl Session {
         self.stalled_since.or_else(|| self.transport.away_since())
     }
 
-    /// The bytes above its bound that it may have unsent of senders who cannot be made to wait, since they are elsewhere:
-    /// none for one that has taken nothing for a second.
+    /// The bytes above its bound that it may have unsent of senders who cannot be made to wait, since they are
+    /// elsewhere: none for one that has taken nothing for a second.
     pub(crate) fn reserve_bytes(&self, now: Time, limits: &Limits) -> usize {
         let takes = self.stalled_since().is_none_or(|since| now - since < READS_WITHIN);
         if takes { ELSEWHERE_FACTOR * self.outbox_bytes_max(limits) } else { 0 }

@@ -42,8 +42,8 @@ pub enum Input<'a> {
         /// The connection.
         conn: ConnId,
     },
-    /// The client of a POST should wait no longer, and packets of it are still to come. Unless too many wait already, it
-    /// is answered now, and the answer says on which connection its packets follow, until `Posted`.
+    /// The client of a POST should wait no longer, and packets of it are still to come. Unless too many wait already,
+    /// it is answered now, and the answer says on which connection its packets follow, until `Posted`.
     PostLate {
         /// The connection.
         conn: ConnId,
