@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 
 /// Units of work of one turn: some 10 ms of one core where each recipient costs a system call.
 const TURN_UNITS: i64 = 2048;
-/// Bytes read in one turn.
-const TURN_BYTES: i64 = 2 << 20;
 /// The same for those who caused much.
 const HEAVY_UNITS: i64 = 2048;
+/// Bytes read in one turn.
+const TURN_BYTES: i64 = 2 << 20;
 /// Units for newcomers in one turn: requests, and handshakes of TLS.
 const NEWCOMER_UNITS: i64 = 1024;
 /// Units for messages of the bus in one turn.

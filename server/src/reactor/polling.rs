@@ -139,8 +139,8 @@ fn end_packets(http: &mut HttpExchange, id: ConnId) {
     }
 }
 
-/// The client of a POST has waited long enough. When the rest of an earlier one is in the way, it waits on: nothing
-/// would be gained by holding more bodies than that.
+/// The client of a POST has waited long enough. When too many bodies of its session wait already, it waits on: nothing
+/// would be gained by holding more of them.
 pub(super) fn answer_early<A: App>(node: &mut Node<A>, http: &mut HttpExchange, id: ConnId) {
     node.handle(http.io.now(), Input::PostLate { conn: id });
     http.io.set_deadline_in(id, ANSWER_WITHIN);
